@@ -1,0 +1,167 @@
+/*
+ * A lowered kernel: one loop skeleton with scalar expressions inside, and all that the emitter
+ * needs to know. It holds extents, strides, dtypes and operations; never an address, a tensor's
+ * identity, a row count or a learning rate. Its printed form (coti_kernel_print) is its key: equal
+ * text, equal machine code.
+ *
+ * Domain. A kernel iterates over `n_dims` dimensions. Dimension 0 is the partition axis: its range
+ * [begin, end) comes with the call (kernel_abi.h) and `extent[0]` is the static extent of a unit
+ * axis, or the coefficient c of a batched axis c*N. The other extents are static, but for one that
+ * may be the row count (`rows_dim`, see below).
+ *
+ * Skeletons
+ *   LOAD    slot 0: a cotr_source; slot 1: the destination, `extent[1]` elements a row. Gathers
+ * rows [begin, end) of the step (source row index[first + i] or first + i), converts and scales.
+ *   MAP     every expression at every point; vectors along the last dimension.
+ *   ROWRED  dimensions [n_kept, n_dims) are reduced; one result a point of the kept ones. Vectors
+ * along the last dimension, 16 virtual lanes: lane l sums, in order, the flattened reduced indices
+ * = l (mod 16), from 0; then lanes l and l+8 are added, then l and l+4, l+2, l+1. Masked lanes hold
+ * the identity. Full-rank expressions
+ *           (`full`) may be stored too, and may use the reductions' results.
+ *   COLRED  the same group of expressions, but the reduced dimensions are walked serially, in
+ * order, for each point of the kept ones, in blocks of COTI_ROW_BLOCK of the first reduced
+ * dimension: blocks sum from 0, block sums are added in order. Vectors along the last kept
+ * dimension. No full-rank stores. GEMM    domain [b, m, n] (always three dimensions): acc = sum_k
+ * A[b,m,k] * B[b,k,n], serial in k with fma, in blocks of COTI_ROW_BLOCK when k is the batch, for
+ * each point; then the expressions at (b, m, n). See coti_gemm.
+ */
+#ifndef COTI_KERNEL_H
+#define COTI_KERNEL_H
+
+#include "graph/graph.h"
+
+enum {
+    COTI_LANES = 16,      /* virtual lanes of every in-row reduction */
+    COTI_ROW_BLOCK = 512, /* rows summed before block sums are added */
+    COTI_MAX_DIMS = 8,    /* of a kernel's domain */
+    COTI_MAX_SLOTS = 48,  /* distinct buffers of a kernel */
+    COTI_MAX_EXPRS = 512  /* scalar nodes of a kernel */
+};
+
+/* X(ID, name) */
+#define COTI_SKELETON_LIST(X)                                                                      \
+    X(LOAD, "load")                                                                                \
+    X(MAP, "map")                                                                                  \
+    X(ROWRED, "rowred")                                                                            \
+    X(COLRED, "colred")                                                                            \
+    X(GEMM, "gemm")
+
+typedef enum coti_skeleton {
+#define COTI_SKELETON_ENUM(id, name) COTI_SKELETON_##id,
+    COTI_SKELETON_LIST(COTI_SKELETON_ENUM)
+#undef COTI_SKELETON_ENUM
+} coti_skeleton;
+
+/*
+ * Where an element is: slot's base + offset + sum over dimensions of index[d] * stride[d], in
+ * elements. With bounds (from a PAD view), reading outside lo[d] <= index[d] < hi[d] on any bounded
+ * dimension gives `fill`.
+ */
+typedef struct coti_access {
+    int32_t slot;
+    int64_t offset;
+    int64_t stride[COTI_MAX_DIMS];
+    uint32_t bounded; /* bit d: dimension d has bounds */
+    int64_t lo[COTI_MAX_DIMS], hi[COTI_MAX_DIMS];
+    double fill;
+} coti_access;
+
+/* X(ID, name): kinds of scalar expressions */
+#define COTI_EXPR_LIST(X)                                                                          \
+    X(LOAD, "load")     /* element at access[index] */                                             \
+    X(CONST, "const")   /* `number` (or `integer`) */                                              \
+    X(INDEX, "index")   /* index of dimension `index` of the domain, in dtype */                   \
+    X(ROWS, "rows")     /* N, in dtype i64 */                                                      \
+    X(ACC, "acc")       /* the product of a GEMM */                                                \
+    X(REDUCE, "reduce") /* op SUM, REDUCE_MAX or ARGMAX of arg[0] over the reduced dimensions */   \
+    X(RANDOM, "random") /* arg[0] seed, arg[1] step; element number from access[index], whose slot \
+                           is -1 */                                                                \
+    X(OP, "op")         /* an elementwise op, SELECT or CAST of arg[0..] */
+
+typedef enum coti_expr_kind {
+#define COTI_EXPR_ENUM(id, name) COTI_EXPR_##id,
+    COTI_EXPR_LIST(COTI_EXPR_ENUM)
+#undef COTI_EXPR_ENUM
+} coti_expr_kind;
+
+typedef struct coti_expr {
+    coti_expr_kind kind;
+    cot_op op;       /* of OP and REDUCE */
+    cot_dtype dtype; /* of the result */
+    bool full;       /* varies along the reduced dimensions (MAP, GEMM: along any; unused there) */
+    int32_t n_args;
+    int32_t arg[3];  /* indices of earlier expressions */
+    int32_t index;   /* of an access (LOAD, RANDOM) or of a dimension (INDEX) */
+    double number;   /* CONST of a float dtype */
+    int64_t integer; /* CONST of another; RANDOM: the stream */
+    cot_distribution distribution;
+} coti_expr;
+
+typedef struct coti_store {
+    int32_t expr;
+    int32_t access;
+} coti_store;
+
+/* Expressions in order, accesses and stores: what a skeleton evaluates at each point. */
+typedef struct coti_body {
+    int32_t n_exprs, n_accesses, n_stores;
+    coti_expr *expr;
+    coti_access *access;
+    coti_store *store;
+} coti_body;
+
+/* Vectors run along this axis of the product; the other axis' elements are broadcast. */
+typedef enum coti_gemm_form { COTI_GEMM_N_VECTORS, COTI_GEMM_M_VECTORS } coti_gemm_form;
+
+/*
+ * The product of a GEMM. Partition: when `m_rows`, m is the batched axis (extent c*N; the call's
+ * range is over m); when `b_rows`, b is. Otherwise m, n, b are static and the range is over tiles:
+ * unit u of n_units covers block (b, i, j) of the grid b x ceil(m / unit_m) x ceil(n / unit_n), j
+ * fastest. When `k_rows`, k's extent is k * N.
+ */
+typedef struct coti_gemm {
+    int64_t b, m, n, k; /* static extents; coefficients for a batched one */
+    bool b_rows, m_rows, k_rows;
+    cot_dtype dtype; /* f32 here */
+    int32_t a_slot, b_slot;
+    int64_t a_offset, b_offset;
+    int64_t a_stride[3]; /* b, m, k in elements */
+    int64_t b_stride[3]; /* b, k, n */
+    coti_gemm_form form;
+    int32_t tile_broadcast; /* elements of the broadcast axis in a register tile */
+    int32_t tile_vectors;   /* vectors of `lanes` elements in a register tile */
+    bool pack; /* copy the vector operand's panel into scratch, vectors contiguous, before its tiles
+                */
+    int64_t unit_m, unit_n; /* of a unit-partitioned product */
+    /*
+     * The side reduction of a weight gradient: acc[b, n] = sum_k B[b,k,n], in the same order as
+     * COLRED, for the units with i == 0; then `side` at (b, n): its accesses have strides for the
+     * domain [b, m = 0, n]. Empty: none.
+     */
+    coti_body side;
+} coti_gemm;
+
+typedef struct coti_kernel {
+    coti_skeleton skeleton;
+    int32_t n_dims, n_kept; /* n_kept: of ROWRED and COLRED; n_dims elsewhere */
+    bool rows;              /* dimension 0 is batched: its range is over c*N */
+    int32_t rows_dim;       /* a reduced or inner dimension whose extent is extent * N; -1: none */
+    int64_t extent[COTI_MAX_DIMS];
+    int32_t n_slots;
+    cot_dtype slot_dtype[COTI_MAX_SLOTS];
+    bool slot_written[COTI_MAX_SLOTS];
+    coti_body body;
+    coti_gemm gemm;        /* of a GEMM */
+    const char *hint;      /* for the symbol's name; not part of the key */
+    int64_t scratch_bytes; /* per-thread scratch that the emitted code uses; filled by the emitter,
+                              see emit.h */
+} coti_kernel;
+
+/* Append the kernel's text: readable, complete, the key of the kernel cache. */
+void coti_kernel_print(coti_str *out, const coti_kernel *kernel);
+
+/* Structural sanity: indices in range, expressions before use, dtypes of arguments, accesses of
+ * written slots unique. */
+cot_status coti_kernel_verify(cot_context *context, const coti_kernel *kernel);
+
+#endif

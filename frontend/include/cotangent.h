@@ -1,0 +1,6 @@
+/* Cotangent: the whole public API. See the README for a complete example. */
+#ifndef COTANGENT_H
+#define COTANGENT_H
+#include "cotangent/base.h"
+#include "cotangent/graph.h"
+#endif

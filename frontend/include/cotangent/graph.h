@@ -1,0 +1,340 @@
+/*
+ * Cotangent, graph: build any tensor function, differentiate it, compile it, run it on your own
+ * buffers.
+ *
+ * A cot_graph is a list of pure nodes. Builders are sticky: a bad call records the context's first
+ * error and returns a poisoned value (graph == NULL); later calls on it do nothing;
+ * cot_program_create and cot_grad report the error.
+ */
+#ifndef COTANGENT_GRAPH_H
+#define COTANGENT_GRAPH_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every operation of the tensor graph: COT_OP_ADD, COT_OP_EXP, ... The table is described in
+ * ops.def itself. */
+typedef enum cot_op {
+#define COT_OP(id, name, n_inputs, kind, attr, grad, flags) COT_OP_##id,
+#include <cotangent/ops.def>
+#undef COT_OP
+    COT_OP_COUNT
+} cot_op;
+
+/* "add", "exp", ...; "?" for a value that is no operation. */
+COT_API const char *cot_op_name(cot_op op);
+
+typedef struct cot_graph cot_graph;
+
+/* A node's result. Copy it freely; it lives as long as its graph. Poisoned: graph is NULL. */
+typedef struct cot_value {
+    cot_graph *graph;
+    uint32_t id;
+} cot_value;
+
+/* ---- graphs
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* An empty graph. name: letters, digits, '_'. NULL when memory is short. Destroy before the
+ * context. */
+COT_API cot_graph *cot_graph_create(cot_context *context, const char *name);
+COT_API void cot_graph_destroy(cot_graph *graph);
+
+COT_API cot_context *cot_graph_context(const cot_graph *graph);
+
+/* dtype and shape of a value; {COT_F32, rank 0} for a poisoned one. */
+COT_API cot_dtype cot_value_dtype(cot_value value);
+COT_API cot_shape cot_value_shape(cot_value value);
+
+/* Nodes made from now on carry this layer name in messages and dumps; NULL: none. The text is
+ * copied. */
+COT_API void cot_graph_set_layer(cot_graph *graph, const char *layer);
+
+/* ---- leaves
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* An input that is bound by name at run time. shape.batched: its leading extent is the run's row
+ * count. */
+COT_API cot_value cot_op_input(cot_graph *graph, cot_dtype dtype, cot_shape shape,
+                               const char *name);
+
+/* A scalar constant; integers and booleans are converted from `value`. */
+COT_API cot_value cot_op_constant(cot_graph *graph, cot_dtype dtype, double value);
+
+/* A constant of any static shape; `data` (row-major) is copied. */
+COT_API cot_value cot_op_constant_array(cot_graph *graph, cot_dtype dtype, cot_shape shape,
+                                        const void *data);
+
+/* The run's row count N, as an i64 scalar. */
+COT_API cot_value cot_op_rows(cot_graph *graph);
+
+/* 0, 1, 2, ... along `axis` of a tensor of this shape; dtype i32, i64, f32 or f64. */
+COT_API cot_value cot_op_iota(cot_graph *graph, cot_dtype dtype, cot_shape shape, int32_t axis);
+
+/* ---- state
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/*
+ * A reference-counted tensor that outlives graphs and programs: a parameter, an optimizer slot, a
+ * counter. A graph reads it by cot_op_state and replaces it, after every read of the step, by
+ * cot_graph_update. Values start at zero.
+ */
+typedef struct cot_variable cot_variable;
+
+/* shape must not be batched. One reference is the caller's. NULL on error (see the context). */
+COT_API cot_variable *cot_variable_create(cot_context *context, cot_dtype dtype, cot_shape shape,
+                                          const char *name);
+COT_API cot_variable *cot_variable_retain(cot_variable *variable);
+COT_API void cot_variable_release(cot_variable *variable);
+COT_API const char *cot_variable_name(const cot_variable *variable);
+COT_API cot_dtype cot_variable_dtype(const cot_variable *variable);
+COT_API cot_shape cot_variable_shape(const cot_variable *variable);
+
+/* Copy row-major values in or out; `bytes` must be exactly the tensor's size. Not while a session
+ * runs. */
+COT_API cot_status cot_variable_set(cot_variable *variable, const void *data, size_t bytes);
+COT_API cot_status cot_variable_get(const cot_variable *variable, void *data, size_t bytes);
+
+/* The variable's value at the start of the step. One node a variable and graph. */
+COT_API cot_value cot_op_state(cot_graph *graph, cot_variable *variable);
+
+/* At the end of the step the variable behind `state` becomes `value` (equal dtype and shape). Once
+ * a state. */
+COT_API cot_status cot_graph_update(cot_value state, cot_value value);
+
+/* ---- elementwise
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* y = op(x) for the unary operations of kind ELEMWISE. */
+COT_API cot_value cot_op_unary(cot_op op, cot_value x);
+
+/*
+ * y = op(a, b) for the binary operations of kind ELEMWISE; operands of equal dtype are broadcast as
+ * NumPy does it: aligned at the last axis, extent 1 stretches. Comparisons give bool.
+ */
+COT_API cot_value cot_op_binary(cot_op op, cot_value a, cot_value b);
+
+/* condition ? a : b, elementwise, broadcast as above. condition is bool. */
+COT_API cot_value cot_op_select(cot_value condition, cot_value a, cot_value b);
+
+/* Convert. Float to integer truncates and saturates, NaN gives 0; anything to bool is x != 0. */
+COT_API cot_value cot_op_cast(cot_value x, cot_dtype dtype);
+
+/* Identity whose gradient is zero. */
+COT_API cot_value cot_op_stop_gradient(cot_value x);
+
+/* ---- views
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Same elements in row-major order under another shape. A batched x stays batched: c*N rows of r
+ * become c*r/q * N of q. */
+COT_API cot_value cot_op_reshape(cot_value x, cot_shape shape);
+
+/* Axis i of the result is axis axes[i] of x. A batched leading axis stays first. */
+COT_API cot_value cot_op_permute(cot_value x, const int32_t *axes, int32_t n_axes);
+
+/* Axis i of x becomes axis axes[i] (ascending) of a tensor of this shape; the others repeat, as do
+ * extents of 1. */
+COT_API cot_value cot_op_broadcast(cot_value x, cot_shape shape, const int32_t *axes,
+                                   int32_t n_axes);
+
+/* x[start : start + size*stride : stride] on every axis; a batched leading axis must be whole
+ * (start 0, stride 1). */
+COT_API cot_value cot_op_slice(cot_value x, const int64_t *start, const int64_t *size,
+                               const int64_t *stride);
+
+/* Surround x by low[i] and high[i] elements of `value` on axis i (none on a batched leading axis).
+ */
+COT_API cot_value cot_op_pad(cot_value x, const int64_t *low, const int64_t *high, double value);
+
+/* Reverse along axes (not a batched leading one). */
+COT_API cot_value cot_op_flip(cot_value x, const int32_t *axes, int32_t n_axes);
+
+/* Join along axis (not a batched leading one); the other extents are equal. n >= 1. */
+COT_API cot_value cot_op_concat(const cot_value *x, int32_t n, int32_t axis);
+
+/* ---- reductions, products, indexing
+ * ---------------------------------------------------------------------------- */
+
+/* Reduce over axes (negative counts from the end) with COT_OP_SUM or COT_OP_REDUCE_MAX; keep: leave
+ * extents of 1. */
+COT_API cot_value cot_op_reduce(cot_op op, cot_value x, const int32_t *axes, int32_t n_axes,
+                                bool keep);
+
+/* Mean over axes: sum / count; over a batched axis the count includes the run's row count. */
+COT_API cot_value cot_op_mean(cot_value x, const int32_t *axes, int32_t n_axes, bool keep);
+
+/* Index of the first maximum along axis, i32; a NaN counts as the maximum. */
+COT_API cot_value cot_op_argmax(cot_value x, int32_t axis);
+
+/* Axes of a general product. Result axes: batch (as in a), the other axes of a, the other axes of
+ * b. */
+typedef struct cot_dot_axes {
+    int32_t n_batch, n_contract;
+    int32_t a_batch[COT_MAX_RANK], b_batch[COT_MAX_RANK];
+    int32_t a_contract[COT_MAX_RANK], b_contract[COT_MAX_RANK];
+} cot_dot_axes;
+
+/* Sum of products over the contracted axes. f32 or f64. */
+COT_API cot_value cot_op_dot(cot_value a, cot_value b, const cot_dot_axes *axes);
+
+/* Contract a's last axis with b's last but one; leading axes of b, if any, are batch axes of both.
+ */
+COT_API cot_value cot_op_matmul(cot_value a, cot_value b);
+
+/* y[..., c] = (index[...] == c), in dtype; index i32 or i64. An index outside [0, depth) gives a
+ * row of zeros. */
+COT_API cot_value cot_op_one_hot(cot_value index, int64_t depth, cot_dtype dtype);
+
+/* ---- random
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+typedef enum cot_distribution { COT_UNIFORM = 0, COT_NORMAL = 1 } cot_distribution;
+
+/*
+ * Random f32 or f64 numbers: uniform in [0,1) or standard normal. Philox4x32-10 keyed by (seed,
+ * stream), counted by (element, step): a pure function of these, whatever the threads. seed, step:
+ * i64 scalars.
+ */
+COT_API cot_value cot_op_random(cot_value seed, cot_value step, cot_dtype dtype, cot_shape shape,
+                                cot_distribution distribution, int64_t stream);
+
+/* ---- composites (each has a decomposition)
+ * --------------------------------------------------------------------- */
+
+/* Over the last axis; f32 or f64. */
+COT_API cot_value cot_op_softmax(cot_value x);
+COT_API cot_value cot_op_log_softmax(cot_value x);
+
+/* -sum_c target[...,c] * log_softmax(logits)[...,c], shape [...]. target and logits equal shape and
+ * dtype. */
+COT_API cot_value cot_op_softmax_cross_entropy(cot_value target, cot_value logits);
+
+/* ---- results and gradients
+ * ------------------------------------------------------------------------------------- */
+
+/* Return `value` from the graph under this name (unique in the graph). */
+COT_API cot_status cot_graph_output(cot_value value, const char *name);
+
+/*
+ * Append the gradient of a float scalar (rank 0) with respect to each of n values of the same
+ * graph, by reverse mode. grads_out[i] has wrt[i]'s dtype and shape; zeros where y does not depend
+ * on it. fails: COT_E_NOGRAD if a path goes through an operation without gradient, COT_E_SHAPE if y
+ * is no scalar.
+ */
+COT_API cot_status cot_grad(cot_value y, const cot_value *wrt, int32_t n, cot_value *grads_out);
+
+/* Vector-Jacobian product: as cot_grad, for a y of any shape and a cotangent of y's dtype and
+ * shape. */
+COT_API cot_status cot_vjp(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
+                           cot_value *grads_out);
+
+/* ---- text
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+/* Write the text form, which cot_graph_parse reads back to an equal graph. */
+COT_API cot_status cot_graph_print(const cot_graph *graph, cot_write_fn write, void *user);
+
+/* Parse one graph. States become new variables (zero), owned by the graph. NULL on error, with line
+ * and column. */
+COT_API cot_graph *cot_graph_parse(cot_context *context, const char *text, size_t bytes);
+
+/* The variable behind a state, by its name in the text; NULL if there is none. Borrowed. */
+COT_API cot_variable *cot_graph_find_variable(const cot_graph *graph, const char *name);
+
+/* ---- arrays
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/*
+ * A borrowed view of the caller's data. An input of dtype T takes T; an f32 input also takes u8 (x
+ * * scale + offset), an i32 input also u8 and i64. Rows need not be adjacent: row r starts at data
+ * + r * row_bytes.
+ */
+typedef struct cot_array {
+    const void *data;
+    cot_dtype dtype;
+    int64_t n_rows;       /* of a batched input; 1 otherwise */
+    int64_t row_elements; /* elements in a row (of the whole tensor, when not batched) */
+    int64_t row_bytes;    /* distance of rows; 0: adjacent */
+    float scale;          /* u8 to f32 only; 0: 1 */
+    float offset;         /* u8 to f32 only */
+} cot_array;
+
+/* ---- programs and sessions
+ * ------------------------------------------------------------------------------------- */
+
+/*
+ * A compiled graph: immutable, keeps nothing of the graph but its variables, may be shared by
+ * threads that each have a session of their own. Of sessions whose programs update a variable only
+ * one may run at a time.
+ */
+typedef struct cot_program cot_program;
+typedef struct cot_session cot_session;
+
+typedef struct cot_program_options {
+    size_t struct_size; /* sizeof(cot_program_options) */
+    int64_t max_rows;   /* largest row count that a run may have; 0: 128 */
+} cot_program_options;
+
+/* options may be NULL. The graph is not changed and may be destroyed afterwards. NULL on error. */
+COT_API cot_program *cot_program_create(const cot_graph *graph, const cot_program_options *options);
+COT_API void cot_program_destroy(cot_program *program);
+
+/* Facts of a compiled program. */
+typedef struct cot_program_info {
+    int64_t n_phases;          /* barriers of a step */
+    int64_t n_calls;           /* kernel calls of a step, each over its chunks */
+    int64_t n_kernels;         /* distinct kernels that the program uses */
+    int64_t n_compiled;        /* of those, compiled for this program (others were there already) */
+    int64_t arena_bytes;       /* planned memory of a session, without scratch and variables */
+    int64_t arena_bound_bytes; /* the liveness bound on arena_bytes */
+    int64_t scratch_bytes;     /* per thread */
+    double compile_seconds;    /* all of cot_program_create */
+} cot_program_info;
+COT_API cot_program_info cot_program_get_info(const cot_program *program);
+
+/* Kernels that the context has compiled so far: it stands still when nothing needs compiling. */
+COT_API int64_t cot_context_kernels_compiled(const cot_context *context);
+
+/*
+ * Memory to run a program in: its arena and its threads' scratch, taken here; a run takes none. Use
+ * by one thread at a time. NULL on error, reported by the program's context, which this call uses.
+ */
+COT_API cot_session *cot_session_create(const cot_program *program);
+COT_API void cot_session_destroy(cot_session *session);
+
+/* Bind an input's data; it is read in the runs that follow, not here. COT_E_ARG: no such input;
+ * E_SHAPE, E_DTYPE. */
+COT_API cot_status cot_session_bind(cot_session *session, const char *input,
+                                    const cot_array *array);
+
+/* Where an output goes: row-major, of the output's dtype, `bytes` long: max_rows rows, or the rows
+ * that a run has. */
+COT_API cot_status cot_session_bind_output(cot_session *session, const char *output, void *data,
+                                           size_t bytes);
+
+/*
+ * Run once on `rows` rows (1 when nothing is batched): inputs' rows 0..rows-1, outputs to where
+ * they are bound (an output that is not bound is not written anywhere visible). Updates its
+ * variables.
+ */
+COT_API cot_status cot_session_run(cot_session *session, int64_t rows);
+
+/* The session's own last error message; "" when there is none. */
+COT_API const char *cot_session_message(const cot_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,253 @@
+/*
+ * The tensor graph: nodes in an arena, 32-bit ids, hash-consed, topological by construction (an
+ * input's id is smaller than its user's). Nodes are never changed or removed; a pass copies what it
+ * keeps into a new graph.
+ *
+ * Invariants (coti_graph_verify): inputs precede their users; dtype and shape are what the op's
+ * infer rule gives; equal nodes are one node (but for INPUT); at most one update a state, of equal
+ * type; output names are unique.
+ */
+#ifndef COTI_GRAPH_H
+#define COTI_GRAPH_H
+
+#include "cotangent/graph.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/map.h"
+#include "runtime/base/size.h"
+#include "runtime/base/str.h"
+
+/* ---- the op table ---- */
+
+typedef enum coti_kind {
+    COTI_KIND_LEAF,
+    COTI_KIND_ELEMWISE,
+    COTI_KIND_COMPARE,
+    COTI_KIND_VIEW,
+    COTI_KIND_REDUCE,
+    COTI_KIND_CONTRACT,
+    COTI_KIND_COMPOSITE,
+    COTI_KIND_OTHER
+} coti_kind;
+
+typedef enum coti_grad_kind { COTI_GRAD_RULE, COTI_GRAD_ZERO, COTI_GRAD_NONE } coti_grad_kind;
+
+enum { COTI_NO_FLAGS = 0, COTI_COMMUTATIVE = 1, COTI_CHEAP = 2 };
+
+typedef enum coti_attr_id {
+#define COT_ATTR(id, fields) COTI_ATTR_##id,
+#include "attrs.def"
+#undef COT_ATTR
+    COTI_ATTR_COUNT
+} coti_attr_id;
+
+typedef struct coti_op_info {
+    const char *name;
+    int32_t n_inputs; /* -1: one or more */
+    coti_kind kind;
+    coti_attr_id attr;
+    coti_grad_kind grad;
+    uint32_t flags;
+} coti_op_info;
+
+extern const coti_op_info coti_op_table[COT_OP_COUNT];
+
+bool coti_op_find(const char *name, size_t length, cot_op *op_out);
+
+/* ---- attributes: structs made from attrs.def ---- */
+
+typedef int32_t coti_attr_AXIS_type;
+typedef struct coti_attr_AXES_type {
+    int32_t n;
+    int32_t v[COT_MAX_RANK];
+} coti_attr_AXES_type;
+typedef struct coti_attr_INTS_type {
+    int32_t n;
+    int64_t v[COT_MAX_RANK];
+} coti_attr_INTS_type;
+typedef int64_t coti_attr_INT_type;
+typedef double coti_attr_FLOAT_type;
+typedef cot_distribution coti_attr_DISTRIBUTION_type;
+typedef const char *coti_attr_TEXT_type;
+typedef cot_variable *coti_attr_VARIABLE_type;
+typedef struct coti_attr_DATA_type {
+    int64_t bytes;
+    const void *data;
+} coti_attr_DATA_type;
+
+#define F(type, name) coti_attr_##type##_type name;
+#define COT_ATTR(id, fields)                                                                       \
+    typedef struct coti_attr_##id {                                                                \
+        char none_; /* so that no struct is empty */                                               \
+        fields                                                                                     \
+    } coti_attr_##id;
+#include "attrs.def"
+#undef COT_ATTR
+#undef F
+
+/* ---- nodes and graphs ---- */
+
+typedef struct coti_node {
+    uint16_t op;   /* cot_op */
+    uint8_t dtype; /* cot_dtype */
+    uint8_t unused_;
+    int32_t n_inputs;
+    const uint32_t *input; /* ids, in the graph's arena */
+    cot_shape shape;
+    const void *attr; /* a coti_attr_<X> of the op's row; NULL for NO_ATTR */
+    const char
+        *layer; /* interned; NULL: none. Not part of a node's identity: the first maker's stays */
+    uint64_t hash;
+} coti_node;
+
+typedef struct coti_update {
+    uint32_t state, value; /* ids */
+} coti_update;
+
+typedef struct coti_output {
+    uint32_t value;
+    const char *name; /* interned */
+} coti_output;
+
+struct cot_graph {
+    cot_context *context;
+    const char *name;
+    coti_arena arena;
+    COTI_VEC(coti_node) node; /* id = index; node 0 is reserved and is never a valid value */
+    coti_map consed;
+    COTI_VEC(uint32_t) input; /* ids of INPUT nodes in order of making */
+    COTI_VEC(uint32_t)
+    state; /* ids of STATE nodes in order of making; the graph holds a reference to each variable */
+    COTI_VEC(coti_update) update;
+    COTI_VEC(coti_output) output;
+    const char *layer; /* of nodes made from now on */
+};
+
+static inline const coti_node *coti_node_at(const cot_graph *graph, uint32_t id) {
+    return &graph->node.data[id];
+}
+static inline const coti_node *coti_node_of(cot_value value) {
+    return &value.graph->node.data[value.id];
+}
+
+/* A poisoned value. */
+static inline cot_value coti_poison(void) {
+    return (cot_value){NULL, 0};
+}
+
+/* String in the graph's arena, one copy each. NULL: none, or no memory (recorded). */
+const char *coti_graph_intern(cot_graph *graph, const char *text);
+
+/*
+ * The one place where nodes are made: check the inputs, run the op's infer rule, hash-cons. dtype
+ * and shape are taken from the caller only by the ops whose result type is not implied by inputs
+ * and attributes (leaves, CAST, RESHAPE, BROADCAST, SLICE, ONE_HOT, RANDOM) and are then validated;
+ * others ignore them. Poisoned inputs give poison. attr is copied (with what it points to). On
+ * failure the error names the op, the layer and the types of the inputs.
+ */
+cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, int32_t n_inputs,
+                         const void *attr, cot_dtype dtype, const cot_shape *shape);
+
+/* ---- shape helpers (shape.c) ---- */
+
+bool coti_shape_equal(const cot_shape *a, const cot_shape *b);
+/* COT_OK if the shape itself is valid: rank, extents >= 0, product within COTI_SIZE_MAX; else the
+ * error recorded. */
+cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,
+                            const char *layer);
+
+/* ---- variables (variable.c) ---- */
+
+/*
+ * Storage is one 64-byte aligned block in home layout. `transposed`: a rank-2 variable stored
+ * column-major; a function of shape and role alone, so that every program agrees. set/get and the
+ * evaluator see row-major.
+ */
+struct cot_variable {
+    cot_context *context;
+    int32_t references;
+    cot_dtype dtype;
+    cot_shape shape;
+    bool transposed;
+    int64_t bytes;
+    void *storage;
+    char *name;
+    uint64_t id; /* unique in the context */
+};
+
+/* ---- text (print.c, parse.c) ---- */
+
+/* Append one node's line without indentation or newline: `%2 = add %0, %1 : f32[N,10]  #
+ * "dense_1"`. */
+void coti_node_print(coti_str *out, const cot_graph *graph, uint32_t id);
+
+/* ---- verify.c ---- */
+
+cot_status coti_graph_verify(const cot_graph *graph);
+
+/* ---- passes: each makes a new graph from the old and says whether it changed anything ---- */
+
+/* An empty graph of the same name and context, with the same inputs (all of them, in order). */
+cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out);
+
+/*
+ * The common frame of passes: copy nodes in order into a new graph, asking `rewrite` for each
+ * node's replacement. map[id] is the new value of an old node already copied. The callback may add
+ * any nodes to `to`; it returns the replacement (poison on error), or calls coti_rewrite_keep. Only
+ * nodes that outputs and updates reach are copied, all inputs are kept. Layer names follow.
+ */
+typedef struct coti_rewrite {
+    const cot_graph *from;
+    cot_graph *to;
+    const cot_value *map;
+} coti_rewrite;
+typedef cot_value (*coti_rewrite_fn)(coti_rewrite *rewrite, uint32_t id, void *user);
+cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, void *user,
+                              cot_graph **result_out);
+cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id);
+
+/* Algebraic identities (x*1, x+0, double negation, cast of equal dtype, view of view, ...) that
+ * change no bit but -0+0. */
+cot_status coti_pass_simplify(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* Evaluate nodes whose inputs are constants (results of at most 4096 bytes). */
+cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* Common subexpressions and dead nodes: what hash-consing and copying give. */
+cot_status coti_pass_cse(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+cot_status coti_pass_dce(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* Replace composites by their decompositions. */
+cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+
+/* The decomposition of one composite, as nodes in the inputs' graph: what the op means. */
+cot_value coti_decompose(cot_op op, const cot_value *input, int32_t n_inputs);
+
+/* ---- the reference evaluator (eval.c) ---- */
+
+/* Data of one tensor for the evaluator: row-major, dense. */
+typedef struct coti_tensor {
+    cot_dtype dtype;
+    cot_shape shape; /* batched resolved: dim[0] is the real extent, batched is false */
+    void *data;
+} coti_tensor;
+
+/*
+ * Evaluate one node from its inputs' tensors into out (allocated, typed and shaped by the caller).
+ * Pure; the meaning of each op. `rows`: N.
+ */
+cot_status coti_eval_node(cot_context *context, const coti_node *node, const coti_tensor *input,
+                          int64_t rows, coti_tensor *out);
+
+/*
+ * Evaluate a graph: input[i] belongs to graph->input.data[i]; values of states come from their
+ * variables; output[i] (allocated by the caller) receives graph->output.data[i]; updates are stored
+ * in the variables at the end. Temporary memory from the context.
+ */
+cot_status coti_eval_graph(const cot_graph *graph, int64_t rows, const coti_tensor *input,
+                           coti_tensor *output);
+
+/* A shape with N bound. */
+cot_shape coti_shape_bind(const cot_shape *shape, int64_t rows);
+
+/* Element i of a tensor as a double or an int64 (bool: 0 or 1). */
+double coti_tensor_get(const coti_tensor *tensor, int64_t i);
+int64_t coti_tensor_get_int(const coti_tensor *tensor, int64_t i);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * A hash map from byte strings or from 64-bit hashes with a caller's equality, to 32-bit values.
+ * Open addressing, no deletion; grows by itself.
+ */
+#ifndef COTI_MAP_H
+#define COTI_MAP_H
+
+#include "context.h"
+
+/* 64-bit hash of bytes, seeded: chain fields by passing the previous hash as seed. Stable across
+ * runs and machines. */
+uint64_t coti_hash(uint64_t seed, const void *data, size_t bytes);
+
+typedef struct coti_map {
+    cot_context *context;
+    struct coti_map_entry {
+        uint64_t hash;
+        uint32_t value; /* value + 1; 0: empty */
+    } *entry;
+    size_t count, capacity;
+} coti_map;
+
+void coti_map_init(coti_map *map, cot_context *context);
+void coti_map_free(coti_map *map);
+
+/* Is stored `value` the thing looked for? */
+typedef bool (*coti_map_equal_fn)(const void *user, uint32_t value);
+
+/* Find an entry with this hash for which equal(user, value) holds. False: none. */
+bool coti_map_find(const coti_map *map, uint64_t hash, coti_map_equal_fn equal, const void *user,
+                   uint32_t *value_out);
+/* Add without looking (find first). COT_E_NOMEM recorded when memory is short; the map is then
+ * unchanged. */
+cot_status coti_map_add(coti_map *map, uint64_t hash, uint32_t value);
+
+#endif
