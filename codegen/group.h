@@ -1,0 +1,73 @@
+/*
+ * Groups: the graph cut into fused kernels, in an order in which they may run one after another.
+ * What fusion and lowering (fuse.c, lower_*.c) hand to the planner (plan.c).
+ *
+ * Invariants. Every slot of a group's kernel has an operand. A value that any group reads is
+ * written by exactly one earlier group (views are resolved: an operand names the node whose memory
+ * is read, never a reshape of it). A state is written by at most one group, in place, and no group
+ * that runs before or reads the old value depends on that writer: the planner need only place the
+ * writer in a later phase than the state's other readers. Every graph output has a value of its
+ * own. A group over rows reads batched values at its own rows only.
+ */
+#ifndef COTI_GROUP_H
+#define COTI_GROUP_H
+
+#include "jit.h"
+#include "kernel.h"
+
+/* X(ID, meaning) */
+#define COTI_OPERAND_LIST(X)                                                                       \
+    X(VALUE, "a node's value, in memory that the planner chooses")                                 \
+    X(STATE, "a variable's storage: node id of its STATE")                                         \
+    X(SOURCE, "a batched input's cotr_source, of a LOAD kernel: node id of its INPUT")             \
+    X(INPUT, "an input that is not batched, read where it is bound: node id of its INPUT")         \
+    X(CONST, "a constant array: node id of its CONST")
+
+typedef enum coti_operand_kind {
+#define COTI_OPERAND_ENUM(id, meaning) COTI_OPERAND_##id,
+    COTI_OPERAND_LIST(COTI_OPERAND_ENUM)
+#undef COTI_OPERAND_ENUM
+} coti_operand_kind;
+
+typedef struct coti_operand {
+    coti_operand_kind kind;
+    uint32_t id; /* node of groups->graph */
+    bool read, written;
+} coti_operand;
+
+typedef struct coti_group {
+    coti_kernel *kernel;
+    coti_operand *operand; /* kernel->n_slots of them */
+    bool rows;             /* partitioned over rows: the call's range is coefficient * rows */
+    int64_t coefficient;   /* 1 unless the leading extent is c*N */
+    int64_t n_units;       /* of a group that is not over rows */
+    double work; /* flops at the largest row count; elementwise operations count 1, functions 20 */
+    int64_t shared_bytes; /* unbatched bytes that each chunk of a rows group reads again: weights */
+    int32_t n_nodes;
+    const uint32_t *node;      /* members, for the dump */
+    const char *const *reason; /* why each member is here, one line each */
+} coti_group;
+
+typedef struct coti_groups {
+    cot_context *context;
+    const cot_graph *graph; /* borrowed; after all passes */
+    coti_arena arena;       /* owns everything below */
+    int64_t max_rows;
+    int32_t n_groups;
+    coti_group *group;
+    const uint32_t *output; /* for each graph output, the VALUE operand's node id that holds it */
+} coti_groups;
+
+/*
+ * Cut an expanded, simplified graph into groups and lower each. With context->fuse off, one node a
+ * group. fails: COT_E_UNSUPPORTED for what the JIT has no kernel for (the caller then uses the
+ * evaluator), COT_E_NOMEM.
+ */
+cot_status coti_fuse(const cot_graph *graph, const coti_target *target, int64_t max_rows,
+                     coti_groups **groups_out);
+void coti_groups_destroy(coti_groups *groups);
+
+/* The dump of stage "fuse": each group's kernel text, members and reasons. */
+void coti_groups_print(coti_str *out, const coti_groups *groups);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * The analytic choice of a product's form, register tile, packing and units (notes on how it scores
+ * stand in tile.c).
+ */
+#ifndef COTI_TILE_H
+#define COTI_TILE_H
+
+#include "jit.h"
+
+/*
+ * Fill form, tile_broadcast, tile_vectors, pack, unit_m and unit_n of a product whose extents and
+ * strides are set. A function of those, of max_rows (an estimate for a batched extent) and of the
+ * target; never of threads.
+ */
+void coti_tile_choose(coti_gemm *gemm, const coti_target *target, int64_t max_rows);
+
+/* Units of a product that is not over rows: b * ceil(m / unit_m) * ceil(n / unit_n). */
+int64_t coti_tile_units(const coti_gemm *gemm);
+
+#endif
