@@ -41,6 +41,10 @@ cot_status coti_vec_grow(cot_context *context, void **data, size_t *capacity, si
     ((vec)->capacity >= (n) ? COT_OK                                                               \
                             : coti_vec_grow((context), (void **)&(vec)->data, &(vec)->capacity,    \
                                             (n), sizeof *(vec)->data))
+#define coti_vec_push(context, vec, element)                                                       \
+    (coti_vec_reserve((context), (vec), (vec)->count + 1) == COT_OK                                \
+         ? ((vec)->data[(vec)->count++] = (element), COT_OK)                                       \
+         : COT_E_NOMEM)
 #define coti_vec_free(context, vec) coti_free((context), (vec)->data)
 
 #endif

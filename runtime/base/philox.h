@@ -46,7 +46,10 @@ double coti_philox_uniform(coti_philox_key key, uint64_t step, uint64_t element)
  */
 double coti_philox_normal(coti_philox_key key, uint64_t step, uint64_t element);
 
-/* Uniform integer in [0, bound) without bias, from consecutive steps; bound >= 1. Used to shuffle.
+/*
+ * Uniform integer in [0, bound) without bias; bound >= 1. Word 2*element is the high half of a
+ * 64-bit draw, word 2*element+1 the low half; a draw that would favour small results is refused and
+ * made again at step + 1, step + 2, ... Used to shuffle.
  */
 uint64_t coti_philox_below(coti_philox_key key, uint64_t step, uint64_t element, uint64_t bound);
 
