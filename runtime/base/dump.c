@@ -4,7 +4,7 @@
  * A dump never changes what is computed; a dump that cannot be written is an error all the same,
  * because whoever asked for it would otherwise look at an old file.
  */
-#define _GNU_SOURCE /* mkdir, strerror_r */
+
 #include "context.h"
 
 #include "str.h"

@@ -4,7 +4,7 @@
  * Each variable is one row of the list below; its setter changes a field of the options only where
  * the caller left it at its default, so that options given in code win.
  */
-#define _GNU_SOURCE /* secure_getenv, sched_getaffinity */
+
 #include "options.h"
 
 #include <errno.h>
