@@ -11,8 +11,7 @@ cmake --install "$build" --prefix "$work/prefix" >/dev/null
 libdir=$(dirname "$(find "$work/prefix" -name 'libcotangent.so' | head -n 1)")
 export LD_LIBRARY_PATH=$libdir PKG_CONFIG_PATH=$libdir/pkgconfig
 
-# The file was configured for the build's own prefix; --define-prefix is what a relocated copy is used with.
-flags=$(pkg-config --define-prefix --cflags --libs cotangent)
+flags=$(pkg-config --cflags --libs cotangent)
 # shellcheck disable=SC2086
 "$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror "$source/tests/project/outside.c" -o "$work/outside" $flags
 "$work/outside"
