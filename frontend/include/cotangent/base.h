@@ -102,6 +102,18 @@ typedef struct cot_shape {
     int64_t dim[COT_MAX_RANK];
 } cot_shape;
 
+/* A static shape, COT_SHAPE(784, 10), a batch of rows, COT_BATCH(784) = [N,784], and a scalar. C
+ * only; more than COT_MAX_RANK extents do not compile. */
+#define COT_SHAPE(...)                                                                             \
+    ((cot_shape){(int32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),              \
+                 false,                                                                            \
+                 {__VA_ARGS__}})
+#define COT_BATCH(...)                                                                             \
+    ((cot_shape){(int32_t)(sizeof((const int64_t[]){1, __VA_ARGS__}) / sizeof(int64_t)),           \
+                 true,                                                                             \
+                 {1, __VA_ARGS__}})
+#define COT_SCALAR ((cot_shape){0, false, {0}})
+
 /* ---- switches and zero
  * ----------------------------------------------------------------------------------------- */
 

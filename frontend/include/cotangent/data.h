@@ -1,0 +1,119 @@
+/*
+ * Cotangent, data: data sets made of arrays, IDX files and CIFAR-10 batches.
+ *
+ * A cot_dataset is a number of rows, each with inputs and, for training, targets, in the order of
+ * the model's inputs and outputs. u8 pixels stay u8 in memory and become scaled floats inside the
+ * first kernel of a step. A data set is not changed by fit, evaluate and predict; several models of
+ * one context may read it.
+ */
+#ifndef COTANGENT_DATA_H
+#define COTANGENT_DATA_H
+
+#include "base.h"
+#include "graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cot_dataset cot_dataset;
+
+/* ---- from arrays ---- */
+
+/*
+ * n arrays. Each array's n_rows, row_elements, dtype, row_bytes, scale and offset are as cot_array
+ * describes; a row's elements are in row-major order, whatever the rank of the input they feed.
+ */
+typedef struct cot_array_list {
+    const cot_array *array;
+    int32_t n;
+} cot_array_list;
+
+/* COT_ARRAYS({.data = x, .dtype = COT_F32, .n_rows = 100, .row_elements = 784}). C only. */
+#define COT_ARRAYS(...)                                                                            \
+    ((cot_array_list){(const cot_array[]){__VA_ARGS__},                                            \
+                      (int32_t)(sizeof((const cot_array[]){__VA_ARGS__}) / sizeof(cot_array))})
+
+/* No arrays: the targets of a data set for cot_model_predict. C only. */
+#define COT_NO_ARRAYS ((cot_array_list){NULL, 0})
+
+/* COT_BORROW: the data must outlive the data set and its slices. COT_COPY: it is copied. */
+typedef enum cot_ownership { COT_BORROW = 0, COT_COPY = 1 } cot_ownership;
+
+/*
+ * A data set of inputs and targets (none: for predict) with equal numbers of rows. NULL on error:
+ * COT_E_ARG (no input, NULL data), COT_E_SHAPE (row counts differ, sizes overflow), COT_E_DTYPE.
+ */
+COT_API cot_dataset *cot_dataset_create(cot_context *context, cot_array_list inputs,
+                                        cot_array_list targets, cot_ownership ownership);
+
+/* Destroy before the context. Slices keep what they share. NULL is fine. */
+COT_API void cot_dataset_destroy(cot_dataset *dataset);
+
+COT_API int64_t cot_dataset_n_rows(const cot_dataset *dataset);
+COT_API int32_t cot_dataset_n_inputs(const cot_dataset *dataset);
+COT_API int32_t cot_dataset_n_targets(const cot_dataset *dataset);
+
+/* The i-th input or target, borrowed; NULL when there is none. */
+COT_API const cot_array *cot_dataset_input(const cot_dataset *dataset, int32_t i);
+COT_API const cot_array *cot_dataset_target(const cot_dataset *dataset, int32_t i);
+
+/* Rows [first, first + n_rows), sharing the data. NULL on error: COT_E_ARG (out of range). */
+COT_API cot_dataset *cot_dataset_slice(const cot_dataset *dataset, int64_t first, int64_t n_rows);
+
+/*
+ * Two slices: the first floor(n * (1 - fraction)) rows, and the last. Both must have a row. On
+ * failure both results are NULL.
+ */
+COT_API cot_status cot_dataset_split(const cot_dataset *dataset, double fraction,
+                                     cot_dataset **first_out, cot_dataset **last_out);
+
+/* ---- labels ---- */
+
+/*
+ * One-hot rows: out[r, c] = (labels[r] == c), f32. labels: u8, i32 or i64, one element a row.
+ * n_classes 0: the largest label + 1, written to *n_classes_out (may be NULL). out_bytes must be
+ * n_rows * n_classes * 4; out NULL: only count. fails: COT_E_DATA names the row and label.
+ */
+COT_API cot_status cot_to_categorical(cot_context *context, const cot_array *labels,
+                                      int64_t n_classes, float *out, size_t out_bytes,
+                                      int64_t *n_classes_out);
+
+/* The same data set, but for target i, which becomes one-hot f32. NULL on error, as above. */
+COT_API cot_dataset *cot_dataset_to_categorical(const cot_dataset *dataset, int32_t i_target,
+                                                int64_t n_classes);
+
+/* ---- files ---- */
+
+typedef struct cot_read_options {
+    size_t struct_size;
+    double scale;      /* of u8 inputs; 0: 1/255; give 1 to keep 0..255 */
+    double offset;     /* of u8 inputs, added after scaling */
+    int64_t max_bytes; /* most memory that one file's data may take; 0: 8 GiB */
+} cot_read_options;
+#define COT_READ_OPTIONS_INIT {sizeof(cot_read_options), 0.0, 0.0, 0}
+
+/*
+ * Inputs and targets from two IDX files, plain or gzip (told by their first bytes). targets_path
+ * may be NULL. The first extent is the number of rows, the others make a row. Elements: u8 stays
+ * u8; i8, i16 and i32 become i32; f32 and f64 stay. options may be NULL. NULL on error: COT_E_IO,
+ * COT_E_PARSE (not IDX, header and length disagree, bytes after the end, corrupt gzip), COT_E_SHAPE
+ * (row counts differ), COT_E_NOMEM; the text names the file.
+ */
+COT_API cot_dataset *cot_dataset_read_idx(cot_context *context, const char *inputs_path,
+                                          const char *targets_path,
+                                          const cot_read_options *options);
+
+/*
+ * CIFAR-10's binary batches, one after the other: records of a label byte (0..9) and 3072 bytes, a
+ * plane each of red, green and blue. Rows become u8 [32,32,3] (row, column, channel), the order in
+ * which Keras flattens them; targets are the labels, u8. Errors as above, and COT_E_DATA for a
+ * label above 9.
+ */
+COT_API cot_dataset *cot_dataset_read_cifar10(cot_context *context, const char *const *paths,
+                                              int32_t n_paths, const cot_read_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

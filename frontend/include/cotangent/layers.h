@@ -1,0 +1,225 @@
+/*
+ * Cotangent, layers: inputs, layers and the tensors between them.
+ *
+ * A cot_tensor is the result of calling a layer; it holds no numbers. Layers and tensors are owned
+ * by their context and live as long as it does. Builders are sticky: a bad call records the
+ * context's first error and returns a poisoned tensor (id 0); later calls on it do nothing;
+ * cot_model_create reports the error. A tensor of another context poisons the result.
+ *
+ * The forms with option macros are for C: `cot_dense(x, 512, .activation = COT_RELU)`. C++ and
+ * bindings fill the option struct from its _INIT and call the `_with` function. A zero field is the
+ * default. Use a context, and all that hangs on it, from one thread at a time.
+ */
+#ifndef COTANGENT_LAYERS_H
+#define COTANGENT_LAYERS_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A layer: what may be called, once or more often, and owns weights. */
+typedef struct cot_layer cot_layer;
+
+/* One result of one call of a layer. Copy it freely. Poisoned: id is 0. */
+typedef struct cot_tensor {
+    cot_context *context;
+    uint32_t id;
+} cot_tensor;
+
+/* n tensors, borrowed for the time of the call. */
+typedef struct cot_tensor_list {
+    const cot_tensor *tensor;
+    int32_t n;
+} cot_tensor_list;
+
+/* The tensors that are named, as a list: COT_TENSORS(a, b). C only. */
+#define COT_TENSORS(...)                                                                           \
+    ((cot_tensor_list){(const cot_tensor[]){__VA_ARGS__},                                          \
+                       (int32_t)(sizeof((const cot_tensor[]){__VA_ARGS__}) / sizeof(cot_tensor))})
+
+/* dtype and shape of a tensor (the shape is batched); {COT_F32, rank 0} for a poisoned one. */
+COT_API cot_dtype cot_tensor_dtype(cot_tensor tensor);
+COT_API cot_shape cot_tensor_shape(cot_tensor tensor);
+
+/* The layer that made a tensor; NULL for a poisoned one. Call it again to share its weights. */
+COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
+
+/* ---- activations and initializers ---- */
+
+/* X(constant, name, formula). Gradient of relu at 0: 0. softmax is over the last axis. */
+#define COT_ACTIVATION_LIST(X)                                                                     \
+    X(COT_LINEAR, "linear", "x")                                                                   \
+    X(COT_RELU, "relu", "max(x, 0)")                                                               \
+    X(COT_SIGMOID, "sigmoid", "1 / (1 + exp(-x))")                                                 \
+    X(COT_TANH, "tanh", "tanh(x)")                                                                 \
+    X(COT_GELU, "gelu", "x/2 * (1 + erf(x / sqrt(2)))")                                            \
+    X(COT_GELU_TANH, "gelu_tanh", "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3)))")           \
+    X(COT_SOFTMAX, "softmax", "exp(x) / sum(exp(x))")
+
+typedef enum cot_activation_kind {
+#define COT_ACTIVATION_ENUM(constant, name, formula) constant,
+    COT_ACTIVATION_LIST(COT_ACTIVATION_ENUM)
+#undef COT_ACTIVATION_ENUM
+} cot_activation_kind;
+
+/* "relu" ...; "?" for a value that is no activation. */
+COT_API const char *cot_activation_name(cot_activation_kind activation);
+
+/*
+ * X(constant, name, values). fan_in and fan_out are a kernel's first and last extent. The truncated
+ * normals are cut at two standard deviations, and widened so that their deviation is the stated
+ * one. Every weight draws from the context's seed and from its place among the context's weights.
+ */
+#define COT_INITIALIZER_LIST(X)                                                                    \
+    X(COT_INITIALIZER_DEFAULT, "default", "glorot_uniform for kernels, zeros for biases")          \
+    X(COT_GLOROT_UNIFORM, "glorot_uniform", "uniform, limit sqrt(6 / (fan_in + fan_out))")         \
+    X(COT_GLOROT_NORMAL, "glorot_normal", "truncated normal, sqrt(2 / (fan_in + fan_out))")        \
+    X(COT_HE_UNIFORM, "he_uniform", "uniform, limit sqrt(6 / fan_in)")                             \
+    X(COT_HE_NORMAL, "he_normal", "truncated normal, sqrt(2 / fan_in)")                            \
+    X(COT_LECUN_UNIFORM, "lecun_uniform", "uniform, limit sqrt(3 / fan_in)")                       \
+    X(COT_LECUN_NORMAL, "lecun_normal", "truncated normal, sqrt(1 / fan_in)")                      \
+    X(COT_RANDOM_UNIFORM, "random_uniform", "uniform, limit = parameter (default 0.05)")           \
+    X(COT_RANDOM_NORMAL, "random_normal", "normal, deviation = parameter (default 0.05)")          \
+    X(COT_ZEROS, "zeros", "0")                                                                     \
+    X(COT_ONES, "ones", "1")                                                                       \
+    X(COT_CONSTANT, "constant", "the parameter (default 0)")
+
+typedef enum cot_initializer {
+#define COT_INITIALIZER_ENUM(constant, name, values) constant,
+    COT_INITIALIZER_LIST(COT_INITIALIZER_ENUM)
+#undef COT_INITIALIZER_ENUM
+} cot_initializer;
+
+/* "glorot_uniform" ...; "?" for a value that is no initializer. */
+COT_API const char *cot_initializer_name(cot_initializer initializer);
+
+/* ---- input ---- */
+
+/*
+ * A model's input. shape is that of one row, without the batch: COT_SHAPE(784); rank 0 to 7. dtype
+ * f32 or f64 (u8 data feeds an f32 input). name: letters, digits and '_', first no digit; NULL:
+ * "input_layer", "input_layer_1", ...
+ */
+COT_API cot_tensor cot_input(cot_context *context, cot_dtype dtype, cot_shape shape,
+                             const char *name);
+
+/* ---- dense ---- */
+
+/* y[..., j] = activation(sum_i x[..., i] * kernel[i, j] + bias[j]). Weights: kernel, bias. */
+typedef struct cot_dense_options {
+    size_t struct_size;
+    int64_t units;                      /* at least 1; required */
+    cot_activation_kind activation;     /* default: linear */
+    cot_switch use_bias;                /* default: on */
+    cot_initializer kernel_initializer; /* default: glorot_uniform */
+    double kernel_parameter;            /* see COT_INITIALIZER_LIST; COT_ZERO for the number zero */
+    cot_initializer bias_initializer;   /* default: zeros */
+    double bias_parameter;
+    cot_switch trainable; /* off: fit leaves the weights as they are (default: on) */
+    const char *name;     /* default: "dense", "dense_1", ... */
+} cot_dense_options;
+#define COT_DENSE_OPTIONS_INIT                                                                     \
+    {sizeof(cot_dense_options), 0,   COT_LINEAR,  COT_DEFAULT, COT_INITIALIZER_DEFAULT, 0.0,       \
+     COT_INITIALIZER_DEFAULT,   0.0, COT_DEFAULT, NULL}
+
+/* x f32|f64 [N,...,in] -> [N,...,units]. fails: COT_E_ARG, COT_E_SHAPE, COT_E_NOMEM. */
+COT_API cot_tensor cot_dense_with(cot_tensor x, const cot_dense_options *options);
+/* The layer alone, to be called by cot_call or added to a sequential model. NULL on error. */
+COT_API cot_layer *cot_dense_layer_with(cot_context *context, const cot_dense_options *options);
+#define cot_dense(x, ...)                                                                          \
+    cot_dense_with(                                                                                \
+        x, &(cot_dense_options){.struct_size = sizeof(cot_dense_options), .units = __VA_ARGS__})
+#define cot_dense_layer(context, ...)                                                              \
+    cot_dense_layer_with(context, &(cot_dense_options){.struct_size = sizeof(cot_dense_options),   \
+                                                       .units = __VA_ARGS__})
+
+/* ---- activation ---- */
+
+typedef struct cot_activation_options {
+    size_t struct_size;
+    cot_activation_kind activation; /* required; COT_LINEAR is the identity */
+    const char *name;               /* default: "activation", "activation_1", ... */
+} cot_activation_options;
+#define COT_ACTIVATION_OPTIONS_INIT {sizeof(cot_activation_options), COT_LINEAR, NULL}
+
+/* cot_activation(x, COT_RELU). Any shape, kept. */
+COT_API cot_tensor cot_activation_with(cot_tensor x, const cot_activation_options *options);
+COT_API cot_layer *cot_activation_layer(cot_context *context, cot_activation_kind activation,
+                                        const char *name);
+#define cot_activation(x, ...)                                                                     \
+    cot_activation_with(x,                                                                         \
+                        &(cot_activation_options){.struct_size = sizeof(cot_activation_options),   \
+                                                  .activation = __VA_ARGS__})
+
+/* ---- flatten ---- */
+
+typedef struct cot_flatten_options {
+    size_t struct_size;
+    cot_tensor input; /* required */
+    const char *name; /* default: "flatten", "flatten_1", ... */
+} cot_flatten_options;
+
+/* cot_flatten(x): [N,a,b,...] -> [N,a*b*...], row-major; [N] -> [N,1]. */
+COT_API cot_tensor cot_flatten_with(const cot_flatten_options *options);
+COT_API cot_layer *cot_flatten_layer(cot_context *context, const char *name);
+#define cot_flatten(...)                                                                           \
+    cot_flatten_with(                                                                              \
+        &(cot_flatten_options){.struct_size = sizeof(cot_flatten_options), .input = __VA_ARGS__})
+
+/* ---- add, concatenate ---- */
+
+typedef struct cot_add_options {
+    size_t struct_size;
+    cot_tensor_list inputs; /* required: one or more */
+    const char *name;       /* default: "add", "add_1", ... */
+} cot_add_options;
+
+/*
+ * cot_add(COT_TENSORS(a, b)): the sum, from left to right. Extents of 1 stretch; an input of lower
+ * rank gets extents of 1 after its batch axis.
+ */
+COT_API cot_tensor cot_add_with(const cot_add_options *options);
+COT_API cot_layer *cot_add_layer(cot_context *context, const char *name);
+#define cot_add(...)                                                                               \
+    cot_add_with(&(cot_add_options){.struct_size = sizeof(cot_add_options), .inputs = __VA_ARGS__})
+
+typedef struct cot_concatenate_options {
+    size_t struct_size;
+    cot_tensor_list inputs; /* required: one or more, of equal rank */
+    int32_t axis;           /* the batch is axis 0 and cannot be joined; 0: the last (-1) */
+    const char *name;       /* default: "concatenate", "concatenate_1", ... */
+} cot_concatenate_options;
+
+/* cot_concatenate(COT_TENSORS(a, b), .axis = 1): joined along an axis, the other extents equal. */
+COT_API cot_tensor cot_concatenate_with(const cot_concatenate_options *options);
+COT_API cot_layer *cot_concatenate_layer(cot_context *context, int32_t axis, const char *name);
+#define cot_concatenate(...)                                                                       \
+    cot_concatenate_with(&(cot_concatenate_options){                                               \
+        .struct_size = sizeof(cot_concatenate_options), .inputs = __VA_ARGS__})
+
+/* ---- layers as objects ---- */
+
+/*
+ * Call a layer on one tensor, or on several. The first call makes its weights; every further call
+ * shares them and must bring the same extents to them.
+ */
+COT_API cot_tensor cot_call(cot_layer *layer, cot_tensor x);
+COT_API cot_tensor cot_call_many(cot_layer *layer, cot_tensor_list inputs);
+
+/* "dense_1"; "Dense". "" for NULL. Live as long as the context. */
+COT_API const char *cot_layer_name(const cot_layer *layer);
+COT_API const char *cot_layer_class(const cot_layer *layer);
+
+/* Elements of all its weights; 0 before the first call. */
+COT_API int64_t cot_layer_count_params(const cot_layer *layer);
+
+/* What later cot_model_compile calls do with its weights: update them in fit, or not. */
+COT_API bool cot_layer_is_trainable(const cot_layer *layer);
+COT_API cot_status cot_layer_set_trainable(cot_layer *layer, bool trainable);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,341 @@
+/*
+ * Cotangent, training: compile a model, fit it, evaluate it, predict with it.
+ *
+ * cot_model_compile makes three programs, for training, evaluation and prediction, each for any
+ * number of rows up to `max_batch`; after it, fit with a short last batch, evaluate and predict
+ * compile nothing. Names, defaults, formulas and the order of things follow Keras 3.
+ *
+ * Option macros are for C: `cot_model_fit(model, data, .epochs = 10)`. C++ and bindings fill the
+ * option struct from its _INIT and call the `_with` function. A zero field is the default; where
+ * the number zero is meant and is not the default, write COT_ZERO.
+ */
+#ifndef COTANGENT_TRAINING_H
+#define COTANGENT_TRAINING_H
+
+#include "base.h"
+#include "data.h"
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- optimizers ---- */
+
+typedef enum cot_optimizer_kind {
+    COT_OPTIMIZER_SGD = 1,
+    COT_OPTIMIZER_ADAM = 2
+} cot_optimizer_kind;
+
+/* The first field of every optimizer's options: which optimizer, and how large its options are. */
+typedef struct cot_optimizer {
+    size_t struct_size; /* of the whole options */
+    cot_optimizer_kind kind;
+} cot_optimizer;
+
+/*
+ * SGD. w -= lr * g; with momentum m: v = m*v - lr*g, w += v; with Nesterov's too: w += m*v - lr*g.
+ */
+typedef struct cot_sgd_options {
+    cot_optimizer base;
+    double learning_rate; /* 0: 0.01 */
+    double momentum;      /* in [0, 1] */
+    bool nesterov;
+} cot_sgd_options;
+#define COT_SGD_OPTIONS_INIT {{sizeof(cot_sgd_options), COT_OPTIMIZER_SGD}, 0.0, 0.0, false}
+/* `.optimizer = cot_sgd(.learning_rate = 0.1)`: a const cot_optimizer *. */
+#define cot_sgd(...)                                                                               \
+    (&(const cot_sgd_options){.base = {sizeof(cot_sgd_options), COT_OPTIMIZER_SGD}, __VA_ARGS__}   \
+          .base)
+
+/*
+ * Adam. m += (g - m)(1 - beta_1), v += (g^2 - v)(1 - beta_2), w -= a*m / (sqrt(v) + epsilon),
+ * a = lr * sqrt(1 - beta_2^t) / (1 - beta_1^t), t = iterations + 1, powers in float32.
+ */
+typedef struct cot_adam_options {
+    cot_optimizer base;
+    double learning_rate; /* 0: 0.001 */
+    double beta_1;        /* 0: 0.9; COT_ZERO: 0 */
+    double beta_2;        /* 0: 0.999; COT_ZERO: 0 */
+    double epsilon;       /* 0: 1e-7; COT_ZERO: 0 */
+} cot_adam_options;
+#define COT_ADAM_OPTIONS_INIT {{sizeof(cot_adam_options), COT_OPTIMIZER_ADAM}, 0.0, 0.0, 0.0, 0.0}
+#define cot_adam(...)                                                                              \
+    (&(const cot_adam_options){.base = {sizeof(cot_adam_options), COT_OPTIMIZER_ADAM},             \
+                               __VA_ARGS__}                                                        \
+          .base)
+
+/* ---- losses and metrics ---- */
+
+/*
+ * X(constant, name, value of one row). The loss of a batch is the mean over its rows (and over the
+ * axes between the batch and the last one).
+ */
+#define COT_LOSS_LIST(X)                                                                           \
+    X(COT_NO_LOSS, "none", "the output is not trained on")                                         \
+    X(COT_CATEGORICAL_CROSSENTROPY, "categorical_crossentropy",                                    \
+      "-sum(target * log(p)), target of the output's shape")                                       \
+    X(COT_SPARSE_CATEGORICAL_CROSSENTROPY, "sparse_categorical_crossentropy",                      \
+      "-log(p[target]), target the class as an integer (u8, i32, i64)")                            \
+    X(COT_MEAN_SQUARED_ERROR, "mean_squared_error", "mean((target - y)^2) over the last axis")
+
+typedef enum cot_loss {
+#define COT_LOSS_ENUM(constant, name, value) constant,
+    COT_LOSS_LIST(COT_LOSS_ENUM)
+#undef COT_LOSS_ENUM
+} cot_loss;
+
+/* "mean_squared_error" ...; "?" for a value that is no loss. */
+COT_API const char *cot_loss_name(cot_loss loss);
+
+/*
+ * X(constant, name in logs, value). COT_ACCURACY is binary for an output of one element, sparse
+ * categorical with integer targets, else categorical. The first maximum wins a tie.
+ */
+#define COT_METRIC_LIST(X)                                                                         \
+    X(COT_NO_METRIC, "none", "ends a list")                                                        \
+    X(COT_ACCURACY, "accuracy", "one of the following, by the shapes of output and target")        \
+    X(COT_BINARY_ACCURACY, "binary_accuracy", "mean(target == (y > 0.5))")                         \
+    X(COT_CATEGORICAL_ACCURACY, "categorical_accuracy", "argmax(target) == argmax(y)")             \
+    X(COT_SPARSE_CATEGORICAL_ACCURACY, "sparse_categorical_accuracy", "target == argmax(y)")
+
+typedef enum cot_metric {
+#define COT_METRIC_ENUM(constant, name, value) constant,
+    COT_METRIC_LIST(COT_METRIC_ENUM)
+#undef COT_METRIC_ENUM
+} cot_metric;
+
+/* "accuracy" ...; "?" for a value that is no metric. */
+COT_API const char *cot_metric_name(cot_metric metric);
+
+#define COT_MAX_METRICS 8
+#define COT_MAX_OUTPUT_OPTIONS 32
+
+/* What one output is trained and judged by, where it differs from the model's. */
+typedef struct cot_output_options {
+    size_t struct_size;
+    const char *output;                  /* its name; required */
+    cot_loss loss;                       /* COT_NO_LOSS: the model's loss */
+    double loss_weight;                  /* 0: 1; COT_ZERO: 0 */
+    bool from_logits;                    /* as in cot_compile_options */
+    cot_metric metrics[COT_MAX_METRICS]; /* none: the model's metrics */
+    bool no_loss;                        /* leave this output out of the loss */
+    bool no_metrics;                     /* do not judge this output */
+} cot_output_options;
+#define COT_OUTPUT_OPTIONS_INIT                                                                    \
+    {sizeof(cot_output_options), NULL, COT_NO_LOSS, 0.0, false, {COT_NO_METRIC}, false, false}
+/* `.outputs = {cot_output("class", .loss_weight = 0.5), ...}` */
+#define cot_output(...)                                                                            \
+    (&(const cot_output_options){.struct_size = sizeof(cot_output_options), .output = __VA_ARGS__})
+
+/* ---- compile ---- */
+
+typedef struct cot_compile_options {
+    size_t struct_size;
+    const cot_optimizer *optimizer;      /* NULL: the model can be evaluated, not fitted */
+    cot_loss loss;                       /* of every output without a loss of its own */
+    cot_metric metrics[COT_MAX_METRICS]; /* of every output without metrics of its own */
+    bool from_logits; /* the outputs are logits, not probabilities (cross-entropies only) */
+    /*
+     * Cross-entropy of an output whose layer ends in softmax is taken from the logits before it,
+     * without clipping (default: on). Off: from the probabilities, clipped to [1e-7, 1 - 1e-7].
+     */
+    cot_switch fuse_softmax;
+    const cot_output_options *outputs[COT_MAX_OUTPUT_OPTIONS]; /* ended by NULL, in any order */
+    int64_t max_batch; /* most rows of one step; 0: 128. fit with a larger batch compiles anew */
+} cot_compile_options;
+#define COT_COMPILE_OPTIONS_INIT                                                                   \
+    {sizeof(cot_compile_options), NULL, COT_NO_LOSS, {COT_NO_METRIC}, false, COT_DEFAULT, {NULL}, 0}
+
+/*
+ * Make the model's programs; optimizer state starts anew, weights stay. Nothing of `options` is
+ * kept. Compile again to change anything. On failure the model is as before.
+ * fails: COT_E_ARG (NULL, unknown output, bad number), COT_E_SHAPE (a loss or metric does not fit
+ * an output), and what cot_program_create reports.
+ */
+COT_API cot_status cot_model_compile_with(cot_model *model, const cot_compile_options *options);
+#define cot_model_compile(model, ...)                                                              \
+    cot_model_compile_with(                                                                        \
+        model, &(cot_compile_options){.struct_size = sizeof(cot_compile_options), __VA_ARGS__})
+
+/* The compiled programs, borrowed, for inspection; NULL when there is none. */
+COT_API const cot_program *cot_model_train_program(const cot_model *model);
+COT_API const cot_program *cot_model_evaluate_program(const cot_model *model);
+COT_API const cot_program *cot_model_predict_program(const cot_model *model);
+
+/*
+ * Optimizer state in Keras's order: iterations (i64), learning_rate (f32), then the slots: SGD's
+ * momentum a weight; Adam's m and v a weight. NULL: no such variable. Borrowed, until the next
+ * compile.
+ */
+COT_API int32_t cot_model_n_optimizer_variables(const cot_model *model);
+COT_API cot_variable *cot_model_optimizer_variable(const cot_model *model, int32_t i);
+
+/* The learning rate; NaN without an optimizer. It may be set between steps, also by callbacks. */
+COT_API double cot_model_learning_rate(const cot_model *model);
+COT_API cot_status cot_model_set_learning_rate(cot_model *model, double learning_rate);
+
+/* ---- logs, history, callbacks ---- */
+
+/* A named number: "loss", "accuracy", "class_loss", "val_loss", ... */
+typedef struct cot_log {
+    const char *name;
+    double value;
+} cot_log;
+
+/* Borrowed: until the next call on the model that made it. */
+typedef struct cot_logs {
+    int32_t n;
+    const cot_log *log;
+} cot_logs;
+
+/* The value of that name; NaN when there is none. */
+COT_API double cot_logs_get(const cot_logs *logs, const char *name);
+
+/* The values of every epoch of a fit. */
+typedef struct cot_history cot_history;
+
+/* Of the model's latest fit, borrowed until the next fit or the model's end; NULL before. */
+COT_API const cot_history *cot_model_history(const cot_model *model);
+COT_API int32_t cot_history_n_epochs(const cot_history *history);
+/* The number (from 0) of the i-th epoch in it; -1 when there is none. */
+COT_API int32_t cot_history_epoch(const cot_history *history, int32_t i);
+COT_API int32_t cot_history_n_names(const cot_history *history);
+/* Names in alphabetical order, those of validation after the others; NULL when there is none. */
+COT_API const char *cot_history_name(const cot_history *history, int32_t i);
+/* One value an epoch; NULL when there is no such name. */
+COT_API const double *cot_history_values(const cot_history *history, const char *name);
+
+#define COT_MAX_CALLBACKS 16
+
+/*
+ * Functions that fit calls on its own thread between steps; any may be NULL. They may read and set
+ * weights, evaluate, predict, set the learning rate and stop the training, but not fit or compile
+ * this model. epoch and batch count from 0. logs of on_batch_end are the epoch's running means.
+ * A status other than COT_OK ends fit with that status.
+ */
+typedef struct cot_callback {
+    size_t struct_size;
+    void *user;
+    cot_status (*on_train_begin)(cot_model *model, void *user);
+    cot_status (*on_train_end)(cot_model *model, const cot_logs *logs, void *user);
+    cot_status (*on_epoch_begin)(cot_model *model, int32_t epoch, void *user);
+    cot_status (*on_epoch_end)(cot_model *model, int32_t epoch, const cot_logs *logs, void *user);
+    cot_status (*on_batch_begin)(cot_model *model, int64_t batch, void *user);
+    cot_status (*on_batch_end)(cot_model *model, int64_t batch, const cot_logs *logs, void *user);
+} cot_callback;
+#define COT_CALLBACK_INIT {sizeof(cot_callback), NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+
+/* End the running fit after the current step; on_epoch_end and on_train_end are still called. */
+COT_API void cot_model_stop_training(cot_model *model);
+
+/* ---- fit ---- */
+
+/* COT_VERBOSE_AUTO: a bar on a terminal, else a line an epoch. */
+typedef enum cot_verbose {
+    COT_VERBOSE_AUTO = 0,
+    COT_VERBOSE_SILENT,
+    COT_VERBOSE_BAR,
+    COT_VERBOSE_LINE
+} cot_verbose;
+
+typedef struct cot_fit_options {
+    size_t struct_size;
+    const cot_dataset *data;            /* required */
+    int64_t batch_size;                 /* 0: 32 */
+    int32_t epochs;                     /* number of the last epoch; 0: 1 */
+    int32_t initial_epoch;              /* epochs - initial_epoch are run */
+    cot_switch shuffle;                 /* a new order every epoch (default: on) */
+    double validation_split;            /* share of the rows, the last ones, kept for validation */
+    const cot_dataset *validation_data; /* overrides validation_split */
+    int64_t validation_batch_size;      /* 0: batch_size */
+    cot_verbose verbose;
+    const cot_console *console;                       /* NULL: nothing is written */
+    const cot_callback *callbacks[COT_MAX_CALLBACKS]; /* ended by NULL */
+    const volatile int32_t *cancel; /* not 0: end with COT_E_CANCELLED after the current step */
+    bool allow_nonfinite;           /* do not refuse NaN and infinity in the data */
+} cot_fit_options;
+#define COT_FIT_OPTIONS_INIT                                                                       \
+    {sizeof(cot_fit_options), NULL, 0,      0,    0,    COT_DEFAULT, 0.0, NULL, 0,                 \
+     COT_VERBOSE_AUTO,        NULL, {NULL}, NULL, false}
+
+/*
+ * Train. Weights, optimizer state and iterations go on from where they are. The data are scanned
+ * once before the first step. On failure (also when cancelled) the weights are those of the last
+ * complete step.
+ * fails: COT_E_ARG, COT_E_SHAPE, COT_E_DTYPE (data and model do not fit), COT_E_DATA (a label out
+ * of range, a NaN: the text names layer, row and value), COT_E_CANCELLED, COT_E_IO (the console
+ * failed), a callback's status.
+ */
+COT_API cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options);
+#define cot_model_fit(model, ...)                                                                  \
+    cot_model_fit_with(                                                                            \
+        model, &(cot_fit_options){.struct_size = sizeof(cot_fit_options), .data = __VA_ARGS__})
+
+/* One step on all rows of a data set, at most max_batch of them. logs_out (may be NULL): of it. */
+COT_API cot_status cot_model_train_on_batch(cot_model *model, const cot_dataset *data,
+                                            cot_logs *logs_out);
+
+/* ---- evaluate, predict ---- */
+
+typedef struct cot_evaluate_options {
+    size_t struct_size;
+    cot_logs *report;   /* may be NULL */
+    int64_t batch_size; /* 0: 32; more than max_batch counts as max_batch */
+    cot_verbose verbose;
+    const cot_console *console; /* NULL: nothing is written */
+    const volatile int32_t *cancel;
+} cot_evaluate_options;
+#define COT_EVALUATE_OPTIONS_INIT                                                                  \
+    {sizeof(cot_evaluate_options), NULL, 0, COT_VERBOSE_AUTO, NULL, NULL}
+
+/*
+ * Loss and metrics on a data set: cot_model_evaluate(model, test, &report). The report's order is
+ * Keras's: loss; with several outputs each output's loss; then the metrics by name.
+ */
+COT_API cot_status cot_model_evaluate_with(cot_model *model, const cot_dataset *data,
+                                           const cot_evaluate_options *options);
+#define cot_model_evaluate(model, data, ...)                                                       \
+    cot_model_evaluate_with(model, data,                                                           \
+                            &(cot_evaluate_options){.struct_size = sizeof(cot_evaluate_options),   \
+                                                    .report = __VA_ARGS__})
+
+/* Memory for one output: n_rows rows of the output's dtype, row-major; bytes must be exact. */
+typedef struct cot_buffer {
+    void *data;
+    size_t bytes;
+} cot_buffer;
+
+typedef struct cot_buffer_list {
+    const cot_buffer *buffer;
+    int32_t n;
+} cot_buffer_list;
+
+/* COT_BUFFERS({y, sizeof y}). C only. */
+#define COT_BUFFERS(...)                                                                           \
+    ((cot_buffer_list){(const cot_buffer[]){__VA_ARGS__},                                          \
+                       (int32_t)(sizeof((const cot_buffer[]){__VA_ARGS__}) / sizeof(cot_buffer))})
+
+typedef struct cot_predict_options {
+    size_t struct_size;
+    cot_buffer_list outputs; /* required: one for each output, in order */
+    int64_t batch_size;      /* 0: 32; more than max_batch counts as max_batch */
+    cot_verbose verbose;
+    const cot_console *console; /* NULL: nothing is written */
+    const volatile int32_t *cancel;
+} cot_predict_options;
+#define COT_PREDICT_OPTIONS_INIT                                                                   \
+    {sizeof(cot_predict_options), {NULL, 0}, 0, COT_VERBOSE_AUTO, NULL, NULL}
+
+/* Outputs for every row of a data set (its targets are not read). */
+COT_API cot_status cot_model_predict_with(cot_model *model, const cot_dataset *data,
+                                          const cot_predict_options *options);
+#define cot_model_predict(model, data, ...)                                                        \
+    cot_model_predict_with(model, data,                                                            \
+                           &(cot_predict_options){.struct_size = sizeof(cot_predict_options),      \
+                                                  .outputs = __VA_ARGS__})
+
+#ifdef __cplusplus
+}
+#endif
+#endif
