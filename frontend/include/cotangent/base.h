@@ -29,9 +29,7 @@ extern "C" {
 /* "0.1.0". Static storage. */
 COT_API const char *cot_version(void);
 
-/* ---- statuses
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- statuses ---- */
 
 /* X(constant, name, meaning): every function that can fail returns one of these. */
 #define COT_STATUS_LIST(X)                                                                         \
@@ -60,9 +58,7 @@ typedef enum cot_status {
 /* "ok", "argument", ...; "unknown" for a value that is no status. Static storage. */
 COT_API const char *cot_status_name(cot_status status);
 
-/* ---- dtypes
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- dtypes ---- */
 
 /* X(constant, text name, bytes) */
 #define COT_DTYPE_LIST(X)                                                                          \
@@ -85,9 +81,7 @@ COT_API const char *cot_dtype_name(cot_dtype dtype);
 /* Bytes of one element; 0 for a value that is no dtype. */
 COT_API size_t cot_dtype_bytes(cot_dtype dtype);
 
-/* ---- shapes
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- shapes ---- */
 
 #define COT_MAX_RANK 8
 
@@ -114,8 +108,7 @@ typedef struct cot_shape {
                  {1, __VA_ARGS__}})
 #define COT_SCALAR ((cot_shape){0, false, {0}})
 
-/* ---- switches and zero
- * ----------------------------------------------------------------------------------------- */
+/* ---- switches and zero ---- */
 
 /* An option that is on or off, where zero means "the default". */
 typedef enum cot_switch { COT_DEFAULT = 0, COT_ON = 1, COT_OFF = 2 } cot_switch;
@@ -123,8 +116,7 @@ typedef enum cot_switch { COT_DEFAULT = 0, COT_ON = 1, COT_OFF = 2 } cot_switch;
 /* In an option field where 0 means "the default", negative zero means the number zero. */
 #define COT_ZERO (-0.0)
 
-/* ---- memory, text and logging
- * ---------------------------------------------------------------------------------- */
+/* ---- memory, text and logging ---- */
 
 /*
  * Where a context takes its memory from. `alloc` and `realloc` return memory aligned as malloc's,
@@ -143,9 +135,7 @@ typedef struct cot_allocator {
  * COT_E_IO. */
 typedef bool (*cot_write_fn)(const char *text, size_t bytes, void *user);
 
-/* ---- context
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- context ---- */
 
 typedef struct cot_context cot_context;
 
@@ -187,9 +177,7 @@ COT_API cot_context *cot_context_create(const cot_options *options);
  */
 COT_API void cot_context_destroy(cot_context *context);
 
-/* ---- errors
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- errors ---- */
 
 /* The context's first error since it was made or cleared. The strings live until the error is
  * cleared. */

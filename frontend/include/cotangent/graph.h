@@ -35,9 +35,7 @@ typedef struct cot_value {
     uint32_t id;
 } cot_value;
 
-/* ---- graphs
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- graphs ---- */
 
 /* An empty graph. name: letters, digits, '_'. NULL when memory is short. Destroy before the
  * context. */
@@ -54,9 +52,7 @@ COT_API cot_shape cot_value_shape(cot_value value);
  * copied. */
 COT_API void cot_graph_set_layer(cot_graph *graph, const char *layer);
 
-/* ---- leaves
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- leaves ---- */
 
 /* An input that is bound by name at run time. shape.batched: its leading extent is the run's row
  * count. */
@@ -76,9 +72,7 @@ COT_API cot_value cot_op_rows(cot_graph *graph);
 /* 0, 1, 2, ... along `axis` of a tensor of this shape; dtype i32, i64, f32 or f64. */
 COT_API cot_value cot_op_iota(cot_graph *graph, cot_dtype dtype, cot_shape shape, int32_t axis);
 
-/* ---- state
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- state ---- */
 
 /*
  * A reference-counted tensor that outlives graphs and programs: a parameter, an optimizer slot, a
@@ -108,9 +102,7 @@ COT_API cot_value cot_op_state(cot_graph *graph, cot_variable *variable);
  * a state. */
 COT_API cot_status cot_graph_update(cot_value state, cot_value value);
 
-/* ---- elementwise
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- elementwise ---- */
 
 /* y = op(x) for the unary operations of kind ELEMWISE. */
 COT_API cot_value cot_op_unary(cot_op op, cot_value x);
@@ -130,9 +122,7 @@ COT_API cot_value cot_op_cast(cot_value x, cot_dtype dtype);
 /* Identity whose gradient is zero. */
 COT_API cot_value cot_op_stop_gradient(cot_value x);
 
-/* ---- views
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- views ---- */
 
 /* Same elements in row-major order under another shape. A batched x stays batched: c*N rows of r
  * become c*r/q * N of q. */
@@ -161,8 +151,7 @@ COT_API cot_value cot_op_flip(cot_value x, const int32_t *axes, int32_t n_axes);
 /* Join along axis (not a batched leading one); the other extents are equal. n >= 1. */
 COT_API cot_value cot_op_concat(const cot_value *x, int32_t n, int32_t axis);
 
-/* ---- reductions, products, indexing
- * ---------------------------------------------------------------------------- */
+/* ---- reductions, products, indexing ---- */
 
 /* Reduce over axes (negative counts from the end) with COT_OP_SUM or COT_OP_REDUCE_MAX; keep: leave
  * extents of 1. */
@@ -194,9 +183,7 @@ COT_API cot_value cot_op_matmul(cot_value a, cot_value b);
  * row of zeros. */
 COT_API cot_value cot_op_one_hot(cot_value index, int64_t depth, cot_dtype dtype);
 
-/* ---- random
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- random ---- */
 
 typedef enum cot_distribution { COT_UNIFORM = 0, COT_NORMAL = 1 } cot_distribution;
 
@@ -208,8 +195,7 @@ typedef enum cot_distribution { COT_UNIFORM = 0, COT_NORMAL = 1 } cot_distributi
 COT_API cot_value cot_op_random(cot_value seed, cot_value step, cot_dtype dtype, cot_shape shape,
                                 cot_distribution distribution, int64_t stream);
 
-/* ---- composites (each has a decomposition)
- * --------------------------------------------------------------------- */
+/* ---- composites (each has a decomposition) ---- */
 
 /* Over the last axis; f32 or f64. */
 COT_API cot_value cot_op_softmax(cot_value x);
@@ -219,8 +205,7 @@ COT_API cot_value cot_op_log_softmax(cot_value x);
  * dtype. */
 COT_API cot_value cot_op_softmax_cross_entropy(cot_value target, cot_value logits);
 
-/* ---- results and gradients
- * ------------------------------------------------------------------------------------- */
+/* ---- results and gradients ---- */
 
 /* Return `value` from the graph under this name (unique in the graph). */
 COT_API cot_status cot_graph_output(cot_value value, const char *name);
@@ -238,9 +223,7 @@ COT_API cot_status cot_grad(cot_value y, const cot_value *wrt, int32_t n, cot_va
 COT_API cot_status cot_vjp(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
                            cot_value *grads_out);
 
-/* ---- text
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 /* Write the text form, which cot_graph_parse reads back to an equal graph. */
 COT_API cot_status cot_graph_print(const cot_graph *graph, cot_write_fn write, void *user);
@@ -252,9 +235,23 @@ COT_API cot_graph *cot_graph_parse(cot_context *context, const char *text, size_
 /* The variable behind a state, by its name in the text; NULL if there is none. Borrowed. */
 COT_API cot_variable *cot_graph_find_variable(const cot_graph *graph, const char *name);
 
-/* ---- arrays
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- looking at a graph ---- */
+
+/* Inputs, outputs and states in order of making; a poisoned value, or NULL, when there is none. */
+COT_API int32_t cot_graph_n_inputs(const cot_graph *graph);
+COT_API cot_value cot_graph_input_at(const cot_graph *graph, int32_t i);
+COT_API const char *cot_graph_input_name(const cot_graph *graph, int32_t i);
+COT_API int32_t cot_graph_n_outputs(const cot_graph *graph);
+COT_API cot_value cot_graph_output_at(const cot_graph *graph, int32_t i);
+COT_API const char *cot_graph_output_name(const cot_graph *graph, int32_t i);
+COT_API int32_t cot_graph_n_states(const cot_graph *graph);
+COT_API cot_value cot_graph_state_at(const cot_graph *graph, int32_t i);
+/* The variable behind the i-th state. Borrowed. */
+COT_API cot_variable *cot_graph_state_variable(const cot_graph *graph, int32_t i);
+/* Has cot_grad or cot_vjp appended to it? */
+COT_API bool cot_graph_has_backward(const cot_graph *graph);
+
+/* ---- arrays ---- */
 
 /*
  * A borrowed view of the caller's data. An input of dtype T takes T; an f32 input also takes u8 (x
@@ -271,8 +268,7 @@ typedef struct cot_array {
     float offset;         /* u8 to f32 only */
 } cot_array;
 
-/* ---- programs and sessions
- * ------------------------------------------------------------------------------------- */
+/* ---- programs and sessions ---- */
 
 /*
  * A compiled graph: immutable, keeps nothing of the graph but its variables, may be shared by
