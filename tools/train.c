@@ -1,0 +1,189 @@
+/* `cotangent train`: the built-in examples, with their options open. */
+#include "command.h"
+
+#include "../examples/console.h"
+#include "../examples/datasets.h"
+
+#include <string.h>
+
+const char *const command_train_help =
+    "usage: cotangent train EXAMPLE [options]\n\n"
+    "  fashion-mnist   784-512-10, ReLU and softmax, on Fashion-MNIST's IDX files\n"
+    "  cifar10         3072-20-15-10, ReLU and softmax, on CIFAR-10's binary batches\n\n"
+    "  --data DIR            folder of the data set's files (fashion-mnist: that of Debian's "
+    "package)\n"
+    "  --epochs N            10\n"
+    "  --batch N             128\n"
+    "  --optimizer NAME      sgd or adam (fashion-mnist: adam; cifar10: sgd)\n"
+    "  --learning-rate X     sgd 0.01, adam 0.001\n"
+    "  --momentum X          of sgd: 0\n"
+    "  --nesterov            of sgd\n"
+    "  --validation-split X  share of the training rows kept for validation: 0.1\n"
+    "  --seed N              of initial weights and shuffles: 0\n\n"
+    "Prints the model, the progress, and at last \"test accuracy: 0.NNNN\".\n";
+
+typedef struct train_options {
+    const char *data, *optimizer;
+    int64_t epochs, batch, seed;
+    double learning_rate, momentum, validation_split;
+    bool nesterov;
+} train_options;
+
+/* A built-in example: a stack of dense layers and where its rows come from. */
+typedef struct builtin {
+    const char *name, *data, *optimizer;
+    cot_shape row;
+    int64_t hidden[4]; /* units of the hidden layers, ended by 0 */
+    cot_loss loss;
+    cot_dataset *(*read_training)(cot_context *context, const char *dir);
+    cot_dataset *(*read_test)(cot_context *context, const char *dir);
+} builtin;
+
+static cot_dataset *fashion_mnist_training(cot_context *context, const char *dir) {
+    return read_fashion_mnist(context, dir, "train");
+}
+
+static cot_dataset *fashion_mnist_test(cot_context *context, const char *dir) {
+    return read_fashion_mnist(context, dir, "t10k");
+}
+
+static const builtin examples[] = {
+    {"fashion-mnist",
+     FASHION_MNIST_DIR,
+     "adam",
+     {.rank = 2, .dim = {28, 28}},
+     {512},
+     COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+     fashion_mnist_training,
+     fashion_mnist_test},
+    {"cifar10",
+     NULL,
+     "sgd",
+     {.rank = 3, .dim = {32, 32, 3}},
+     {20, 15},
+     COT_CATEGORICAL_CROSSENTROPY,
+     read_cifar10_training,
+     read_cifar10_test},
+};
+
+static cot_model *build(cot_context *context, const builtin *example) {
+    cot_model *model = cot_sequential_create(context, COT_F32, example->row, NULL);
+    cot_status status =
+        model == NULL ? COT_E_ARG : cot_sequential_add(model, cot_flatten_layer(context, NULL));
+    for (int i = 0; status == COT_OK && example->hidden[i] != 0; i++) {
+        status = cot_sequential_add(
+            model, cot_dense_layer(context, example->hidden[i], .activation = COT_RELU));
+    }
+    if (status == COT_OK) {
+        status = cot_sequential_add(model, cot_dense_layer(context, 10, .activation = COT_SOFTMAX));
+    }
+    if (status != COT_OK) {
+        cot_model_destroy(model);
+        return NULL;
+    }
+    return model;
+}
+
+static cot_status compile(cot_model *model, const builtin *example, const train_options *options) {
+    const cot_optimizer *sgd =
+        cot_sgd(.learning_rate = options->learning_rate, .momentum = options->momentum,
+                .nesterov = options->nesterov);
+    const cot_optimizer *adam = cot_adam(.learning_rate = options->learning_rate);
+    return cot_model_compile(
+        model, .optimizer = strcmp(options->optimizer, "sgd") == 0 ? sgd : adam,
+        .loss = example->loss, .metrics = {COT_ACCURACY}, .max_batch = options->batch);
+}
+
+static cot_status train(cot_context *context, const builtin *example,
+                        const train_options *options) {
+    cot_console console = console_of(stdout);
+    cot_dataset *training = example->read_training(context, options->data);
+    cot_dataset *test = training == NULL ? NULL : example->read_test(context, options->data);
+    cot_model *model = test == NULL ? NULL : build(context, example);
+    cot_status status =
+        model == NULL ? cot_error_get(context).status : compile(model, example, options);
+    if (status == COT_OK) {
+        status = cot_model_summary(model, &console);
+    }
+    if (status == COT_OK) {
+        status = cot_model_fit(model, training, .epochs = (int32_t)options->epochs,
+                               .batch_size = options->batch,
+                               .validation_split = options->validation_split, .console = &console);
+    }
+    cot_logs report = {0};
+    if (status == COT_OK) {
+        status = cot_model_evaluate(model, test, &report, .batch_size = options->batch);
+    }
+    if (status == COT_OK) {
+        (void)printf("test accuracy: %.4f\n", cot_logs_get(&report, "accuracy"));
+    }
+    cot_model_destroy(model);
+    cot_dataset_destroy(test);
+    cot_dataset_destroy(training);
+    return status;
+}
+
+static const builtin *find_example(const char *name) {
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        if (name != NULL && strcmp(examples[i].name, name) == 0) {
+            return &examples[i];
+        }
+    }
+    return NULL;
+}
+
+/* Fill in the example's defaults; false after a message on stderr. */
+static bool complete(const builtin *example, train_options *options) {
+    options->data = options->data != NULL ? options->data : example->data;
+    options->optimizer = options->optimizer != NULL ? options->optimizer : example->optimizer;
+    if (options->data == NULL) {
+        (void)fprintf(stderr, "cotangent train: %s needs --data DIR\n", example->name);
+        return false;
+    }
+    if (strcmp(options->optimizer, "sgd") != 0 && strcmp(options->optimizer, "adam") != 0) {
+        (void)fprintf(stderr, "cotangent train: unknown optimizer '%s': sgd or adam\n",
+                      options->optimizer);
+        return false;
+    }
+    if (options->epochs < 1 || options->epochs > INT32_MAX || options->batch < 1) {
+        (void)fprintf(stderr, "cotangent train: --epochs and --batch must be at least 1\n");
+        return false;
+    }
+    return true;
+}
+
+int command_train(int argc, char **argv) {
+    const char *name = NULL;
+    train_options options = {.epochs = 10, .batch = 128, .validation_split = 0.1};
+    const command_option table[] = {{"--data", 's', &options.data},
+                                    {"--optimizer", 's', &options.optimizer},
+                                    {"--epochs", 'i', &options.epochs},
+                                    {"--batch", 'i', &options.batch},
+                                    {"--seed", 'i', &options.seed},
+                                    {"--learning-rate", 'f', &options.learning_rate},
+                                    {"--momentum", 'f', &options.momentum},
+                                    {"--validation-split", 'f', &options.validation_split},
+                                    {"--nesterov", 'b', &options.nesterov},
+                                    {NULL, 0, NULL}};
+    int n = command_parse(argc, argv, table, &name, 1);
+    const builtin *example = find_example(name);
+    if (n != 1 || example == NULL) {
+        (void)fputs(command_train_help, stderr);
+        return COMMAND_USAGE;
+    }
+    if (!complete(example, &options)) {
+        return COMMAND_USAGE;
+    }
+    cot_options context_options = {.struct_size = sizeof context_options,
+                                   .seed = (uint64_t)options.seed};
+    cot_context *context = cot_context_create(&context_options);
+    if (context == NULL) {
+        return COMMAND_FAILED;
+    }
+    int exit_status = COMMAND_OK;
+    if (train(context, example, &options) != COT_OK) {
+        exit_status = command_fail("train", context);
+    }
+    cot_context_destroy(context);
+    return exit_status;
+}
