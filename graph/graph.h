@@ -31,7 +31,15 @@ typedef enum coti_kind {
 
 typedef enum coti_grad_kind { COTI_GRAD_RULE, COTI_GRAD_ZERO, COTI_GRAD_NONE } coti_grad_kind;
 
-enum { COTI_NO_FLAGS = 0, COTI_COMMUTATIVE = 1, COTI_CHEAP = 2 };
+enum {
+    COTI_NO_FLAGS = 0,
+    COTI_COMMUTATIVE = 1,
+    COTI_CHEAP = 2,
+    COTI_FLOATS = 4,   /* operands are f32 or f64 */
+    COTI_NUMBERS = 8,  /* operands are floats or integers */
+    COTI_BOOLS = 16,   /* operands are bool */
+    COTI_NONEMPTY = 32 /* the reduced axes must not be empty */
+};
 
 typedef enum coti_attr_id {
 #define COT_ATTR(id, fields) COTI_ATTR_##id,
@@ -97,7 +105,17 @@ typedef struct coti_node {
     const char
         *layer; /* interned; NULL: none. Not part of a node's identity: the first maker's stays */
     uint64_t hash;
+    const char *name; /* of INPUT and STATE: unique in the graph, as in the text; NULL elsewhere */
+    uint32_t number;  /* of all others: their number in the text, %0, %1, ... in order of making */
 } coti_node;
+
+/* An interned string and what it names in this graph. */
+typedef struct coti_symbol {
+    const char *text;
+    uint32_t value; /* INPUT or STATE of this name; 0: none */
+    bool output;    /* an output has this name */
+    bool updated;   /* the state of this name has an update */
+} coti_symbol;
 
 typedef struct coti_update {
     uint32_t state, value; /* ids */
@@ -119,7 +137,12 @@ struct cot_graph {
     state; /* ids of STATE nodes in order of making; the graph holds a reference to each variable */
     COTI_VEC(coti_update) update;
     COTI_VEC(coti_output) output;
-    const char *layer; /* of nodes made from now on */
+    const char *layer; /* of nodes made from now on; interned */
+    bool has_backward; /* cot_grad or cot_vjp has appended a backward part; kept by passes and text
+                        */
+    COTI_VEC(coti_symbol) symbol;
+    coti_map symbols;    /* text to index in symbol */
+    uint32_t n_numbered; /* nodes that are neither INPUT nor STATE */
 };
 
 static inline const coti_node *coti_node_at(const cot_graph *graph, uint32_t id) {
@@ -146,6 +169,20 @@ const char *coti_graph_intern(cot_graph *graph, const char *text);
  */
 cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, int32_t n_inputs,
                          const void *attr, cot_dtype dtype, const cot_shape *shape);
+
+/* What a builder fails with: an error whose message begins with `op "layer": `. layer may be NULL.
+ */
+cot_status coti_op_fail_at(cot_context *context, const char *file, int32_t line, cot_status status,
+                           const char *op, const char *layer, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
+#define COTI_OP_FAIL(context, status, op, layer, ...)                                              \
+    coti_op_fail_at((context), __FILE__, __LINE__, (status), (op), (layer), __VA_ARGS__)
+
+/*
+ * The one graph that all n values belong to, or NULL: quietly when all are poisoned, else with the
+ * error recorded that names the operand (poisoned, of another graph or context, no value at all).
+ */
+cot_graph *coti_graph_of(const char *op, const cot_value *value, int32_t n);
 
 /* ---- shape helpers (shape.c) ---- */
 

@@ -1,0 +1,45 @@
+/*
+ * Shapes: equality and validity.
+ */
+#include "graph.h"
+
+#include <string.h>
+
+bool coti_shape_equal(const cot_shape *a, const cot_shape *b) {
+    return a->rank == b->rank && a->batched == b->batched &&
+           memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]) == 0;
+}
+
+cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,
+                            const char *layer) {
+    const char *who = op != NULL ? op : "shape";
+    if (shape->rank < 0 || shape->rank > COT_MAX_RANK) {
+        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer, "rank %d is out of range 0..%d",
+                            shape->rank, COT_MAX_RANK);
+    }
+    if (shape->batched && shape->rank == 0) {
+        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer,
+                            "a batched shape needs a leading axis, this one has rank 0");
+    }
+    if (shape->batched && shape->dim[0] < 1) {
+        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer,
+                            "the batched axis has %lld rows a run's row, must be at least 1",
+                            (long long)shape->dim[0]);
+    }
+    for (int32_t i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] < 0) {
+            return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer,
+                                "extent %lld of axis %d is "
+                                "negative",
+                                (long long)shape->dim[i], i);
+        }
+    }
+    int64_t elements = 0;
+    if (!coti_shape_elements(shape, 1, &elements)) {
+        char text[COTI_TYPE_BYTES];
+        const char *type = coti_type_text(text, COT_F32, shape);
+        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer, "%s has more than %lld elements",
+                            strchr(type, '['), (long long)COTI_SIZE_MAX);
+    }
+    return COT_OK;
+}
