@@ -28,12 +28,12 @@ typedef struct run_options {
 } run_options;
 
 /* One run's outputs, as doubles. */
-typedef struct result {
+typedef struct run_result {
     int32_t n;
     double *value[64];
     int64_t count[64];
     double median_seconds;
-} result;
+} run_result;
 
 static int64_t elements(cot_shape shape, int64_t rows) {
     int64_t n = shape.batched ? rows : 1;
@@ -169,7 +169,7 @@ static cot_status run_steps(cot_session *session, int64_t rows, int64_t steps, d
 
 /* Bind outputs, run, and read them into the result as doubles. */
 static cot_status run_bound(const cot_graph *graph, cot_session *session,
-                            const run_options *options, result *out) {
+                            const run_options *options, run_result *out) {
     void *memory[64] = {0};
     cot_status status = COT_OK;
     out->n = cot_graph_n_outputs(graph) < 64 ? cot_graph_n_outputs(graph) : 64;
@@ -198,7 +198,7 @@ static cot_status run_bound(const cot_graph *graph, cot_session *session,
 }
 
 /* Compile the file's graph in a context of its own, with the JIT or without, and run it. */
-static int run_once(const char *path, const run_options *options, cot_switch jit, result *out,
+static int run_once(const char *path, const run_options *options, cot_switch jit, run_result *out,
                     cot_graph **graph_out, cot_context **context_out) {
     cot_options context_options = {.struct_size = sizeof context_options, .jit = jit};
     cot_context *context = cot_context_create(&context_options);
@@ -239,7 +239,7 @@ static int run_once(const char *path, const run_options *options, cot_switch jit
     return status == COT_OK ? COMMAND_OK : COMMAND_FAILED;
 }
 
-static void print_outputs(const cot_graph *graph, const result *result, int64_t most) {
+static void print_outputs(const cot_graph *graph, const run_result *result, int64_t most) {
     for (int32_t i = 0; i < result->n; i++) {
         (void)printf("%s =", cot_graph_output_name(graph, i));
         for (int64_t k = 0; k < result->count[i] && k < most; k++) {
@@ -251,7 +251,7 @@ static void print_outputs(const cot_graph *graph, const result *result, int64_t 
 
 /* Largest difference of two runs' outputs relative to each output's largest element; NaN against a
  * number: infinity. */
-static double largest_difference(const result *a, const result *b, int32_t *worst_out) {
+static double largest_difference(const run_result *a, const run_result *b, int32_t *worst_out) {
     double worst = 0.0;
     for (int32_t i = 0; i < a->n; i++) {
         double scale = 1e-30;
@@ -275,7 +275,7 @@ static double largest_difference(const result *a, const result *b, int32_t *wors
     return worst;
 }
 
-static void release(result *result, cot_graph *graph, cot_context *context) {
+static void release(run_result *result, cot_graph *graph, cot_context *context) {
     for (int32_t i = 0; i < result->n; i++) {
         free(result->value[i]);
     }
@@ -284,8 +284,8 @@ static void release(result *result, cot_graph *graph, cot_context *context) {
 }
 
 static int run_and_show(const char *path, const run_options *options) {
-    result kernels = {0};
-    result reference = {0};
+    run_result kernels = {0};
+    run_result reference = {0};
     cot_graph *graph[2] = {NULL, NULL};
     cot_context *context[2] = {NULL, NULL};
     int status = run_once(path, options, COT_DEFAULT, &kernels, &graph[0], &context[0]);
