@@ -1,3 +1,4 @@
+cmake_minimum_required(VERSION 3.25)
 # Includes go one way: frontend -> codegen, autodiff, graph, runtime; codegen -> graph, runtime; autodiff -> graph;
 # graph -> runtime/base; runtime -> nothing of ours. LLVM headers only in codegen/llvm/, OpenMP only in runtime/.
 # The public headers (cotangent.h, cotangent/*.h) are open to all.

@@ -1,3 +1,4 @@
+cmake_minimum_required(VERSION 3.25)
 # The shared library exports what the public headers declare and nothing else, and refers to no function that would end
 # the host's process or print behind its back.
 execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE defined RESULT_VARIABLE status)
