@@ -12,6 +12,8 @@
 #include "base/context.h"
 #include "kernel_abi.h"
 
+struct cot_array; /* cotangent/graph.h */
+
 /* Where a buffer lives. X(ID, meaning of offset) */
 #define COTR_BUFFER_LIST(X)                                                                        \
     X(ARENA, "bytes from the session's arena")                                                     \
@@ -20,7 +22,7 @@
     X(SOURCE, "index of the program's input: the slot's address is its cotr_source")               \
     X(INPUT, "index of the program's input: the slot's address is the bound data itself")          \
     X(OUTPUT, "index of the program's output: the slot's address is the bound memory, at the "     \
-              "step's first row")
+              "step's first row, or the arena's at arena_offset when nothing is bound")
 
 typedef enum cotr_buffer_kind {
 #define COTR_BUFFER_ENUM(id, meaning) COTR_##id,
@@ -31,27 +33,35 @@ typedef enum cotr_buffer_kind {
 typedef struct cotr_buffer {
     cotr_buffer_kind kind;
     int64_t offset;
-    int64_t row_bytes; /* bytes of one row (per N, coefficient included) of a batched buffer; 0: not
-                          batched */
-    int64_t bytes;     /* at the largest row count (LOCAL: at the largest chunk) */
+    /* Bytes of one row (per N, coefficient included) of a batched buffer; 0: not batched. */
+    int64_t row_bytes;
+    /* At the largest row count; LOCAL: at its chain's largest chunk. */
+    int64_t bytes;
+    /* Of an OUTPUT: where it is while nothing is bound. */
+    int64_t arena_offset;
 } cotr_buffer;
 
 typedef struct cotr_call {
     cotr_kernel kernel;
     int32_t n_slots;
     const int32_t *slot; /* index of a cotr_buffer for each slot */
-    int64_t coefficient; /* the kernel's range is coefficient * the chain's range (c of a c*N axis;
-                            1 for units) */
-    const char *name;    /* for dumps and messages */
+    /* The kernel's range is coefficient * the chain's range: c of a c*N axis; 1 for units. */
+    int64_t coefficient;
+    /* Input whose rows this call copies, and no more, to the program's `loaded` buffer of that
+     * input; -1: it does something else. */
+    int32_t loads;
+    const char *name; /* for dumps and messages */
 } cotr_call;
 
 typedef struct cotr_chain {
     bool rows;       /* partition axis: rows of the batch, or n_units units */
     int64_t n_units; /* of a chain that is not over rows */
-    int64_t
-        grain;   /* smallest chunk, in rows or units; chunks are multiples of it but for the last */
-    bool coarse; /* one chunk a thread rather than many: the chain streams more weights than the
-                    cache holds */
+    /* Smallest chunk, in rows or units; chunks are multiples of it but for the last. */
+    int64_t grain;
+    /* Over rows: the largest chunk, a multiple of grain. LOCAL buffers hold it. */
+    int64_t max_chunk;
+    /* One chunk a thread rather than many: the chain streams more weights than the cache holds. */
+    bool coarse;
     int32_t n_calls;
     const cotr_call *call;
     double work; /* estimated flops of the whole chain at the largest row count */
@@ -78,44 +88,92 @@ typedef struct cotr_program {
     const cotr_buffer *buffer;
     const cotr_input *input;
     const cotr_output *output;
+    /*
+     * For each input the ARENA or LOCAL buffer that a call with `loads` fills with its rows; -1:
+     * none. When the bound rows are such already (dtype, order, adjacency), the session leaves the
+     * call out and lets the buffer's slots point at the caller's rows.
+     */
+    const int32_t *loaded;
     void *const *state; /* each state's storage */
     int64_t max_rows;   /* 1 when nothing is batched */
-    int64_t max_chunk;  /* largest row chunk: LOCAL buffers hold this many rows */
     int64_t arena_bytes, local_bytes, scratch_bytes;
 } cotr_program;
 
-/* ---- sessions (exec.c) ---- */
+/* Phases with less work than this, at the rows of a step, stay on one thread: about 5 us. */
+#define COTR_SERIAL_WORK 2e5
 
+/* ---- sessions (session.c) ---- */
+
+/*
+ * Memory to run a program in, what is bound, and an error of its own. Used by one thread at a time;
+ * sessions of one program may run in several threads at once. Each call below first forgets the
+ * error of the call before.
+ */
 typedef struct cotr_session cotr_session;
 
-/* Memory of a program for at most `threads` threads. The program must outlive it. */
+/*
+ * Memory of a program for at most `threads` threads, taken here. The program must outlive it.
+ * fails: COT_E_NOMEM, recorded in the context, which the session afterwards uses for its allocator
+ * only.
+ */
 cot_status cotr_session_create(cot_context *context, const cotr_program *program, int32_t threads,
                                cotr_session **session_out);
+/* NULL is fine. */
 void cotr_session_destroy(cotr_session *session);
 
-/* Bind input i: checked against its dtype and row size. index: NULL, or row numbers (borrowed)
- * within [0, n_rows). */
+/*
+ * Bind input i: checked against its dtype and row size. The rows are read in the runs that follow.
+ * index: NULL, or row numbers (borrowed) within [0, n_rows), as many as are run. An input that no
+ * buffer of the program names need not be bound. fails: COT_E_ARG, COT_E_DTYPE, COT_E_SHAPE; what
+ * was bound before then stays bound.
+ */
 cot_status cotr_session_bind_input(cotr_session *session, int32_t i_input,
                                    const struct cot_array *array, const int64_t *index);
-/* Bind output i to memory for at least the rows that are run in all (borrowed); NULL unbinds. */
+/* Bind output i to memory for at least the rows that are run in all (borrowed; 1 row when it is not
+ * batched); NULL unbinds. */
 cot_status cotr_session_bind_output(cotr_session *session, int32_t i_output, void *data,
                                     int64_t n_rows);
 
+/* May steps of `batch` rows over [first, first + n_rows) be run with what is bound? The checks of
+ * cotr_session_run. */
+cot_status cotr_session_check(cotr_session *session, int64_t first, int64_t n_rows, int64_t batch);
+
+/* The bound rows of an input; base is NULL when nothing is bound. The bound memory of an output;
+ * NULL: none. */
+const cotr_source *cotr_session_source(const cotr_session *session, int32_t i_input);
+void *cotr_session_output(const cotr_session *session, int32_t i_output);
+
+const coti_error *cotr_session_error(const cotr_session *session);
+/* Record an error as the session's own; returns status. */
+cot_status cotr_session_fail(cotr_session *session, cot_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Seconds spent in each call since timing was switched on, summed over threads (off at first). */
+void cotr_session_set_timing(cotr_session *session, bool on);
+/* i_call counts calls through all phases and chains in order. */
+double cotr_session_call_seconds(const cotr_session *session, int32_t i_call);
+
+/* ---- running (exec.c) ---- */
+
 /*
  * Run steps over rows [first, first + n_rows) of the sources' order, `batch` rows each but for the
- * last, all inside one parallel region. Allocates nothing. *cancel (may be NULL) is read every
- * step; steps_done_out (may be NULL) tells how many steps were completed. fails: COT_E_ARG (an
- * input is not bound, too few rows), COT_E_CANCELLED, COT_E_FORKED.
+ * last, in at most one parallel region. Row r of a bound output is position first + r; an output
+ * that is not batched holds the last step's value. Allocates nothing. *cancel (may be NULL) is read
+ * before every step; steps_done_out (may be NULL) tells how many steps were completed. fails:
+ * COT_E_ARG (an input is not bound, too few rows), COT_E_CANCELLED, COT_E_FORKED; before the first
+ * step but for COT_E_CANCELLED, which leaves whole steps done.
  */
 cot_status cotr_session_run(cotr_session *session, int64_t first, int64_t n_rows, int64_t batch,
                             const volatile int32_t *cancel, int64_t *steps_done_out);
 
-const coti_error *cotr_session_error(const cotr_session *session);
+/* ---- gathering (gather.c) ---- */
 
-/* Seconds spent in each call since the last reset, summed over threads, when timing is on (off at
- * first). */
-void cotr_session_set_timing(cotr_session *session, bool on);
-/* i_call counts calls through all phases and chains in order. */
-double cotr_session_call_seconds(const cotr_session *session, int32_t i_call);
+/* Can rows of dtype `from` be read as an input of dtype `to`? */
+bool cotr_can_gather(cot_dtype from, cot_dtype to);
+
+/* What a LOAD kernel does, in C: rows [first, first + rows) of the source's order, converted to
+ * dtype `to`, dense, into `out`. */
+void cotr_gather(const cotr_source *source, cot_dtype to, int64_t row_elements, int64_t first,
+                 int64_t rows, void *out);
 
 #endif

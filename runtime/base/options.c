@@ -154,11 +154,11 @@ static bool set_verify(cot_options *options, const char *text) {
 
 /* ---- from options to the context ---- */
 
-/* Processors that this process may run on. */
-static int32_t count_processors(void) {
+int32_t coti_count_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        return (int32_t)CPU_COUNT(&set);
+        int32_t n = (int32_t)CPU_COUNT(&set);
+        return n < 1 ? 1 : n > COTI_MAX_THREADS ? COTI_MAX_THREADS : n;
     }
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online < 1 ? 1 : online > COTI_MAX_THREADS ? COTI_MAX_THREADS : (int32_t)online;
@@ -207,7 +207,7 @@ cot_status coti_options_apply(cot_context *context, const cot_options *given) {
     if (options.environment != COT_OFF) {
         read_environment(context, &options);
     }
-    context->threads = options.threads != 0 ? options.threads : count_processors();
+    context->threads = options.threads != 0 ? options.threads : coti_count_processors();
     context->isa = options.isa;
     context->seed = options.seed;
     context->jit = options.jit != COT_OFF;

@@ -6,6 +6,9 @@
 
 enum { COTI_MAX_THREADS = 1024 };
 
+/* Processors that this process may run on, at least 1. */
+int32_t coti_count_processors(void);
+
 /* One environment variable, with the text that help and documentation show. */
 typedef struct coti_environment {
     const char *name;
