@@ -46,8 +46,6 @@ typedef struct coti_emit {
     LLVMModuleRef module;
     LLVMBuilderRef builder; /* positioned where the next instruction goes */
     LLVMValueRef v_function;
-    LLVMBasicBlockRef
-        b_entry; /* ends without a terminator until the frame closes it: see coti_l_alloca */
 
     LLVMTypeRef t_void, t_ptr, t_i1, t_i8, t_i32, t_i64, t_f32, t_f64;
     LLVMTypeRef t_value[COTI_DTYPES];  /* an element in an expression: bool is i1 */
@@ -100,7 +98,7 @@ int64_t coti_scratch_bytes_gemm(const coti_kernel *kernel, const coti_target *ta
 
 /*
  * A run of `lanes` points of the kernel's domain along one dimension. Lanes may be any power of two
- * up to 16 (1 gives vectors of one element).
+ * up to 16 (1 gives vectors of one element). Lane 0 is always on.
  */
 typedef struct coti_point {
     int32_t lanes;
@@ -132,23 +130,31 @@ void coti_emit_values(coti_emit *e, const coti_body *body, const coti_point *poi
 void coti_emit_store(coti_emit *e, const coti_body *body, const coti_point *point,
                      const coti_store *store, LLVMValueRef v_value);
 
-/* wanted[i]: store i's expression, or a reduction chosen by the caller, needs expression i. Adds to
- * what is set already: mark the roots, then close. */
-void coti_body_close_wanted(const coti_body *body, bool *wanted);
+/*
+ * Mark what marked expressions are made of: afterwards wanted[] may go to coti_emit_values. Stops
+ * at given expressions (v_given may be NULL) and at reductions, which somebody else must have
+ * given.
+ */
+void coti_body_close_wanted(const coti_body *body, const LLVMValueRef *v_given, bool *wanted);
 
 /*
- * What each expression depends on: bit d for dimension d, COTI_DEPENDS_ACC for the accumulator. A
- * reduction depends on what its argument does, less the reduced dimensions [n_kept, n_dims).
+ * What each expression depends on: bit d for dimension d (never one of static extent 1), and the
+ * accumulator or a reduction. A reduction depends on what its argument does, less the reduced
+ * dimensions [n_kept, n_dims).
  */
-enum { COTI_DEPENDS_ACC = 1 << COTI_MAX_DIMS };
+enum { COTI_DEPENDS_ACC = 1 << COTI_MAX_DIMS, COTI_DEPENDS_REDUCE = 1 << (COTI_MAX_DIMS + 1) };
 void coti_body_dependence(const coti_kernel *kernel, const coti_body *body, uint32_t *depends);
+/* Is dimension d's extent 1, whatever the row count? Its index is then 0 always. */
+bool coti_dim_is_one(const coti_kernel *kernel, int32_t d);
+/* The dimensions, of extent other than 1, along which an access moves or has bounds. */
+uint32_t coti_access_dependence(const coti_kernel *kernel, const coti_access *access);
 
 /* A value in another width: low lanes, or lane 0 repeated. */
 LLVMValueRef coti_emit_fit(coti_emit *e, LLVMValueRef v_value, int32_t lanes);
 
 /* One elementwise op, SELECT or CAST on vectors; v_arg[] as the expression's arguments. */
 LLVMValueRef coti_emit_op(coti_emit *e, const coti_body *body, const coti_expr *expr,
-                          const LLVMValueRef *v_arg, int32_t lanes);
+                          const LLVMValueRef *v_arg);
 
 /* ---- functions on vectors of f32 (emit_math.c, emit_pow.c): error bounds stand there ---- */
 
@@ -213,6 +219,8 @@ LLVMValueRef coti_l_select(coti_emit *e, LLVMValueRef v_condition, LLVMValueRef 
 /* Address of element `v_index` (i64) from `v_base`: no inbounds flag, wrapping is allowed. */
 LLVMValueRef coti_l_element(coti_emit *e, LLVMTypeRef t_element, LLVMValueRef v_base,
                             LLVMValueRef v_index, const char *name);
+/* Bytes of a scalar, or of one element of a vector: the only alignment that operands promise. */
+int32_t coti_l_element_bytes(LLVMTypeRef type);
 LLVMValueRef coti_l_load(coti_emit *e, LLVMTypeRef type, LLVMValueRef v_ptr, const char *name);
 void coti_l_store(coti_emit *e, LLVMValueRef v_value, LLVMValueRef v_ptr);
 /*
@@ -224,9 +232,6 @@ LLVMValueRef coti_l_load_vector(coti_emit *e, LLVMTypeRef t_element, int32_t lan
                                 const char *name);
 void coti_l_store_vector(coti_emit *e, LLVMValueRef v_vector, LLVMValueRef v_ptr,
                          LLVMValueRef v_mask);
-/* Stack memory, allocated in the entry block. */
-LLVMValueRef coti_l_alloca(coti_emit *e, LLVMTypeRef type, const char *name);
-
 LLVMBasicBlockRef coti_l_block(coti_emit *e, const char *name);
 /* Where the builder is. */
 LLVMBasicBlockRef coti_l_here(coti_emit *e);

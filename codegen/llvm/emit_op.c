@@ -1,0 +1,260 @@
+/*
+ * The elementwise ops on vectors: one rule a row of the op table, pasted from it, so that an
+ * elementwise op without a rule here does not compile. Semantics are ops.def's and the reference
+ * evaluator's, to the bit but for the functions (emit_math.c states their errors). Floats are
+ * compared and combined without fast-math flags: NaN, infinities and the signs of zeros are kept.
+ */
+#include "emit.h"
+
+/* An op's operands, and what they are. */
+typedef struct op_call {
+    const coti_expr *expr;
+    cot_dtype dtype;  /* of the first operand; of both, but for SELECT */
+    bool real;        /* float operands */
+    bool is_signed;   /* signed integer operands (u8 and bool are not) */
+    LLVMTypeRef type; /* of the first operand */
+    LLVMTypeRef result;
+    LLVMValueRef v[3];
+} op_call;
+
+typedef LLVMValueRef (*op_rule)(coti_emit *e, const op_call *call);
+
+static LLVMValueRef unsupported(coti_emit *e, const op_call *call) {
+    coti_emit_fail(e, COT_E_UNSUPPORTED, "%s has no kernel for %s", cot_op_name(call->expr->op),
+                   cot_dtype_name(call->dtype));
+    return LLVMGetPoison(call->result);
+}
+
+/* A constant of the operands' type. */
+static LLVMValueRef constant(const op_call *call, int32_t value) {
+    return call->real ? coti_l_number_like(call->v[0], value)
+                      : coti_l_integer_like(call->v[0], value);
+}
+
+/* ---- arithmetic ---- */
+
+static LLVMValueRef emit_ADD(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFAdd(e->builder, call->v[0], call->v[1], "")
+                      : LLVMBuildAdd(e->builder, call->v[0], call->v[1], "");
+}
+static LLVMValueRef emit_SUB(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFSub(e->builder, call->v[0], call->v[1], "")
+                      : LLVMBuildSub(e->builder, call->v[0], call->v[1], "");
+}
+static LLVMValueRef emit_MUL(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFMul(e->builder, call->v[0], call->v[1], "")
+                      : LLVMBuildMul(e->builder, call->v[0], call->v[1], "");
+}
+static LLVMValueRef emit_DIV(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFDiv(e->builder, call->v[0], call->v[1], "")
+                      : unsupported(e, call);
+}
+static LLVMValueRef emit_NEG(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFNeg(e->builder, call->v[0], "")
+                      : LLVMBuildNeg(e->builder, call->v[0], "");
+}
+
+/* ---- comparisons: false with a NaN, NE true ---- */
+
+static LLVMValueRef compare(coti_emit *e, const op_call *call, LLVMRealPredicate real,
+                            LLVMIntPredicate is_signed, LLVMIntPredicate is_unsigned) {
+    if (call->real) {
+        return LLVMBuildFCmp(e->builder, real, call->v[0], call->v[1], "");
+    }
+    return LLVMBuildICmp(e->builder, call->is_signed ? is_signed : is_unsigned, call->v[0],
+                         call->v[1], "");
+}
+
+static LLVMValueRef emit_EQ(coti_emit *e, const op_call *call) {
+    return compare(e, call, LLVMRealOEQ, LLVMIntEQ, LLVMIntEQ);
+}
+static LLVMValueRef emit_NE(coti_emit *e, const op_call *call) {
+    return compare(e, call, LLVMRealUNE, LLVMIntNE, LLVMIntNE);
+}
+static LLVMValueRef emit_LT(coti_emit *e, const op_call *call) {
+    return compare(e, call, LLVMRealOLT, LLVMIntSLT, LLVMIntULT);
+}
+static LLVMValueRef emit_LE(coti_emit *e, const op_call *call) {
+    return compare(e, call, LLVMRealOLE, LLVMIntSLE, LLVMIntULE);
+}
+static LLVMValueRef emit_GT(coti_emit *e, const op_call *call) {
+    return compare(e, call, LLVMRealOGT, LLVMIntSGT, LLVMIntUGT);
+}
+static LLVMValueRef emit_GE(coti_emit *e, const op_call *call) {
+    return compare(e, call, LLVMRealOGE, LLVMIntSGE, LLVMIntUGE);
+}
+
+/* `a` if `a_wins`, or if it is a NaN; else b, which may be one too. */
+static LLVMValueRef extreme(coti_emit *e, const op_call *call, LLVMValueRef v_a_wins) {
+    LLVMValueRef v_best = coti_l_select(e, v_a_wins, call->v[0], call->v[1], "");
+    if (!call->real) {
+        return v_best;
+    }
+    LLVMValueRef v_nan = LLVMBuildFCmp(e->builder, LLVMRealUNO, call->v[0], call->v[0], "");
+    return coti_l_select(e, v_nan, call->v[0], v_best, "");
+}
+static LLVMValueRef emit_MAX(coti_emit *e, const op_call *call) {
+    return extreme(e, call, emit_GT(e, call));
+}
+static LLVMValueRef emit_MIN(coti_emit *e, const op_call *call) {
+    return extreme(e, call, emit_LT(e, call));
+}
+
+/* ---- logic: bool only ---- */
+
+static LLVMValueRef emit_AND(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_BOOL ? LLVMBuildAnd(e->builder, call->v[0], call->v[1], "")
+                                   : unsupported(e, call);
+}
+static LLVMValueRef emit_OR(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_BOOL ? LLVMBuildOr(e->builder, call->v[0], call->v[1], "")
+                                   : unsupported(e, call);
+}
+static LLVMValueRef emit_NOT(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_BOOL ? LLVMBuildNot(e->builder, call->v[0], "")
+                                   : unsupported(e, call);
+}
+
+/* ---- one operand ---- */
+
+/* The op with a constant as its second operand. */
+static op_call against(const op_call *call, int32_t value) {
+    op_call other = *call;
+    other.v[1] = constant(call, value);
+    return other;
+}
+
+static LLVMValueRef emit_ABS(coti_emit *e, const op_call *call) {
+    LLVMTypeRef type = call->type;
+    LLVMValueRef v_x = call->v[0];
+    if (call->real) {
+        return coti_l_intrinsic(e, "llvm.fabs", &type, 1, &v_x, 1, "");
+    }
+    op_call zero = against(call, 0);
+    return coti_l_select(e, emit_LT(e, &zero), emit_NEG(e, call), v_x, "");
+}
+static LLVMValueRef emit_SIGN(coti_emit *e, const op_call *call) {
+    op_call zero = against(call, 0);
+    LLVMValueRef v_sign = coti_l_select(e, emit_LT(e, &zero), constant(call, -1), call->v[0], "");
+    return coti_l_select(e, emit_GT(e, &zero), constant(call, 1), v_sign, "");
+}
+static LLVMValueRef emit_RELU(coti_emit *e, const op_call *call) {
+    op_call zero = against(call, 0);
+    return coti_l_select(e, emit_LE(e, &zero), zero.v[1], call->v[0], "");
+}
+static LLVMValueRef emit_STOP_GRADIENT(coti_emit *e, const op_call *call) {
+    (void)e;
+    return call->v[0];
+}
+static LLVMValueRef emit_SQRT(coti_emit *e, const op_call *call) {
+    LLVMTypeRef type = call->type;
+    LLVMValueRef v_x = call->v[0];
+    return call->real ? coti_l_intrinsic(e, "llvm.sqrt", &type, 1, &v_x, 1, "")
+                      : unsupported(e, call);
+}
+static LLVMValueRef emit_RSQRT(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFDiv(e->builder, constant(call, 1), emit_SQRT(e, call), "")
+                      : unsupported(e, call);
+}
+
+/* ---- functions: f32 ---- */
+
+static LLVMValueRef emit_EXP(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_exp(e, call->v[0]) : unsupported(e, call);
+}
+static LLVMValueRef emit_LOG(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_log(e, call->v[0]) : unsupported(e, call);
+}
+static LLVMValueRef emit_TANH(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_tanh(e, call->v[0]) : unsupported(e, call);
+}
+static LLVMValueRef emit_SIGMOID(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_sigmoid(e, call->v[0]) : unsupported(e, call);
+}
+static LLVMValueRef emit_ERF(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_erf(e, call->v[0]) : unsupported(e, call);
+}
+static LLVMValueRef emit_POW(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_pow(e, call->v[0], call->v[1]) : unsupported(e, call);
+}
+
+/* ---- select and cast ---- */
+
+static LLVMValueRef emit_SELECT(coti_emit *e, const op_call *call) {
+    return coti_l_select(e, call->v[0], call->v[1], call->v[2], "");
+}
+
+/* Float to integer: truncates and saturates, NaN gives 0. */
+static LLVMValueRef cast_saturating(coti_emit *e, const op_call *call) {
+    LLVMTypeRef type[] = {call->result, call->type};
+    LLVMValueRef v_x = call->v[0];
+    const char *intrinsic = call->expr->dtype == COT_U8 ? "llvm.fptoui.sat" : "llvm.fptosi.sat";
+    return coti_l_intrinsic(e, intrinsic, type, 2, &v_x, 1, "");
+}
+
+static LLVMValueRef cast_to_float(coti_emit *e, const op_call *call) {
+    if (!call->real) {
+        return call->is_signed ? LLVMBuildSIToFP(e->builder, call->v[0], call->result, "")
+                               : LLVMBuildUIToFP(e->builder, call->v[0], call->result, "");
+    }
+    return call->expr->dtype == COT_F64
+               ? LLVMBuildFPExt(e->builder, call->v[0], call->result, "")
+               : LLVMBuildFPTrunc(e->builder, call->v[0], call->result, "");
+}
+
+static LLVMValueRef emit_CAST(coti_emit *e, const op_call *call) {
+    cot_dtype to = call->expr->dtype;
+    if (to == call->dtype) {
+        return call->v[0];
+    }
+    if (to == COT_BOOL) {
+        op_call zero = against(call, 0);
+        return emit_NE(e, &zero);
+    }
+    if (to == COT_F32 || to == COT_F64) {
+        return cast_to_float(e, call);
+    }
+    if (call->real) {
+        return cast_saturating(e, call);
+    }
+    return LLVMBuildIntCast2(e->builder, call->v[0], call->result, call->is_signed, "");
+}
+
+/* ---- the table ---- */
+
+#define RULE_LEAF(id)
+#define RULE_ELEMWISE(id) [COT_OP_##id] = emit_##id,
+#define RULE_COMPARE(id) [COT_OP_##id] = emit_##id,
+#define RULE_VIEW(id)
+#define RULE_REDUCE(id)
+#define RULE_CONTRACT(id)
+#define RULE_COMPOSITE(id)
+#define RULE_OTHER(id)
+
+/* Elementwise ops by row; NULL: not an op of a scalar expression. */
+static const op_rule rules[COT_OP_COUNT] = {
+#define COT_OP(id, name, n_inputs, kind, attr, grad, flags) RULE_##kind(id)
+#include "graph/ops.def"
+#undef COT_OP
+    [COT_OP_SELECT] = emit_SELECT,
+    [COT_OP_CAST] = emit_CAST,
+};
+
+LLVMValueRef coti_emit_op(coti_emit *e, const coti_body *body, const coti_expr *expr,
+                          const LLVMValueRef *v_arg) {
+    cot_dtype dtype = body->expr[expr->arg[0]].dtype;
+    LLVMTypeRef type = LLVMTypeOf(v_arg[0]);
+    op_call call = {.expr = expr,
+                    .dtype = dtype,
+                    .real = dtype == COT_F32 || dtype == COT_F64,
+                    .is_signed = dtype == COT_I32 || dtype == COT_I64,
+                    .type = type,
+                    .result = coti_l_vector_type(e->t_value[expr->dtype], coti_l_lanes(v_arg[0])),
+                    .v = {v_arg[0], v_arg[1], v_arg[2]}};
+    op_rule rule = rules[expr->op];
+    if (rule == NULL) {
+        coti_emit_fail(e, COT_E_INTERNAL, "%s is no elementwise operation", cot_op_name(expr->op));
+        return LLVMGetPoison(call.result);
+    }
+    return rule(e, &call);
+}
