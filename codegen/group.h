@@ -35,8 +35,39 @@ typedef struct coti_operand {
     bool read, written;
 } coti_operand;
 
+/* X(ID, text): why a node is in its group; ~ stands for the other node */
+#define COTI_REASON_LIST(X)                                                                        \
+    X(ALONE, "own group: no group takes it")                                                       \
+    X(OPERAND, "own group: operand of product ~")                                                  \
+    X(PRODUCT, "own group: a product")                                                             \
+    X(REDUCTION, "own group: reduces ~")                                                           \
+    X(EPILOGUE, "epilogue of ~: same space")                                                       \
+    X(ELEMENTWISE, "with ~: same space")                                                           \
+    X(ROW, "with ~: same rows")                                                                    \
+    X(REDUCES, "reduces ~ where it is made")                                                       \
+    X(SIBLING, "with ~: reads the same values")                                                    \
+    X(SCALAR, "with the other scalars")                                                            \
+    X(TOTAL, "with the other sums over all rows")                                                  \
+    X(MERGED, "merged for ~, which needs both")                                                    \
+    X(SIDE, "side reduction of product ~: sums its operand")                                       \
+    X(AGAIN, "recomputed: cheap, for ~")                                                           \
+    X(LOAD, "loads the rows of an input")                                                          \
+    X(COPY, "copied to its state after all its readers")                                           \
+    X(UNFUSED, "own group: fusion is off")
+
+typedef enum coti_reason_kind {
+#define COTI_REASON_ENUM(id, text) COTI_REASON_##id,
+    COTI_REASON_LIST(COTI_REASON_ENUM)
+#undef COTI_REASON_ENUM
+} coti_reason_kind;
+
+typedef struct coti_reason {
+    coti_reason_kind kind;
+    uint32_t node; /* the other node; 0: none */
+} coti_reason;
+
 typedef struct coti_group {
-    coti_kernel *kernel;
+    coti_kernel *kernel;   /* groups with equal kernels share one */
     coti_operand *operand; /* kernel->n_slots of them */
     bool rows;             /* partitioned over rows: the call's range is coefficient * rows */
     int64_t coefficient;   /* 1 unless the leading extent is c*N */
@@ -45,13 +76,14 @@ typedef struct coti_group {
     int64_t shared_bytes; /* unbatched bytes that each chunk of a rows group reads again: weights */
     int32_t n_nodes;
     const uint32_t *node;      /* members, for the dump */
-    const char *const *reason; /* why each member is here, one line each */
+    const coti_reason *reason; /* why each member is here */
 } coti_group;
 
 typedef struct coti_groups {
     cot_context *context;
-    const cot_graph *graph; /* borrowed; after all passes */
-    coti_arena arena;       /* owns everything below */
+    cot_graph *graph; /* owned: the graph that was given, prepared for fusion (prepare.c); inputs
+                         and outputs are in the same order, states are the same variables */
+    coti_arena arena; /* owns everything below */
     int64_t max_rows;
     int32_t n_groups;
     coti_group *group;
