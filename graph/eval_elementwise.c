@@ -87,9 +87,6 @@ static float relu_f32(float x) {
 static double relu_f64(double x) {
     return x <= 0 ? 0 : x;
 }
-static int64_t relu_int(int64_t x) {
-    return x <= 0 ? 0 : x;
-}
 
 cot_status coti_eval_NEG(const coti_eval *eval) {
     return unary(eval, (unary_rule){neg_f32, neg_f64, neg_int});
@@ -125,7 +122,7 @@ cot_status coti_eval_ERF(const coti_eval *eval) {
     return unary(eval, (unary_rule){erff, erf, NULL});
 }
 cot_status coti_eval_RELU(const coti_eval *eval) {
-    return unary(eval, (unary_rule){relu_f32, relu_f64, relu_int});
+    return unary(eval, (unary_rule){relu_f32, relu_f64, NULL});
 }
 
 /* ---- two operands ---- */
