@@ -5,14 +5,21 @@
  * Everything is emitted as explicit vectors in SSA form, with explicit llvm.fma, without fast-math
  * flags; nothing relies on an optimisation pass. The layers, each standing on those before:
  *
- *   build    types, constants, vectors, memory, loops         coti_l_*      emit_build.c,
- * emit_loop.c access   where a point's elements are; load and store     coti_access_* emit_access.c
- *   values   the scalar-expression DAG on vectors             coti_emit_*   emit_expr.c, emit_op.c,
- *                                                             emit_math.c, emit_pow.c,
- * emit_random.c nest     loops over dimensions, merged where possible     coti_nest_*   emit_nest.c
- *   skeleton one file each                                    emit_map.c, emit_rowred.c,
- *                                                             emit_colred.c, emit_load.c,
- * emit_gemm.c frame    function, arguments, dispatch                    emit.c
+ *  coti_l_*       types, constants, vectors, memory: emit_build.c
+ *
+ *  coti_loop_*    loops and branches: emit_loop.c
+ *
+ *  coti_access_*  where a point's elements are, load, store: emit_access.c
+ *
+ *  coti_emit_*    expressions on vectors: emit_{expr,op,math,pow,random}.c
+ *
+ *  coti_nest_*    loops over dimensions, hoisting: emit_nest.c
+ *
+ *  coti_reduce_*  sums and maxima: emit_reduce.c
+ *
+ *  skeletons      emit_{load,map,rowred,colred,gemm}.c
+ *
+ *  frame          function, arguments, dispatch: emit.c
  *
  * Invariants. An element's bits never depend on its lane, on a mask, on the number of lanes, on
  * [begin, end), or (on targets with FMA) on the ISA. Memory is accessed with the alignment of one
@@ -171,6 +178,45 @@ void coti_emit_sincos_2pi(coti_emit *e, LLVMValueRef v_u, LLVMValueRef *v_sin_ou
 /* Random numbers of `dtype` at elements <lanes x i64>; seed and step <lanes x i64>, uniform. */
 LLVMValueRef coti_emit_random(coti_emit *e, const coti_expr *expr, LLVMValueRef v_seed,
                               LLVMValueRef v_step, LLVMValueRef v_element);
+
+/* ---- loop nests (emit_nest.c) ---- */
+
+/*
+ * A range of the domain's dimensions as loops, outermost first. Dimensions of extent 1 have none;
+ * neighbours that every access walks as one are one, whose index is that of the last of them (the
+ * others' stays 0: with stride[d] = extent[d+1] * stride[d+1] the addresses are the same). There is
+ * always at least one loop.
+ */
+typedef struct coti_nest_loop {
+    int32_t dim;                 /* whose index the loop sets */
+    uint32_t dims;               /* bit d: dimension d is in this loop */
+    int64_t extent;              /* -1: known at run time only */
+    LLVMValueRef v_begin, v_end; /* i64: 0 and the extent, or with dimension 0 a part of that */
+} coti_nest_loop;
+
+typedef struct coti_nest {
+    int32_t n_loops;
+    coti_nest_loop loop[COTI_MAX_DIMS];
+} coti_nest;
+
+/* Of dimensions [first, last) of kernel->body, first < last; dimension 0 runs over the call's
+ * range. */
+void coti_nest_make(coti_emit *e, int32_t first, int32_t last, coti_nest *nest);
+
+/* How many loops, from the outermost, must be open for what has this dependence to be known. */
+int32_t coti_nest_depth(const coti_nest *nest, uint32_t depends);
+
+/* Lanes for vectors along a loop: COTI_LANES, or as few as hold its extent. */
+int32_t coti_nest_lanes(const coti_nest_loop *loop);
+
+/*
+ * What is worked out before the loops: v_given starts as the uniform values; hoist then evaluates
+ * the wanted expressions of kernel->body that are not given yet and whose dependence is within
+ * `within`, at one point (all lanes alike), into v_given. All are COTI_LANES wide.
+ */
+void coti_nest_start(coti_emit *e, LLVMValueRef *v_given);
+void coti_nest_hoist(coti_emit *e, const coti_point *point, const uint32_t *depends,
+                     uint32_t within, const bool *wanted, LLVMValueRef *v_given);
 
 /* ---- access (emit_access.c) ---- */
 

@@ -1,0 +1,265 @@
+/*
+ * exp, log, tanh, sigmoid, erf, and sin and cos of 2*pi*u, as polynomials on vectors of f32.
+ *
+ * The polynomials are our own minimax fits (weighted Remez and Lawson iteration in 40 digits, each
+ * coefficient rounded to f32 in turn and the rest fitted again); next to each stands its largest
+ * error relative to the function before rounding of the evaluation. Range reduction after Cody and
+ * Waite (Muller, Handbook of Floating-Point Arithmetic, 2nd ed., section 10.3); the forms of log
+ * and of erf's tail as in Moshier's Cephes and in Juffa's erff. The bounds in ulp are maxima over
+ * all 2^32 inputs, found by running the emitted code against double precision, with and without
+ * fma.
+ *
+ * Special values are C's. NaN passes by way of ordered comparisons, which it fails. Nothing here
+ * may carry fast-math flags: the reductions depend on the exact order of operations.
+ */
+#include "emit.h"
+
+/* ---- small parts ---- */
+
+static LLVMValueRef add(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildFAdd(e->builder, v_a, v_b, "");
+}
+
+static LLVMValueRef sub(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildFSub(e->builder, v_a, v_b, "");
+}
+
+static LLVMValueRef mul(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildFMul(e->builder, v_a, v_b, "");
+}
+
+/* x compared with a number. */
+static LLVMValueRef test(coti_emit *e, LLVMRealPredicate predicate, LLVMValueRef v_x, double c) {
+    return LLVMBuildFCmp(e->builder, predicate, v_x, coti_l_number_like(v_x, c), "");
+}
+
+/* test(x) ? c : v_else. */
+static LLVMValueRef where(coti_emit *e, LLVMRealPredicate predicate, LLVMValueRef v_x, double limit,
+                          double c, LLVMValueRef v_else) {
+    return coti_l_select(e, test(e, predicate, v_x, limit), coti_l_number_like(v_x, c), v_else, "");
+}
+
+static LLVMValueRef one_argument(coti_emit *e, const char *intrinsic, LLVMValueRef v_x) {
+    LLVMTypeRef type = LLVMTypeOf(v_x);
+    return coti_l_intrinsic(e, intrinsic, &type, 1, &v_x, 1, "");
+}
+
+/* |x| with the sign of y. */
+static LLVMValueRef copy_sign(coti_emit *e, LLVMValueRef v_x, LLVMValueRef v_y) {
+    LLVMTypeRef type = LLVMTypeOf(v_x);
+    return coti_l_intrinsic(e, "llvm.copysign", &type, 1, (LLVMValueRef[]){v_x, v_y}, 2, "");
+}
+
+/* c[0] + c[1] x + ... by Horner's rule. */
+static LLVMValueRef polynomial(coti_emit *e, LLVMValueRef v_x, const double *c, int32_t n) {
+    LLVMValueRef v_sum = coti_l_number_like(v_x, c[n - 1]);
+    for (int32_t k = n - 2; k >= 0; k--) {
+        v_sum = coti_l_fma(e, v_sum, v_x, coti_l_number_like(v_x, c[k]), "");
+    }
+    return v_sum;
+}
+#define POLYNOMIAL(e, v_x, c) polynomial((e), (v_x), (c), (int32_t)(sizeof(c) / sizeof *(c)))
+
+/* ---- exp ---- */
+
+/* Adding and subtracting it rounds |x| < 2^22 to an integer, to nearest even. */
+#define ROUNDER 0x1.8p23
+
+/* ln 2 in two parts: the first has 10 bits, so that its product with n is exact. */
+#define LN2_HIGH 0.693359375
+#define LN2_LOW -0x1.bd0106p-13
+
+/* x rounded to an integer: as a float, and (t - ROUNDER in units of its last place) as i32. */
+static LLVMValueRef round_to_int(coti_emit *e, LLVMValueRef v_x, LLVMValueRef v_factor,
+                                 LLVMValueRef *v_int_out) {
+    LLVMValueRef v_rounder = coti_l_number_like(v_x, ROUNDER);
+    LLVMValueRef v_t = coti_l_fma(e, v_x, v_factor, v_rounder, "");
+    LLVMTypeRef type = coti_l_vector_type(e->t_i32, coti_l_lanes(v_x));
+    LLVMValueRef v_bits = LLVMBuildBitCast(e->builder, v_t, type, "");
+    *v_int_out = LLVMBuildSub(e->builder, v_bits, LLVMConstBitCast(v_rounder, type), "");
+    return sub(e, v_t, v_rounder);
+}
+
+/* 2^n for n in [-126, 127], as i32 -> f32. */
+static LLVMValueRef power_of_two(coti_emit *e, LLVMValueRef v_n, LLVMTypeRef type) {
+    LLVMValueRef v_biased = LLVMBuildAdd(e->builder, v_n, coti_l_integer_like(v_n, 127), "");
+    LLVMValueRef v_bits = LLVMBuildShl(e->builder, v_biased, coti_l_integer_like(v_n, 23), "");
+    return LLVMBuildBitCast(e->builder, v_bits, type, "");
+}
+
+/* p * 2^n, rounded once, for |n| <= 252 and p near 1: the first of two scalings is exact. */
+static LLVMValueRef scale(coti_emit *e, LLVMValueRef v_p, LLVMValueRef v_n, LLVMValueRef v_n_real) {
+    LLVMTypeRef type = LLVMTypeOf(v_p);
+    if (e->target->isa == COT_ISA_AVX512 && coti_l_lanes(v_p) == 16) {
+        /* One instruction; the result is the same. */
+        LLVMValueRef v_all = LLVMConstAllOnes(LLVMInt16TypeInContext(e->llvm));
+        LLVMValueRef v_arg[] = {v_p, v_n_real, v_p, v_all, coti_l_i32(e, 4)};
+        return coti_l_intrinsic(e, "llvm.x86.avx512.mask.scalef.ps.512", NULL, 0, v_arg, 5, "");
+    }
+    LLVMValueRef v_half = LLVMBuildAShr(e->builder, v_n, coti_l_integer_like(v_n, 1), "");
+    LLVMValueRef v_rest = LLVMBuildSub(e->builder, v_n, v_half, "");
+    LLVMValueRef v_scaled = mul(e, v_p, power_of_two(e, v_half, type));
+    return mul(e, v_scaled, power_of_two(e, v_rest, type));
+}
+
+/*
+ * exp(x) = 2^n * p: n = round(x / ln 2), p = exp(r), r = x - n ln 2, |r| <= 0.34662. x must be in
+ * [-104, 89], or NaN.
+ */
+static LLVMValueRef exp_reduced(coti_emit *e, LLVMValueRef v_x, LLVMValueRef *v_n_out,
+                                LLVMValueRef *v_n_real_out) {
+    /* (exp(r) - 1 - r) / r^2; 2^-28.2 of exp(r). */
+    static const double c[] = {0x1.fffffcp-2, 0x1.555492p-3, 0x1.5558aep-5, 0x1.12398p-7,
+                               0x1.6a4f1ep-10};
+    LLVMValueRef v_n = round_to_int(e, v_x, coti_l_number_like(v_x, 0x1.715476p0), v_n_out);
+    LLVMValueRef v_r = coti_l_fma(e, v_n, coti_l_number_like(v_x, -LN2_HIGH), v_x, "");
+    v_r = coti_l_fma(e, v_n, coti_l_number_like(v_x, -LN2_LOW), v_r, "");
+    LLVMValueRef v_p = coti_l_fma(e, POLYNOMIAL(e, v_r, c), mul(e, v_r, v_r), v_r, "");
+    *v_n_real_out = v_n;
+    return add(e, v_p, coti_l_number_like(v_x, 1));
+}
+
+/* Bounds: TODO-BOUND. Beyond the clamps the result is 0 or inf by rounding. */
+LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x) {
+    LLVMValueRef v_n = NULL, v_n_real = NULL;
+    LLVMValueRef v_low = where(e, LLVMRealOGT, v_x, 89, 89, v_x);
+    LLVMValueRef v_in = where(e, LLVMRealOLT, v_low, -104, -104, v_low);
+    LLVMValueRef v_p = exp_reduced(e, v_in, &v_n, &v_n_real);
+    return scale(e, v_p, v_n, v_n_real);
+}
+
+/* exp where the result is a normal number: x in [-87, 88], or NaN. */
+static LLVMValueRef exp_normal(coti_emit *e, LLVMValueRef v_x) {
+    LLVMValueRef v_n = NULL, v_n_real = NULL;
+    LLVMValueRef v_p = exp_reduced(e, v_x, &v_n, &v_n_real);
+    return mul(e, v_p, power_of_two(e, v_n, LLVMTypeOf(v_x)));
+}
+
+/* ---- log ---- */
+
+/* x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite. k as a float. */
+static LLVMValueRef log_split(coti_emit *e, LLVMValueRef v_x, LLVMValueRef *v_k_out) {
+    LLVMTypeRef type = LLVMTypeOf(v_x);
+    LLVMTypeRef t_bits = coti_l_vector_type(e->t_i32, coti_l_lanes(v_x));
+    LLVMValueRef v_small = test(e, LLVMRealOLT, v_x, 0x1p-126); /* subnormal */
+    LLVMValueRef v_normal = mul(e, v_x, coti_l_number_like(v_x, 0x1p23));
+    v_normal = coti_l_select(e, v_small, v_normal, v_x, "");
+    LLVMValueRef v_bits = LLVMBuildBitCast(e->builder, v_normal, t_bits, "");
+    LLVMValueRef v_root = coti_l_integer_like(v_bits, 0x3f3504f3); /* bits of sqrt(1/2) */
+    v_bits = LLVMBuildSub(e->builder, v_bits, v_root, "");
+    LLVMValueRef v_k = LLVMBuildAShr(e->builder, v_bits, coti_l_integer_like(v_bits, 23), "");
+    LLVMValueRef v_shift =
+        coti_l_select(e, v_small, coti_l_integer_like(v_bits, 23), LLVMConstNull(t_bits), "");
+    v_k = LLVMBuildSub(e->builder, v_k, v_shift, "");
+    *v_k_out = LLVMBuildSIToFP(e->builder, v_k, type, "");
+    v_bits = LLVMBuildAnd(e->builder, v_bits, coti_l_integer_like(v_bits, 0x7fffff), "");
+    v_bits = LLVMBuildAdd(e->builder, v_bits, v_root, "");
+    return sub(e, LLVMBuildBitCast(e->builder, v_bits, type, ""), coti_l_number_like(v_x, 1));
+}
+
+/* Bounds: TODO-BOUND. log(+-0) = -inf, log(negative) = NaN. */
+LLVMValueRef coti_emit_log(coti_emit *e, LLVMValueRef v_x) {
+    /* (log(1 + f) - f + f^2 / 2) / f^3; 2^-30.3 of log(1 + f). */
+    static const double c[] = {0x1.555548p-2,  -0x1.000006p-2, 0x1.99a478p-3,
+                               -0x1.555c4ep-3, 0x1.233b78p-3,  -0x1.fc26acp-4,
+                               0x1.e6c04p-4,   -0x1.de1008p-4, 0x1.1484e6p-4};
+    LLVMValueRef v_k = NULL;
+    LLVMValueRef v_f = log_split(e, v_x, &v_k);
+    LLVMValueRef v_cube = mul(e, mul(e, v_f, v_f), v_f);
+    LLVMValueRef v_rest = mul(e, v_cube, POLYNOMIAL(e, v_f, c));
+    v_rest = coti_l_fma(e, v_k, coti_l_number_like(v_x, LN2_LOW), v_rest, "");
+    LLVMValueRef v_half = mul(e, v_f, coti_l_number_like(v_x, -0.5));
+    v_rest = coti_l_fma(e, v_half, v_f, v_rest, "");
+    LLVMValueRef v_log = add(e, v_f, v_rest);
+    v_log = coti_l_fma(e, v_k, coti_l_number_like(v_x, LN2_HIGH), v_log, "");
+    v_log = where(e, LLVMRealOEQ, v_x, __builtin_inf(), __builtin_inf(), v_log);
+    v_log = where(e, LLVMRealULT, v_x, 0, __builtin_nan(""), v_log);
+    return where(e, LLVMRealOEQ, v_x, 0, -__builtin_inf(), v_log);
+}
+
+/* ---- tanh, sigmoid, erf ---- */
+
+/* Bounds: TODO-BOUND. Odd, to the sign of zero. */
+LLVMValueRef coti_emit_tanh(coti_emit *e, LLVMValueRef v_x) {
+    /* (tanh(x) / x - 1) / x^2 in x^2, for |x| <= 0.625; 2^-27.7 of tanh(x). */
+    static const double c[] = {-0x1.555532p-2, 0x1.1106f6p-3, -0x1.b835a4p-5, 0x1.51f8cep-6,
+                               -0x1.750ce2p-8};
+    LLVMValueRef v_abs = one_argument(e, "llvm.fabs", v_x);
+    LLVMValueRef v_square = mul(e, v_abs, v_abs);
+    LLVMValueRef v_small =
+        coti_l_fma(e, mul(e, v_square, v_abs), POLYNOMIAL(e, v_square, c), v_abs, "");
+    /* 1 - 2 / (exp(2x) + 1), which is 1 from 9.02 on. */
+    LLVMValueRef v_in = where(e, LLVMRealOGT, v_abs, 10, 10, v_abs);
+    LLVMValueRef v_one = coti_l_number_like(v_x, 1), v_two = coti_l_number_like(v_x, 2);
+    LLVMValueRef v_exp = exp_normal(e, mul(e, v_in, v_two));
+    LLVMValueRef v_large =
+        sub(e, v_one, LLVMBuildFDiv(e->builder, v_two, add(e, v_exp, v_one), ""));
+    LLVMValueRef v_tanh =
+        coti_l_select(e, test(e, LLVMRealOLT, v_abs, 0.625), v_small, v_large, "");
+    return copy_sign(e, v_tanh, v_x);
+}
+
+/* Bounds: TODO-BOUND, also where the result is tiny: z = exp(-|x|), then z / (1 + z) or 1 / (1 +
+ * z). */
+LLVMValueRef coti_emit_sigmoid(coti_emit *e, LLVMValueRef v_x) {
+    LLVMValueRef v_abs = one_argument(e, "llvm.fabs", v_x);
+    LLVMValueRef v_exp = coti_emit_exp(e, LLVMBuildFNeg(e->builder, v_abs, ""));
+    LLVMValueRef v_one = coti_l_number_like(v_x, 1);
+    LLVMValueRef v_top = coti_l_select(e, test(e, LLVMRealOLT, v_x, 0), v_exp, v_one, "");
+    return LLVMBuildFDiv(e->builder, v_top, add(e, v_one, v_exp), "");
+}
+
+/* Bounds: TODO-BOUND. Odd, to the sign of zero; +-1 from 3.92 on. */
+LLVMValueRef coti_emit_erf(coti_emit *e, LLVMValueRef v_x) {
+    /* erf(x) / x - 1 in x^2, for |x| <= 0.92773; 2^-29.9 of erf(x). */
+    static const double c[] = {0x1.06eba8p-3, -0x1.812740p-2,  0x1.ce2d76p-4, -0x1.b8043ap-6,
+                               0x1.547654p-8, -0x1.a7f84cp-11, 0x1.56d272p-14};
+    /* log(1 - erf(x)) / x + 1, for x in [0.92773, 4]; 2^-30.4 of erf(x). */
+    static const double d[] = {-0x1.077b30p-3, -0x1.453032p-1, -0x1.b34490p-4, 0x1.85bc44p-6,
+                               -0x1.df0012p-9, 0x1.55937ep-12, -0x1.82b746p-17};
+    LLVMValueRef v_abs = one_argument(e, "llvm.fabs", v_x);
+    LLVMValueRef v_small = coti_l_fma(e, POLYNOMIAL(e, mul(e, v_abs, v_abs), c), v_abs, v_abs, "");
+    LLVMValueRef v_in = where(e, LLVMRealOGT, v_abs, 4, 4, v_abs);
+    LLVMValueRef v_log =
+        coti_l_fma(e, POLYNOMIAL(e, v_in, d), v_in, LLVMBuildFNeg(e->builder, v_in, ""), "");
+    LLVMValueRef v_large = sub(e, coti_l_number_like(v_x, 1), exp_normal(e, v_log));
+    LLVMValueRef v_erf =
+        coti_l_select(e, test(e, LLVMRealOLT, v_abs, 0.927734375), v_small, v_large, "");
+    return copy_sign(e, v_erf, v_x);
+}
+
+/* ---- sin and cos of 2 pi u ---- */
+
+/*
+ * Bounds: TODO-BOUND for u in [0, 1]. 4u = n + r with an integer n and |r| <= 1/2, both exact; the
+ * quarter n says which of sin and cos of r * pi / 2 is which, and their signs.
+ */
+void coti_emit_sincos_2pi(coti_emit *e, LLVMValueRef v_u, LLVMValueRef *v_sin_out,
+                          LLVMValueRef *v_cos_out) {
+    /* (sin(pi/2 r) / r - pi/2) / r^2 in r^2; 2^-27.9. (cos(pi/2 r) - 1) / r^2; 2^-31.1. */
+    static const double s[] = {-0x1.4abbbep-1, 0x1.465fb8p-4, -0x1.2dba4ep-8};
+    static const double c[] = {-0x1.3bd3ccp0, 0x1.03c1b0p-2, -0x1.55b29ap-6, 0x1.d4e420p-11};
+    LLVMValueRef v_n_int = NULL;
+    LLVMValueRef v_four = coti_l_number_like(v_u, 4);
+    LLVMValueRef v_n = round_to_int(e, v_u, v_four, &v_n_int);
+    LLVMValueRef v_r = sub(e, mul(e, v_u, v_four), v_n);
+    LLVMValueRef v_square = mul(e, v_r, v_r);
+    /* pi/2 in two parts. */
+    LLVMValueRef v_sin = coti_l_fma(e, POLYNOMIAL(e, v_square, s), v_square,
+                                    coti_l_number_like(v_u, -0x1.777a5cp-25), "");
+    v_sin = coti_l_fma(e, v_r, coti_l_number_like(v_u, 0x1.921fb6p0), mul(e, v_r, v_sin), "");
+    LLVMValueRef v_cos =
+        coti_l_fma(e, v_square, POLYNOMIAL(e, v_square, c), coti_l_number_like(v_u, 1), "");
+    LLVMValueRef v_zero = coti_l_integer_like(v_n_int, 0);
+    LLVMValueRef v_one = coti_l_integer_like(v_n_int, 1), v_two = coti_l_integer_like(v_n_int, 2);
+    LLVMValueRef v_odd = LLVMBuildICmp(e->builder, LLVMIntNE,
+                                       LLVMBuildAnd(e->builder, v_n_int, v_one, ""), v_zero, "");
+    /* sin is negative in quarters 2 and 3, cos in 1 and 2. */
+    LLVMValueRef v_sin_low = LLVMBuildICmp(
+        e->builder, LLVMIntNE, LLVMBuildAnd(e->builder, v_n_int, v_two, ""), v_zero, "");
+    LLVMValueRef v_cos_low = LLVMBuildXor(e->builder, v_sin_low, v_odd, "");
+    LLVMValueRef v_s = coti_l_select(e, v_odd, v_cos, v_sin, "");
+    LLVMValueRef v_c = coti_l_select(e, v_odd, v_sin, v_cos, "");
+    *v_sin_out = coti_l_select(e, v_sin_low, LLVMBuildFNeg(e->builder, v_s, ""), v_s, "v_sin");
+    *v_cos_out = coti_l_select(e, v_cos_low, LLVMBuildFNeg(e->builder, v_c, ""), v_c, "v_cos");
+}
