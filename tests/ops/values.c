@@ -14,7 +14,7 @@ static const long double special_reals[N_SPECIAL] = {
     0.0L,      -0.0L,      1.0L,  -1.0L,  INFINITY, -INFINITY, NAN,      0.5L,
     -0.5L,     2.0L,       -3.0L, 1e-40L, -1e-40L,  0x1p-149L, FLT_MIN,  -FLT_MIN,
     FLT_MAX,   -FLT_MAX,   1e10L, -1e10L, 1e-8L,    88.5L,     -88.5L,   -103.5L,
-    0.999999L, 1.0000001L, 9.0L,  -9.5L,  710.5L,   1e300L,    -1e-310L,
+    0.999999L, 1.0000001L, 9.0L,  -95.0L, 710.5L,   1e300L,    -1e-310L,
 };
 
 static const long double wide_reals[N_SPECIAL] = {
