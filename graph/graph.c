@@ -1,16 +1,14 @@
 /*
  * Graphs: making them, their strings, and coti_graph_add, through which every node comes.
  *
- * Hash-consing. A node's key is its op, dtype, shape, inputs and attributes; equal keys are one
- * node, whatever layer asked for it. The operands of a commutative op are ordered by id in the key
- * alone: the node keeps the order of its first maker. An INPUT is unique by its name, so a second
- * one of a name is an error; a STATE is unique by its variable.
+ * Equal nodes are one node (cons.h). An INPUT is unique by its name, so a second one of a name is
+ * an error; a STATE is unique by its variable.
  *
  * Failure. coti_graph_add reserves all that it needs before it changes anything that can be seen,
  * so a graph whose last add failed is as it was before, but for some bytes in its arena.
  */
 #include "attr.h"
-#include "infer.h"
+#include "cons.h"
 #include "symbol.h"
 
 #include <stdio.h>
@@ -126,7 +124,8 @@ const char *coti_graph_intern(cot_graph *graph, const char *text) {
 
 void cot_graph_set_layer(cot_graph *graph, const char *layer) {
     if (graph != NULL) {
-        graph->layer = coti_graph_intern(graph, layer);
+        bool named = layer != NULL && layer[0] != '\0';
+        graph->layer = named ? coti_graph_intern(graph, layer) : NULL;
     }
 }
 
@@ -174,47 +173,6 @@ cot_shape cot_value_shape(cot_value value) {
                                                       : (cot_shape){.rank = 0};
 }
 
-/* ---- hash-consing ---- */
-
-/* Operands of a commutative op in ascending order; false: as they stand. */
-static bool swaps(cot_op op, int32_t n_inputs, const uint32_t *input) {
-    return (coti_op_table[op].flags & COTI_COMMUTATIVE) != 0 && n_inputs == 2 &&
-           input[0] > input[1];
-}
-
-static uint64_t key_hash(const coti_infer *key) {
-    const int32_t head[4] = {(int32_t)key->op, (int32_t)key->dtype, key->shape.rank,
-                             key->shape.batched ? 1 : 0};
-    uint64_t hash = coti_hash(0, head, sizeof head);
-    hash = coti_hash(hash, key->shape.dim, (size_t)key->shape.rank * sizeof key->shape.dim[0]);
-    if (swaps(key->op, key->n_inputs, key->input)) {
-        const uint32_t ordered[2] = {key->input[1], key->input[0]};
-        hash = coti_hash(hash, ordered, sizeof ordered);
-    } else {
-        hash = coti_hash(hash, key->input, (size_t)key->n_inputs * sizeof key->input[0]);
-    }
-    return coti_attr_hash(hash, coti_op_table[key->op].attr, key->attr);
-}
-
-static bool inputs_equal(const coti_infer *key, const coti_node *node) {
-    if (key->n_inputs != node->n_inputs) {
-        return false;
-    }
-    if (swaps(key->op, key->n_inputs, key->input) != swaps(key->op, node->n_inputs, node->input)) {
-        return key->input[0] == node->input[1] && key->input[1] == node->input[0];
-    }
-    return key->n_inputs == 0 ||
-           memcmp(key->input, node->input, (size_t)key->n_inputs * sizeof key->input[0]) == 0;
-}
-
-static bool key_equal(const void *user, uint32_t id) {
-    const coti_infer *key = user;
-    const coti_node *node = coti_node_at(key->graph, id);
-    return (cot_op)node->op == key->op && (cot_dtype)node->dtype == key->dtype &&
-           coti_shape_equal(&node->shape, &key->shape) && inputs_equal(key, node) &&
-           coti_attr_equal(coti_op_table[key->op].attr, key->attr, node->attr);
-}
-
 /* ---- names of inputs and states ---- */
 
 /* The input's own name, which nothing else in the graph may have. */
@@ -260,7 +218,7 @@ static cot_status fill_node(cot_graph *graph, const coti_infer *key, coti_node *
                         .shape = key->shape,
                         .attr = attr,
                         .layer = key->layer,
-                        .hash = key_hash(key)};
+                        .hash = coti_cons_hash(key)};
     return COT_OK;
 }
 
@@ -305,8 +263,7 @@ static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint32_t *
 static cot_status add_node(cot_graph *graph, coti_infer *key, uint32_t *id_out) {
     COTI_TRY(coti_infer_run(key));
     /* A second INPUT of a name is not found but entered, which refuses it. */
-    if (key->op != COT_OP_INPUT &&
-        coti_map_find(&graph->consed, key_hash(key), key_equal, key, id_out)) {
+    if (key->op != COT_OP_INPUT && coti_cons_find(key, id_out)) {
         return COT_OK;
     }
     return enter_node(graph, key, id_out);

@@ -242,8 +242,9 @@ cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, v
                               cot_graph **result_out);
 cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id);
 
-/* Algebraic identities (x*1, x+0, double negation, cast of equal dtype, view of view, ...) that
- * change no bit but -0+0. */
+/* Local identities that change no bit of a result, which NaN it is apart: x*1, x+(-0), x-0, x/1,
+ * --x, select of equal branches, casts by way of a wider dtype, view of view, op of broadcasts,
+ * stop_gradient. */
 cot_status coti_pass_simplify(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 /* Evaluate nodes whose inputs are constants (results of at most 4096 bytes). */
 cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *changed_out);

@@ -1,0 +1,17 @@
+/*
+ * Hash-consing. A node's key is its op, dtype, shape, inputs and attributes; equal keys are one
+ * node, whatever layer asked for it. The operands of a commutative op are ordered by id in the key
+ * alone, the node keeps the order of its first maker: that changes no result but which zero or NaN
+ * a max or min of equal operands gives. A key is a coti_infer whose rule has run.
+ */
+#ifndef COTI_CONS_H
+#define COTI_CONS_H
+
+#include "infer.h"
+
+uint64_t coti_cons_hash(const coti_infer *key);
+
+/* The node of key->graph that is equal to the key. False: there is none. */
+bool coti_cons_find(const coti_infer *key, uint32_t *id_out);
+
+#endif
