@@ -1,0 +1,145 @@
+/*
+ * The layer graph of a context: layers, and their calls. A call has one result, so a call's id is
+ * also its tensor's. Everything here is owned by the context's frontend state and dies with it; the
+ * layer classes (dense.c, merge.c, ...) fill a table of functions each.
+ *
+ * Invariants: ids start at 1; a call's inputs have smaller ids than the call; a layer that was
+ * called has all its weights.
+ */
+#ifndef COTI_LAYER_H
+#define COTI_LAYER_H
+
+#include "cotangent/layers.h"
+#include "graph/graph.h"
+#include "runtime/base/arena.h"
+
+/* What a tensor is: f32[N,784]. */
+typedef struct coti_type {
+    cot_dtype dtype;
+    cot_shape shape;
+} coti_type;
+
+/* A call's values in a tensor graph. logits: what its final softmax was taken of, or poison. */
+typedef struct coti_built {
+    cot_value value, logits;
+} coti_built;
+
+typedef struct coti_layer_class {
+    const char *name;   /* "Dense" */
+    const char *prefix; /* "dense": stem of automatic names, and the op in messages */
+    int32_t max_inputs; /* 1, or COTI_ANY_INPUTS */
+    /* The result's type; inputs are checked to be one or more, within max_inputs, of one dtype. */
+    cot_status (*infer)(const cot_layer *layer, const coti_type *input, int32_t n,
+                        coti_type *result_out);
+    /* Make the weights at the first call, after infer; NULL: it has none. */
+    cot_status (*make_weights)(cot_layer *layer, const coti_type *input);
+    /* Append the layer to a tensor graph; training is a constant of that graph. */
+    coti_built (*build)(const cot_layer *layer, cot_graph *graph, const cot_value *input, int32_t n,
+                        bool training);
+} coti_layer_class;
+
+enum { COTI_ANY_INPUTS = INT32_MAX };
+
+struct cot_layer {
+    cot_context *context;
+    const coti_layer_class *class;
+    const char *name;
+    uint32_t index; /* among the context's layers */
+    bool trainable;
+    const void *config; /* the class's own */
+    int32_t n_weights;  /* 0 before the first call */
+    cot_variable **weight;
+    COTI_VEC(uint32_t) call; /* its calls' ids, in order */
+};
+
+typedef struct coti_call {
+    cot_layer *layer;
+    int32_t index; /* among its layer's calls */
+    int32_t n_inputs;
+    const uint32_t *input; /* ids */
+    coti_type type;
+} coti_call;
+
+/* How many automatic names of a stem were given out. */
+typedef struct coti_name_count {
+    const char *prefix;
+    int32_t n;
+} coti_name_count;
+
+typedef struct coti_frontend {
+    cot_context *context;
+    coti_arena arena; /* names, configurations, lists of inputs, layers */
+    COTI_VEC(cot_layer *) layer;
+    COTI_VEC(coti_call) call; /* [0] is reserved */
+    COTI_VEC(coti_name_count) count;
+    uint64_t n_weights; /* made so far: each draws its own initial values */
+} coti_frontend;
+
+/* ---- state.c ---- */
+
+/* The context's state, made at the first use. NULL: no memory, recorded; or context is NULL. */
+coti_frontend *coti_frontend_get(cot_context *context);
+
+static inline const coti_call *coti_call_at(const coti_frontend *frontend, uint32_t id) {
+    return &frontend->call.data[id];
+}
+
+/*
+ * Make a name: a copy of `name`, checked to be an identifier, or the next automatic one of the
+ * stem. *name_out lives as long as the context. what: "layer" or "model", for the message.
+ */
+cot_status coti_frontend_name(coti_frontend *frontend, const char *what, const char *prefix,
+                              const char *name, const char **name_out);
+/* Give the latest automatic name of a stem back: what bore it could not be made. */
+void coti_frontend_unname(coti_frontend *frontend, const char *prefix);
+
+/* Is it a live tensor of this context? Records nothing. */
+bool coti_tensor_is_valid(const cot_context *context, cot_tensor tensor);
+
+/* ---- layer.c ---- */
+
+/*
+ * A new layer; config is copied. name may be NULL. NULL on error, recorded; nothing is then left
+ * of it.
+ */
+cot_layer *coti_layer_create(cot_context *context, const coti_layer_class *class, const char *name,
+                             const void *config, size_t config_bytes);
+
+/*
+ * Make a layer and call it, for the functional forms. If either fails no layer is left. The context
+ * is that of the first tensor.
+ */
+cot_tensor coti_layer_apply(const coti_layer_class *class, const char *name, bool trainable,
+                            const void *config, size_t config_bytes, cot_tensor_list inputs);
+
+/* Append a weight `<layer>/<name>` with its initial values; room for it was made by the caller. */
+cot_status coti_layer_add_weight(cot_layer *layer, const char *name, coti_type type,
+                                 cot_initializer initializer, double parameter);
+
+/*
+ * Copy a caller's options into `copy`, whose struct may be shorter or newer: what it lacks is zero.
+ * fails: COT_E_ARG (NULL, a struct_size of 0), COT_E_UNSUPPORTED (newer, and unknown fields are
+ * set).
+ */
+cot_status coti_options_copy(cot_context *context, const char *function, const void *options,
+                             void *copy, size_t copy_bytes);
+
+/* ---- activation.c, initializer.c ---- */
+
+bool coti_activation_is_valid(cot_activation_kind activation);
+coti_built coti_activation_build(cot_activation_kind activation, cot_value x);
+
+bool coti_initializer_is_valid(cot_initializer initializer);
+/*
+ * Fill a new variable (f32 or f64). ordinal: its place among the context's weights, which with the
+ * seed determines the values. COT_INITIALIZER_DEFAULT: zeros for rank 1, else glorot_uniform.
+ */
+cot_status coti_initialize(cot_variable *variable, cot_initializer initializer, double parameter,
+                           uint64_t ordinal);
+
+/* ---- the classes ---- */
+
+extern const coti_layer_class coti_class_input, coti_class_dense, coti_class_activation,
+    coti_class_flatten, coti_class_add, coti_class_concatenate;
+
+#endif

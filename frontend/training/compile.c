@@ -1,0 +1,328 @@
+/*
+ * Compiling a model.
+ *
+ *   options -> optimizer, heads, logs                          (optimizer.c, resolve.c)
+ *   layers  -> forward graph -> losses, metrics, sums          (lower.c, loss.c, metric.c)
+ *           -> gradients of the trainable weights              (autodiff: cot_grad)
+ *           -> updates of weights and optimizer state          (optimizer.c)
+ *   graph   -> program -> session                              (codegen: cot_program_create)
+ *
+ * thrice: for training, evaluation (no gradients) and prediction (no targets). Each program serves
+ * any number of rows up to its largest. The model is changed only when all has succeeded.
+ */
+#include "frontend/training/training.h"
+
+#include <math.h>
+
+enum { DEFAULT_MAX_BATCH = 128 };
+
+/* Largest max_batch: row counts times extents must stay sizes. */
+#define LARGEST_BATCH (INT64_C(1) << 30)
+
+/* ---- graphs ---- */
+
+static cot_status append_gradients(const coti_training *training, cot_graph *graph,
+                                   cot_value loss) {
+    cot_context *context = training->context;
+    size_t room = training->model->weight.count;
+    cot_variable **weight = coti_calloc(context, room, sizeof(cot_variable *));
+    cot_value *value = coti_calloc(context, 2 * room, sizeof *value);
+    cot_value *gradient = value != NULL ? value + room : NULL;
+    cot_status status = COT_E_NOMEM;
+    if (weight != NULL && value != NULL) {
+        int32_t n = coti_trainable(training->model, weight);
+        for (int32_t i = 0; i < n; i++) {
+            value[i] = cot_op_state(graph, weight[i]);
+        }
+        status = n > 0 ? cot_grad(loss, value, n, gradient) : COT_OK;
+        if (status == COT_OK) {
+            status = coti_optimizer_update(training, graph, gradient);
+        }
+    }
+    coti_free(context, weight);
+    coti_free(context, value);
+    return status;
+}
+
+static cot_status append_outputs(const cot_model *model, const coti_forward *forward) {
+    for (size_t i = 0; i < model->output.count; i++) {
+        COTI_TRY(cot_graph_output(forward->output[i].value, model->output_name.data[i]));
+    }
+    return COT_OK;
+}
+
+static cot_status append_mode(const coti_training *training, coti_mode_id mode, cot_graph *graph,
+                              const coti_forward *forward) {
+    if (mode == COTI_PREDICT) {
+        return append_outputs(training->model, forward);
+    }
+    cot_value loss = coti_poison();
+    COTI_TRY(coti_lower_heads(training, graph, mode, forward, &loss));
+    return mode == COTI_TRAIN ? append_gradients(training, graph, loss) : COT_OK;
+}
+
+static cot_graph *build_graph(const coti_training *training, coti_mode_id mode) {
+    static const char *const suffix[COTI_MODE_COUNT] = {"train", "evaluate", "predict"};
+    cot_context *context = training->context;
+    const cot_model *model = training->model;
+    coti_str name;
+    coti_forward forward = {NULL};
+    coti_str_init(&name, context);
+    coti_str_printf(&name, "%s_%s", model->name, suffix[mode]);
+    cot_graph *graph =
+        coti_str_status(&name) == COT_OK ? cot_graph_create(context, coti_str_text(&name)) : NULL;
+    coti_str_free(&name);
+    if (graph == NULL) {
+        return NULL;
+    }
+    cot_status status = coti_lower_forward(model, graph, mode == COTI_TRAIN, &forward);
+    if (status == COT_OK) {
+        status = append_mode(training, mode, graph, &forward);
+    }
+    coti_free(context, forward.output);
+    if (status != COT_OK) {
+        cot_graph_destroy(graph);
+        return NULL;
+    }
+    return graph;
+}
+
+/* ---- programs ---- */
+
+static void close_mode(coti_mode *mode) {
+    cot_session_destroy(mode->session);
+    cot_program_destroy(mode->program);
+    mode->session = NULL;
+    mode->program = NULL;
+}
+
+/* A mode's program and session for up to max_rows rows; `made` is empty on failure. */
+static cot_status open_mode(const coti_training *training, coti_mode_id id, int64_t max_rows,
+                            coti_mode *made) {
+    *made = training->mode[id];
+    made->program = NULL;
+    made->session = NULL;
+    made->max_rows = max_rows;
+    cot_graph *graph = build_graph(training, id);
+    if (graph != NULL) {
+        cot_program_options options = {sizeof options, max_rows};
+        made->program = cot_program_create(graph, &options);
+        made->session = made->program != NULL ? cot_session_create(made->program) : NULL;
+        cot_graph_destroy(graph);
+    }
+    if (made->session == NULL) {
+        close_mode(made);
+        cot_status status = cot_error_get(training->context).status;
+        return status != COT_OK ? status : COT_E_INTERNAL;
+    }
+    return COT_OK;
+}
+
+static bool needs_mode(const coti_training *training, coti_mode_id id) {
+    switch (id) {
+    case COTI_TRAIN:
+        return training->optimizer.base.kind != 0;
+    case COTI_EVALUATE:
+        return training->n_sums > 0;
+    case COTI_PREDICT:
+        return true;
+    case COTI_MODE_COUNT:
+        break;
+    }
+    return false;
+}
+
+static cot_status open_modes(coti_training *training) {
+    for (int32_t i = 0; i < COTI_MODE_COUNT; i++) {
+        if (needs_mode(training, (coti_mode_id)i)) {
+            coti_mode made;
+            COTI_TRY(open_mode(training, (coti_mode_id)i, training->max_batch, &made));
+            training->mode[i] = made;
+        }
+    }
+    return COT_OK;
+}
+
+cot_status coti_recompile_train(coti_training *training, int64_t max_rows) {
+    coti_mode made;
+    COTI_TRY(open_mode(training, COTI_TRAIN, max_rows, &made));
+    close_mode(&training->mode[COTI_TRAIN]);
+    training->mode[COTI_TRAIN] = made;
+    return COT_OK;
+}
+
+/* ---- training state ---- */
+
+/* "class/loss", "class/accuracy": the f64 sums of one mode, in the order of their indices. */
+static cot_status make_sums(coti_training *training, coti_mode_id id) {
+    coti_mode *mode = &training->mode[id];
+    size_t n = (size_t)training->n_sums;
+    mode->sum = coti_arena_array(&training->arena, n, sizeof(cot_variable *));
+    if (mode->sum == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t h = 0; h < training->n_heads; h++) {
+        const coti_head *head = &training->head[h];
+        int32_t n_head = (head->i_loss_sum >= 0) + head->n_metrics;
+        for (int32_t i = 0; i < n_head; i++) {
+            bool is_loss = i == 0 && head->i_loss_sum >= 0;
+            int32_t i_metric = i - (head->i_loss_sum >= 0);
+            int32_t i_sum = is_loss ? head->i_loss_sum : head->i_metric_sum + i_metric;
+            const char *name =
+                coti_arena_printf(&training->arena, "%s/sum_%d_%s", head->name, (int)i,
+                                  is_loss ? "loss" : cot_metric_name(head->metric[i_metric]));
+            mode->sum[i_sum] =
+                name != NULL ? cot_variable_create(training->context, COT_F64, (cot_shape){0}, name)
+                             : NULL;
+            if (mode->sum[i_sum] == NULL) {
+                return COT_E_NOMEM;
+            }
+        }
+    }
+    return COT_OK;
+}
+
+void coti_training_destroy(coti_training *training) {
+    if (training == NULL) {
+        return;
+    }
+    for (int32_t i = 0; i < COTI_MODE_COUNT; i++) {
+        coti_mode *mode = &training->mode[i];
+        close_mode(mode);
+        for (int32_t k = 0; mode->sum != NULL && k < training->n_sums; k++) {
+            cot_variable_release(mode->sum[k]);
+        }
+    }
+    for (int32_t i = 0; i < training->n_variables; i++) {
+        cot_variable_release(training->variable[i]);
+    }
+    coti_arena_clear(&training->arena);
+    coti_free(training->context, training);
+}
+
+static cot_status check_trainable(const coti_training *training) {
+    bool has_loss = false;
+    for (int32_t i = 0; i < training->n_heads; i++) {
+        has_loss = has_loss || training->head[i].i_loss_sum >= 0;
+    }
+    return training->optimizer.base.kind == 0 || has_loss
+               ? COT_OK
+               : COTI_FAIL(training->context, COT_E_ARG,
+                           "model \"%s\": an optimizer is given, but no output has a loss",
+                           training->model->name);
+}
+
+static cot_status make_training(coti_training *training, const cot_compile_options *options) {
+    COTI_TRY(coti_optimizer_read(training->context, options->optimizer, &training->optimizer));
+    COTI_TRY(coti_resolve_heads(training, options));
+    COTI_TRY(check_trainable(training));
+    COTI_TRY(coti_resolve_logs(training));
+    COTI_TRY(coti_optimizer_make_variables(training));
+    COTI_TRY(make_sums(training, COTI_TRAIN));
+    COTI_TRY(make_sums(training, COTI_EVALUATE));
+    return open_modes(training);
+}
+
+static cot_status read_options(cot_model *model, const cot_compile_options *options,
+                               cot_compile_options *own) {
+    COTI_TRY(coti_options_copy(model->context, "cot_model_compile", options, own, sizeof *own));
+    own->max_batch = own->max_batch == 0 ? DEFAULT_MAX_BATCH : own->max_batch;
+    if (own->max_batch < 1 || own->max_batch > LARGEST_BATCH) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_compile: max_batch is %lld, expected 1 to 2^30",
+                         (long long)own->max_batch);
+    }
+    if (model->running) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_compile: model \"%s\" is being fitted", model->name);
+    }
+    return COT_OK;
+}
+
+cot_status cot_model_compile_with(cot_model *model, const cot_compile_options *options) {
+    if (model == NULL) {
+        return COT_E_ARG;
+    }
+    cot_compile_options own;
+    COTI_TRY(read_options(model, options, &own));
+    coti_training *training = coti_calloc(model->context, 1, sizeof *training);
+    if (training == NULL) {
+        return COT_E_NOMEM;
+    }
+    training->context = model->context;
+    training->model = model;
+    training->max_batch = own.max_batch;
+    coti_arena_init(&training->arena, model->context);
+    cot_status status = make_training(training, &own);
+    if (status != COT_OK) {
+        coti_training_destroy(training);
+        return status;
+    }
+    coti_training_destroy(model->training);
+    model->training = training;
+    return COT_OK;
+}
+
+/* ---- asking ---- */
+
+cot_status coti_training_of(const cot_model *model, const char *function,
+                            coti_training **training_out) {
+    if (model == NULL) {
+        return COT_E_ARG;
+    }
+    *training_out = model->training;
+    return model->training != NULL
+               ? COT_OK
+               : COTI_FAIL(model->context, COT_E_ARG,
+                           "%s: model \"%s\" is not compiled: call cot_model_compile first",
+                           function, model->name);
+}
+
+static const cot_program *program_of(const cot_model *model, coti_mode_id id) {
+    return model != NULL && model->training != NULL ? model->training->mode[id].program : NULL;
+}
+
+const cot_program *cot_model_train_program(const cot_model *model) {
+    return program_of(model, COTI_TRAIN);
+}
+
+const cot_program *cot_model_evaluate_program(const cot_model *model) {
+    return program_of(model, COTI_EVALUATE);
+}
+
+const cot_program *cot_model_predict_program(const cot_model *model) {
+    return program_of(model, COTI_PREDICT);
+}
+
+int32_t cot_model_n_optimizer_variables(const cot_model *model) {
+    return model != NULL && model->training != NULL ? model->training->n_variables : 0;
+}
+
+cot_variable *cot_model_optimizer_variable(const cot_model *model, int32_t i) {
+    return i >= 0 && i < cot_model_n_optimizer_variables(model) ? model->training->variable[i]
+                                                                : NULL;
+}
+
+double cot_model_learning_rate(const cot_model *model) {
+    float rate = NAN;
+    const cot_variable *variable = cot_model_optimizer_variable(model, 1);
+    if (variable != NULL && cot_variable_get(variable, &rate, sizeof rate) != COT_OK) {
+        rate = NAN;
+    }
+    return (double)rate;
+}
+
+cot_status cot_model_set_learning_rate(cot_model *model, double learning_rate) {
+    coti_training *training = NULL;
+    COTI_TRY(coti_training_of(model, "cot_model_set_learning_rate", &training));
+    if (training->n_variables == 0) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_set_learning_rate: model \"%s\" has no optimizer", model->name);
+    }
+    if (!(learning_rate >= 0.0 && learning_rate <= 3e38)) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_set_learning_rate: %g, expected 0 to 3e38", learning_rate);
+    }
+    float rate = (float)learning_rate;
+    return cot_variable_set(training->variable[1], &rate, sizeof rate);
+}

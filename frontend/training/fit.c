@@ -1,0 +1,363 @@
+/*
+ * fit: epochs of steps, with what the host sees in between.
+ *
+ *   check options and data -> slices for training and validation -> bind
+ *   per epoch: order of rows -> regions of steps (loop.c) -> validation -> logs, history
+ *
+ * Callbacks run here, on the caller's thread, between regions. The order of rows is a function of
+ * the context's seed and the epoch's number alone (shuffle.c).
+ */
+#include "frontend/training/training.h"
+
+/* Everything of one fit. */
+typedef struct fit {
+    cot_model *model;
+    coti_training *training;
+    cot_context *context;
+    cot_fit_options options;         /* with defaults filled in */
+    cot_dataset *train, *validation; /* validation: NULL, or rows to validate on */
+    int64_t *order;                  /* of training rows; NULL: as they are */
+    double *value;                   /* n_logs of training, then n_logs of validation */
+    cot_log *log;                    /* the same with names */
+    coti_progress progress;
+    bool shown;
+    bool per_batch; /* a callback wants every batch */
+} fit;
+
+/* ---- options ---- */
+
+static cot_status read_options(cot_model *model, const cot_fit_options *given,
+                               cot_fit_options *own) {
+    cot_context *context = model->context;
+    COTI_TRY(coti_options_copy(context, "cot_model_fit", given, own, sizeof *own));
+    COTI_TRY(coti_choose_batch(context, "cot_model_fit", own->batch_size, &own->batch_size));
+    if (own->validation_batch_size < 0) {
+        return COTI_FAIL(context, COT_E_ARG,
+                         "cot_model_fit: validation_batch_size is %lld, expected 1 or more",
+                         (long long)own->validation_batch_size);
+    }
+    own->validation_batch_size =
+        own->validation_batch_size == 0 ? own->batch_size : own->validation_batch_size;
+    own->epochs = own->epochs == 0 ? 1 : own->epochs;
+    if (own->epochs < 1 || own->initial_epoch < 0) {
+        return COTI_FAIL(context, COT_E_ARG,
+                         "cot_model_fit: epochs is %d and initial_epoch %d, expected 1 and 0 or "
+                         "more",
+                         (int)own->epochs, (int)own->initial_epoch);
+    }
+    if (own->validation_split != 0.0 && own->validation_data == NULL &&
+        !(own->validation_split > 0.0 && own->validation_split < 1.0)) {
+        return COTI_FAIL(context, COT_E_ARG,
+                         "cot_model_fit: validation_split is %g, expected 0 to 1",
+                         own->validation_split);
+    }
+    return COT_OK;
+}
+
+static cot_status check_state(const cot_model *model, const char *function) {
+    const coti_training *training = model->training;
+    if (model->running) {
+        return COTI_FAIL(model->context, COT_E_ARG, "%s: model \"%s\" is being fitted", function,
+                         model->name);
+    }
+    if (training->optimizer.base.kind == 0) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "%s: model \"%s\" was compiled without an optimizer", function,
+                         model->name);
+    }
+    return COT_OK;
+}
+
+/* ---- preparing ---- */
+
+static cot_status split_data(fit *f) {
+    const cot_dataset *data = f->options.data;
+    int64_t n_train = data->n_rows;
+    const cot_dataset *validation = f->options.validation_data;
+    if (validation == NULL && f->options.validation_split != 0.0) {
+        COTI_TRY(coti_split_rows(data, f->options.validation_split, &n_train));
+    }
+    f->train = cot_dataset_slice(data, 0, n_train);
+    if (f->train == NULL) {
+        return COT_E_NOMEM;
+    }
+    if (validation != NULL) {
+        f->validation = cot_dataset_slice(validation, 0, validation->n_rows);
+    } else if (n_train < data->n_rows) {
+        f->validation = cot_dataset_slice(data, n_train, data->n_rows - n_train);
+    } else {
+        return COT_OK;
+    }
+    return f->validation != NULL ? COT_OK : COT_E_NOMEM;
+}
+
+static cot_status check_data(const fit *f) {
+    uint32_t uses = COTI_USE_TARGETS | (f->options.allow_nonfinite ? 0u : COTI_USE_FINITE);
+    COTI_TRY(coti_check_data(f->training, "cot_model_fit", f->options.data, uses));
+    return f->options.validation_data == NULL
+               ? COT_OK
+               : coti_check_data(f->training, "cot_model_fit: validation",
+                                 f->options.validation_data, uses);
+}
+
+static cot_status make_history(const fit *f) {
+    int32_t n = f->training->n_logs, n_names = f->validation != NULL ? 2 * n : n;
+    const char **name = coti_calloc(f->context, (size_t)n_names, sizeof(const char *));
+    coti_history *history = NULL;
+    if (name == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t i = 0; i < n_names; i++) {
+        name[i] = i < n ? f->training->log[i].name : f->training->validation_name[i - n];
+        f->log[i].name = name[i];
+    }
+    cot_status status = coti_history_create(f->context, n_names, name, &history);
+    coti_free(f->context, name);
+    if (status == COT_OK) {
+        coti_history_destroy(f->model->history);
+        f->model->history = history;
+    }
+    return status;
+}
+
+static cot_status make_progress(fit *f) {
+    cot_console console;
+    bool bar = false;
+    COTI_TRY(coti_choose_progress(f->context, f->options.console, f->options.verbose, &console,
+                                  &f->shown, &bar));
+    if (f->shown) {
+        coti_progress_init(&f->progress, f->context, &console, bar);
+    }
+    return COT_OK;
+}
+
+/* Are they callbacks, and does one want every batch? */
+static cot_status check_callbacks(fit *f) {
+    for (int32_t i = 0; i < COT_MAX_CALLBACKS && f->options.callbacks[i] != NULL; i++) {
+        cot_callback own;
+        COTI_TRY(coti_options_copy(f->context, "cot_callback", f->options.callbacks[i], &own,
+                                   sizeof own));
+        f->per_batch = f->per_batch || own.on_batch_begin != NULL || own.on_batch_end != NULL;
+    }
+    return COT_OK;
+}
+
+static cot_status prepare(fit *f) {
+    COTI_TRY(check_callbacks(f));
+    COTI_TRY(make_progress(f));
+    COTI_TRY(check_data(f));
+    COTI_TRY(split_data(f));
+    if (f->options.batch_size > f->training->mode[COTI_TRAIN].max_rows) {
+        COTI_TRY(coti_recompile_train(f->training, f->options.batch_size));
+    }
+    size_t n_logs = (size_t)f->training->n_logs;
+    f->value = coti_calloc(f->context, 2 * n_logs, sizeof *f->value);
+    f->log = coti_calloc(f->context, 2 * n_logs, sizeof *f->log);
+    if (f->value == NULL || f->log == NULL) {
+        return COT_E_NOMEM;
+    }
+    if (f->options.shuffle != COT_OFF) {
+        f->order = coti_calloc(f->context, (size_t)f->train->n_rows, sizeof *f->order);
+        if (f->order == NULL) {
+            return COT_E_NOMEM;
+        }
+    }
+    COTI_TRY(make_history(f));
+    return coti_bind_data(f->training, COTI_TRAIN, f->train, f->order);
+}
+
+static void finish(fit *f) {
+    if (f->shown) {
+        coti_progress_free(&f->progress);
+    }
+    cot_dataset_destroy(f->train);
+    cot_dataset_destroy(f->validation);
+    coti_free(f->context, f->order);
+    coti_free(f->context, f->value);
+    coti_free(f->context, f->log);
+}
+
+/* ---- callbacks ---- */
+
+typedef enum moment {
+    TRAIN_BEGIN,
+    TRAIN_END,
+    EPOCH_BEGIN,
+    EPOCH_END,
+    BATCH_BEGIN,
+    BATCH_END
+} moment;
+
+static cot_status call_one(const cot_callback *c, cot_model *model, moment when, int64_t at,
+                           const cot_logs *logs) {
+    switch (when) {
+    case TRAIN_BEGIN:
+        return c->on_train_begin != NULL ? c->on_train_begin(model, c->user) : COT_OK;
+    case TRAIN_END:
+        return c->on_train_end != NULL ? c->on_train_end(model, logs, c->user) : COT_OK;
+    case EPOCH_BEGIN:
+        return c->on_epoch_begin != NULL ? c->on_epoch_begin(model, (int32_t)at, c->user) : COT_OK;
+    case EPOCH_END:
+        return c->on_epoch_end != NULL ? c->on_epoch_end(model, (int32_t)at, logs, c->user)
+                                       : COT_OK;
+    case BATCH_BEGIN:
+        return c->on_batch_begin != NULL ? c->on_batch_begin(model, at, c->user) : COT_OK;
+    case BATCH_END:
+        return c->on_batch_end != NULL ? c->on_batch_end(model, at, logs, c->user) : COT_OK;
+    }
+    return COT_OK;
+}
+
+static cot_status call_back(fit *f, moment when, int64_t at, const cot_logs *logs) {
+    for (int32_t i = 0; i < COT_MAX_CALLBACKS && f->options.callbacks[i] != NULL; i++) {
+        cot_callback own;
+        COTI_TRY(coti_options_copy(f->context, "cot_callback", f->options.callbacks[i], &own,
+                                   sizeof own));
+        cot_status status = call_one(&own, f->model, when, at, logs);
+        if (status != COT_OK) {
+            return COTI_FAIL(f->context, status, "cot_model_fit: callback %d returned \"%s\"",
+                             (int)i, cot_status_name(status));
+        }
+    }
+    return COT_OK;
+}
+
+/* ---- an epoch ---- */
+
+/* Logs of the first `n` values. */
+static cot_logs logs_of(const fit *f, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        f->log[i].value = f->value[i];
+    }
+    return (cot_logs){n, f->log};
+}
+
+static cot_status begin_epoch(fit *f, const coti_loop *loop, int32_t epoch) {
+    if (f->order != NULL) {
+        coti_shuffle(f->context->seed, (uint64_t)epoch, f->train->n_rows, f->order);
+    }
+    COTI_TRY(coti_reset_sums(f->training, COTI_TRAIN));
+    COTI_TRY(call_back(f, EPOCH_BEGIN, epoch, NULL));
+    if (!f->shown) {
+        return COT_OK;
+    }
+    if (f->options.epochs > 1) {
+        coti_str_printf(&f->progress.text, "Epoch %d/%d\n", (int)epoch + 1, (int)f->options.epochs);
+    }
+    coti_progress_begin(&f->progress, coti_loop_n_steps(loop), coti_now());
+    return coti_console_flush(&f->progress.console, &f->progress.text);
+}
+
+static cot_status run_steps(fit *f, coti_loop *loop) {
+    int32_t n = f->training->n_logs;
+    while (loop->done_rows < loop->n_rows && !f->model->stop) {
+        if (f->per_batch) {
+            COTI_TRY(call_back(f, BATCH_BEGIN, loop->done_steps, NULL));
+        }
+        COTI_TRY(coti_loop_advance(loop));
+        COTI_TRY(coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value));
+        cot_logs logs = logs_of(f, n);
+        if (f->per_batch) {
+            COTI_TRY(call_back(f, BATCH_END, loop->done_steps - 1, &logs));
+        }
+        if (loop->done_rows < loop->n_rows) {
+            COTI_TRY(coti_loop_show(loop, &logs));
+        }
+    }
+    return COT_OK;
+}
+
+/* Validation, the epoch's last line, its callbacks and its place in the history. */
+static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *logs_out) {
+    int32_t n = f->training->n_logs, n_all = n;
+    if (f->validation != NULL) {
+        COTI_TRY(coti_evaluate(f->training, f->validation, f->options.validation_batch_size,
+                               f->options.cancel, NULL, f->value + n));
+        n_all = 2 * n;
+    }
+    *logs_out = logs_of(f, n_all);
+    COTI_TRY(call_back(f, EPOCH_END, epoch, logs_out));
+    COTI_TRY(coti_history_append(f->model->history, epoch, f->value));
+    return f->shown ? coti_progress_show(&f->progress, loop->done_steps, logs_out, coti_now(), true)
+                    : COT_OK;
+}
+
+static cot_status run_epoch(fit *f, int32_t epoch, cot_logs *logs_out) {
+    coti_loop loop = {.training = f->training,
+                      .mode = COTI_TRAIN,
+                      .n_rows = f->train->n_rows,
+                      .batch = f->options.batch_size,
+                      .cancel = f->options.cancel,
+                      .progress = f->shown ? &f->progress : NULL,
+                      .each_step = f->per_batch};
+    COTI_TRY(begin_epoch(f, &loop, epoch));
+    COTI_TRY(run_steps(f, &loop));
+    return end_epoch(f, &loop, epoch, logs_out);
+}
+
+static cot_status run_epochs(fit *f) {
+    cot_logs logs = {0, f->log};
+    COTI_TRY(call_back(f, TRAIN_BEGIN, 0, NULL));
+    for (int32_t epoch = f->options.initial_epoch; epoch < f->options.epochs && !f->model->stop;
+         epoch++) {
+        COTI_TRY(run_epoch(f, epoch, &logs));
+    }
+    return call_back(f, TRAIN_END, 0, &logs);
+}
+
+/* ---- the whole ---- */
+
+cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options) {
+    coti_training *training = NULL;
+    COTI_TRY(coti_training_of(model, "cot_model_fit", &training));
+    fit f = {.model = model, .training = training, .context = model->context};
+    COTI_TRY(check_state(model, "cot_model_fit"));
+    COTI_TRY(read_options(model, options, &f.options));
+    cot_status status = prepare(&f);
+    if (status == COT_OK) {
+        model->running = true;
+        model->stop = false;
+        status = run_epochs(&f);
+        model->running = false;
+        if (status != COT_OK && f.shown) {
+            coti_progress_break(&f.progress); /* the first error is the one that counts */
+        }
+    }
+    finish(&f);
+    return status;
+}
+
+void cot_model_stop_training(cot_model *model) {
+    if (model != NULL) {
+        model->stop = true;
+    }
+}
+
+cot_status cot_model_train_on_batch(cot_model *model, const cot_dataset *data, cot_logs *logs_out) {
+    coti_training *training = NULL;
+    COTI_TRY(coti_training_of(model, "cot_model_train_on_batch", &training));
+    COTI_TRY(check_state(model, "cot_model_train_on_batch"));
+    COTI_TRY(coti_check_data(training, "cot_model_train_on_batch", data,
+                             COTI_USE_TARGETS | COTI_USE_FINITE));
+    int64_t most = training->mode[COTI_TRAIN].max_rows;
+    if (data->n_rows > most) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_train_on_batch: the batch has %lld rows, max_batch is %lld",
+                         (long long)data->n_rows, (long long)most);
+    }
+    coti_loop loop = {
+        .training = training, .mode = COTI_TRAIN, .n_rows = data->n_rows, .batch = data->n_rows};
+    COTI_TRY(coti_reset_sums(training, COTI_TRAIN));
+    COTI_TRY(coti_bind_data(training, COTI_TRAIN, data, NULL));
+    COTI_TRY(coti_loop_advance(&loop));
+    double *value = coti_calloc(model->context, (size_t)training->n_logs, sizeof *value);
+    if (value == NULL) {
+        return COT_E_NOMEM;
+    }
+    cot_status status = coti_read_sums(training, COTI_TRAIN, data->n_rows, value);
+    if (status == COT_OK) {
+        coti_report(training, value, logs_out);
+    }
+    coti_free(model->context, value);
+    return status;
+}

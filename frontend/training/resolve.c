@@ -1,0 +1,306 @@
+/*
+ * From compile's options to heads and logs: which loss and metrics each output has, what its target
+ * must be, and how all the numbers are called and ordered.
+ *
+ * Names are Keras's: with one output "loss" and the metrics' own names; with several,
+ * "<output>_loss" (if more than one output has a loss) and "<output>_<metric>"; a name that is
+ * taken gets _1, _2, ...
+ */
+#include "frontend/training/training.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- heads ---- */
+
+/* The options of an output by its name; NULL: none. */
+static const cot_output_options *find_output(const cot_output_options *own, int32_t n,
+                                             const char *name) {
+    for (int32_t i = 0; i < n; i++) {
+        if (strcmp(own[i].output, name) == 0) {
+            return &own[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_output(const cot_model *model, const char *name) {
+    for (size_t i = 0; i < model->output_name.count; i++) {
+        if (strcmp(model->output_name.data[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Copy and check the options of single outputs. */
+static cot_status read_outputs(const coti_training *training, const cot_compile_options *options,
+                               cot_output_options own[COT_MAX_OUTPUT_OPTIONS], int32_t *n_out) {
+    cot_context *context = training->context;
+    *n_out = 0;
+    for (int32_t i = 0; i < COT_MAX_OUTPUT_OPTIONS && options->outputs[i] != NULL; i++) {
+        COTI_TRY(
+            coti_options_copy(context, "cot_output", options->outputs[i], &own[i], sizeof own[i]));
+        if (own[i].output == NULL || !is_output(training->model, own[i].output)) {
+            return COTI_FAIL(context, COT_E_ARG, "model \"%s\" has no output \"%.64s\"",
+                             training->model->name,
+                             own[i].output != NULL ? own[i].output : "(NULL)");
+        }
+        if (find_output(own, i, own[i].output) != NULL) {
+            return COTI_FAIL_OP(context, COT_E_ARG, "compile", own[i].output,
+                                "model \"%s\": output \"%s\" has options twice",
+                                training->model->name, own[i].output);
+        }
+        *n_out = i + 1;
+    }
+    return COT_OK;
+}
+
+/* COT_ACCURACY by the shapes: Keras's rule. */
+static cot_metric resolve_metric(cot_metric metric, const coti_head *head) {
+    if (metric != COT_ACCURACY) {
+        return metric;
+    }
+    if (coti_loss_is_sparse(head->loss)) {
+        return COT_SPARSE_CATEGORICAL_ACCURACY;
+    }
+    const cot_shape *shape = &head->type.shape;
+    return shape->dim[shape->rank - 1] == 1 ? COT_BINARY_ACCURACY : COT_CATEGORICAL_ACCURACY;
+}
+
+static cot_status set_metrics(const coti_training *training,
+                              const cot_metric metrics[COT_MAX_METRICS], coti_head *head) {
+    for (int32_t i = 0; i < COT_MAX_METRICS && metrics[i] != COT_NO_METRIC; i++) {
+        if (!coti_metric_is_valid(metrics[i])) {
+            return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                                "output \"%s\": %d is no metric", head->name, (int)metrics[i]);
+        }
+        head->spelt[head->n_metrics] = metrics[i];
+        head->metric[head->n_metrics++] = resolve_metric(metrics[i], head);
+    }
+    return COT_OK;
+}
+
+/* The target that loss and metrics want; they must want the same. */
+static cot_status set_target(coti_training *training, coti_head *head) {
+    bool sparse = coti_loss_is_sparse(head->loss);
+    for (int32_t i = 0; i < head->n_metrics; i++) {
+        bool metric_sparse = head->metric[i] == COT_SPARSE_CATEGORICAL_ACCURACY;
+        if (head->loss == COT_NO_LOSS && i == 0) {
+            sparse = metric_sparse;
+        } else if (metric_sparse != sparse) {
+            return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                                "output \"%s\": metric %s does not go with %s %s: one takes "
+                                "classes as integers, the other floats of the output's shape",
+                                head->name, cot_metric_name(head->metric[i]),
+                                head->loss != COT_NO_LOSS ? "loss" : "metric",
+                                head->loss != COT_NO_LOSS ? cot_loss_name(head->loss)
+                                                          : cot_metric_name(head->metric[0]));
+        }
+    }
+    head->target = head->type;
+    if (sparse) {
+        head->target.dtype = COT_I32;
+        head->target.shape.rank--;
+    }
+    head->i_target = training->n_targets++;
+    return COT_OK;
+}
+
+static cot_status check_head(const coti_training *training, const coti_head *head) {
+    char text[COTI_TYPE_BYTES];
+    if (!coti_loss_is_valid(head->loss)) {
+        return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": %d is no loss", head->name, (int)head->loss);
+    }
+    if (!isfinite(head->weight)) {
+        return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": loss weight %g is not finite", head->name,
+                            head->weight);
+    }
+    if (head->type.shape.rank < 2) {
+        return COTI_FAIL_OP(training->context, COT_E_SHAPE, "compile", head->name,
+                            "output \"%s\" is %s: losses and metrics expect an axis beside the "
+                            "batch",
+                            head->name, coti_type_text(text, head->type.dtype, &head->type.shape));
+    }
+    return COT_OK;
+}
+
+static cot_status resolve_head(coti_training *training, const cot_compile_options *options,
+                               const cot_output_options *own, coti_head *head) {
+    static const cot_metric no_metrics[COT_MAX_METRICS] = {COT_NO_METRIC};
+    bool own_metrics = own != NULL && own->metrics[0] != COT_NO_METRIC;
+    bool no_loss = own != NULL && own->no_loss;
+    head->loss = no_loss                                   ? COT_NO_LOSS
+                 : own != NULL && own->loss != COT_NO_LOSS ? own->loss
+                                                           : options->loss;
+    head->weight = own != NULL && (own->loss_weight != 0.0 || signbit(own->loss_weight))
+                       ? own->loss_weight
+                       : 1.0;
+    head->from_logits = options->from_logits || (own != NULL && own->from_logits);
+    head->fuse = options->fuse_softmax != COT_OFF;
+    head->i_target = head->i_loss_sum = head->i_metric_sum = -1;
+    const cot_metric *metrics = own != NULL && own->no_metrics ? no_metrics
+                                : own_metrics                  ? own->metrics
+                                                               : options->metrics;
+    if (head->loss == COT_NO_LOSS && metrics[0] == COT_NO_METRIC) {
+        return COT_OK;
+    }
+    COTI_TRY(check_head(training, head));
+    COTI_TRY(set_metrics(training, metrics, head));
+    COTI_TRY(set_target(training, head));
+    if (head->loss != COT_NO_LOSS) {
+        head->i_loss_sum = training->n_sums++;
+    }
+    head->i_metric_sum = training->n_sums;
+    training->n_sums += head->n_metrics;
+    return COT_OK;
+}
+
+cot_status coti_resolve_heads(coti_training *training, const cot_compile_options *options) {
+    const cot_model *model = training->model;
+    cot_output_options own[COT_MAX_OUTPUT_OPTIONS];
+    int32_t n_own = 0;
+    COTI_TRY(read_outputs(training, options, own, &n_own));
+    training->n_heads = cot_model_n_outputs(model);
+    training->head =
+        coti_arena_array(&training->arena, (size_t)training->n_heads, sizeof *training->head);
+    if (training->head == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t i = 0; i < training->n_heads; i++) {
+        coti_head *head = &training->head[i];
+        head->name = coti_arena_strdup(&training->arena, model->output_name.data[i]);
+        head->type = coti_model_call(model, model->output.data[i])->type;
+        if (head->name == NULL) {
+            return COT_E_NOMEM;
+        }
+        COTI_TRY(resolve_head(training, options, find_output(own, n_own, head->name), head));
+    }
+    return COT_OK;
+}
+
+/* ---- logs ---- */
+
+static bool is_taken(const coti_training *training, const char *name) {
+    for (int32_t i = 0; i < training->n_logs; i++) {
+        if (strcmp(training->log[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Append an entry "<output>_<name>", or "<name>" without an output; room was made. */
+static cot_status add_log(coti_training *training, const char *output, const char *name,
+                          int32_t i_sum) {
+    coti_arena *arena = &training->arena;
+    const char *stem = output != NULL ? coti_arena_printf(arena, "%s_%s", output, name)
+                                      : coti_arena_strdup(arena, name);
+    const char *own = stem;
+    for (int32_t k = 1; own != NULL && is_taken(training, own); k++) {
+        own = coti_arena_printf(arena, "%s_%d", stem, (int)k);
+    }
+    if (own == NULL) {
+        return COT_E_NOMEM;
+    }
+    training->log[training->n_logs++] = (coti_log_entry){own, i_sum};
+    return COT_OK;
+}
+
+static int32_t count_losses(const coti_training *training) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < training->n_heads; i++) {
+        n += training->head[i].i_loss_sum >= 0;
+    }
+    return n;
+}
+
+/* Insertion sort by name: logs are few. */
+static void sort_logs(coti_training *training) {
+    for (int32_t i = 1; i < training->n_logs; i++) {
+        coti_log_entry entry = training->log[i];
+        int32_t k = i;
+        for (; k > 0 && strcmp(training->log[k - 1].name, entry.name) > 0; k--) {
+            training->log[k] = training->log[k - 1];
+        }
+        training->log[k] = entry;
+    }
+}
+
+static bool is_loss(const coti_training *training, int32_t i_sum) {
+    for (int32_t i = 0; i < training->n_heads; i++) {
+        if (training->head[i].i_loss_sum == i_sum) {
+            return true;
+        }
+    }
+    return i_sum < 0;
+}
+
+/* List the entry of a sum, if it has one. */
+static void list_entry(coti_training *training, int32_t i_sum, int32_t *n) {
+    for (int32_t i = 0; i < training->n_logs; i++) {
+        if (training->log[i].i_sum == i_sum) {
+            training->report[(*n)++] = i;
+        }
+    }
+}
+
+/* evaluate's order: the total, each output's loss in the outputs' order, then the rest by name. */
+static void order_report(coti_training *training) {
+    int32_t n = 0;
+    list_entry(training, -1, &n);
+    for (int32_t i = 0; i < training->n_heads; i++) {
+        if (training->head[i].i_loss_sum >= 0) {
+            list_entry(training, training->head[i].i_loss_sum, &n);
+        }
+    }
+    for (int32_t i = 0; i < training->n_logs; i++) {
+        if (!is_loss(training, training->log[i].i_sum)) {
+            training->report[n++] = i;
+        }
+    }
+}
+
+static cot_status add_head_logs(coti_training *training, const coti_head *head, bool several,
+                                bool own_loss) {
+    const char *output = several ? head->name : NULL;
+    if (own_loss && head->i_loss_sum >= 0) {
+        COTI_TRY(add_log(training, head->name, "loss", head->i_loss_sum));
+    }
+    for (int32_t i = 0; i < head->n_metrics; i++) {
+        COTI_TRY(
+            add_log(training, output, cot_metric_name(head->spelt[i]), head->i_metric_sum + i));
+    }
+    return COT_OK;
+}
+
+cot_status coti_resolve_logs(coti_training *training) {
+    coti_arena *arena = &training->arena;
+    size_t room = (size_t)training->n_sums + 1;
+    training->log = coti_arena_array(arena, room, sizeof *training->log);
+    training->report = coti_arena_array(arena, room, sizeof *training->report);
+    training->reported = coti_arena_array(arena, room, sizeof *training->reported);
+    training->validation_name = coti_arena_array(arena, room, sizeof(const char *));
+    if (training->log == NULL || training->report == NULL || training->reported == NULL ||
+        training->validation_name == NULL) {
+        return COT_E_NOMEM;
+    }
+    int32_t n_losses = count_losses(training);
+    if (n_losses > 0) {
+        COTI_TRY(add_log(training, NULL, "loss", -1));
+    }
+    for (int32_t i = 0; i < training->n_heads; i++) {
+        COTI_TRY(add_head_logs(training, &training->head[i], training->n_heads > 1, n_losses > 1));
+    }
+    sort_logs(training);
+    order_report(training);
+    for (int32_t i = 0; i < training->n_logs; i++) {
+        training->validation_name[i] = coti_arena_printf(arena, "val_%s", training->log[i].name);
+        if (training->validation_name[i] == NULL) {
+            return COT_E_NOMEM;
+        }
+    }
+    return COT_OK;
+}

@@ -1,0 +1,264 @@
+/*
+ * What compile makes of a model: a head an output (its loss, metrics and target), the variables
+ * that a step updates beside the weights, and three programs with a session each.
+ *
+ * Sums: each loss and each metric has an f64 scalar, to which a step adds the sum over its rows;
+ * divided by the rows so far it is the value that logs show, so an epoch's loss weighs batches by
+ * their rows. Training and evaluation have sums of their own, as callbacks may evaluate amid an
+ * epoch.
+ */
+#ifndef COTI_TRAINING_H
+#define COTI_TRAINING_H
+
+#include "codegen/program.h"
+#include "cotangent/training.h"
+#include "frontend/data/dataset.h"
+#include "frontend/model/model.h"
+
+/* Options of any optimizer, by base.kind, with defaults filled in. */
+typedef union coti_optimizer {
+    cot_optimizer base; /* kind 0: none */
+    cot_sgd_options sgd;
+    cot_adam_options adam;
+} coti_optimizer;
+
+/* One output, and how it is trained and judged. */
+typedef struct coti_head {
+    const char *name; /* the output's */
+    coti_type type;   /* the output's */
+    cot_loss loss;
+    double weight;    /* of its loss in the total */
+    bool from_logits; /* the output, as the user has it, is logits */
+    bool fuse;        /* take a final softmax's logits for a cross-entropy */
+    int32_t n_metrics;
+    cot_metric spelt[COT_MAX_METRICS];  /* as the user has them */
+    cot_metric metric[COT_MAX_METRICS]; /* the same, COT_ACCURACY resolved */
+    int32_t i_target;                   /* among the targets; -1: needs none */
+    coti_type target;
+    int32_t i_loss_sum,
+        i_metric_sum; /* among the sums; -1: none. Metrics' sums follow each other */
+} coti_head;
+
+/* A named number of a step or an epoch: sum / rows, or the weighted total of the losses. */
+typedef struct coti_log_entry {
+    const char *name;
+    int32_t i_sum; /* -1: the total */
+} coti_log_entry;
+
+#define COTI_TARGET_BYTES (2 * COTI_NAME_BYTES)
+
+typedef enum coti_mode_id { COTI_TRAIN, COTI_EVALUATE, COTI_PREDICT, COTI_MODE_COUNT } coti_mode_id;
+
+typedef struct coti_mode {
+    cot_program *program; /* NULL: the model was compiled without what it needs */
+    cot_session *session;
+    int64_t max_rows;
+    cot_variable **sum; /* n_sums; NULL for predict */
+} coti_mode;
+
+typedef struct coti_training {
+    cot_context *context;
+    const cot_model *model;
+    coti_arena arena;
+    coti_optimizer optimizer;
+    int64_t max_batch; /* as asked */
+    int32_t n_heads, n_targets, n_sums, n_logs;
+    coti_head *head;              /* one an output */
+    coti_log_entry *log;          /* n_logs, in alphabetical order */
+    int32_t *report;              /* indices in log, in evaluate's order */
+    const char **validation_name; /* "val_" + name, as log */
+    coti_mode mode[COTI_MODE_COUNT];
+    int32_t n_variables; /* of the optimizer: iterations, learning rate, slots */
+    cot_variable **variable;
+    cot_log *reported; /* n_logs: the latest report, borrowed by the user */
+} coti_training;
+
+/* NULL is fine. */
+void coti_training_destroy(coti_training *training);
+
+/* ---- resolve.c: options to heads and logs ---- */
+
+cot_status coti_resolve_heads(coti_training *training, const cot_compile_options *options);
+cot_status coti_resolve_logs(coti_training *training);
+
+/* ---- optimizer.c ---- */
+
+/* given may be NULL. fails: COT_E_ARG (unknown kind, a number out of range). */
+cot_status coti_optimizer_read(cot_context *context, const cot_optimizer *given,
+                               coti_optimizer *out);
+
+/* Make iterations, learning rate and slots for the trainable weights. */
+cot_status coti_optimizer_make_variables(coti_training *training);
+
+/* Append the update of every trainable weight, given its gradient (in coti_trainable's order). */
+cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph,
+                                 const cot_value *gradient);
+
+/* The model's weights that fit updates, in order; weight_out (may be NULL) has room for all. */
+int32_t coti_trainable(const cot_model *model, cot_variable **weight_out);
+
+/* ---- lower.c: the layer graph to a tensor graph ---- */
+
+/* Values of a model's outputs in a graph, in order. */
+typedef struct coti_forward {
+    coti_built *output; /* owned by whoever called coti_lower_forward */
+} coti_forward;
+
+/* Append inputs (in the model's order) and every layer call. */
+cot_status coti_lower_forward(const cot_model *model, cot_graph *graph, bool training,
+                              coti_forward *forward_out);
+
+/*
+ * Append targets (after all inputs), losses, metrics and the updates of the mode's sums.
+ * *loss_out: the total loss, poison if no output has one.
+ */
+cot_status coti_lower_heads(const coti_training *training, cot_graph *graph, coti_mode_id mode,
+                            const coti_forward *forward, cot_value *loss_out);
+
+/* "class/target": what the head's target is called among a program's inputs. */
+void coti_target_name(const coti_head *head, char name[COTI_TARGET_BYTES]);
+
+/* ---- loss.c, metric.c: values of rows ---- */
+
+/* Loss of each row, shape of the output without its last axis. target: as coti_loss_target. */
+cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target);
+
+/* Does a loss take integer classes? (else floats of the output's shape) */
+bool coti_loss_is_sparse(cot_loss loss);
+bool coti_loss_is_valid(cot_loss loss);
+
+/* Value of each row, shape of the output without its last axis. */
+cot_value coti_metric_build(cot_metric metric, const coti_head *head, coti_built output,
+                            cot_value target);
+bool coti_metric_is_valid(cot_metric metric);
+
+/* ---- logs.c ---- */
+
+cot_status coti_reset_sums(const coti_training *training, coti_mode_id mode);
+/* Values after `rows` rows, one an entry of training->log. */
+cot_status coti_read_sums(const coti_training *training, coti_mode_id mode, int64_t rows,
+                          double *value_out);
+/* Put values (as coti_read_sums) into training->reported, in evaluate's order. */
+void coti_report(coti_training *training, const double *value, cot_logs *logs_out);
+
+/* ---- history.c ---- */
+
+typedef struct cot_history coti_history;
+
+/* An empty history of these names; name strings are copied. */
+cot_status coti_history_create(cot_context *context, int32_t n_names, const char *const *name,
+                               coti_history **history_out);
+void coti_history_destroy(coti_history *history);
+cot_status coti_history_append(coti_history *history, int32_t epoch, const double *value);
+
+/* ---- bind.c: data against the model ---- */
+
+typedef enum coti_data_use {
+    COTI_USE_INPUTS = 0,
+    COTI_USE_TARGETS = 1, /* targets are read: check labels, too */
+    COTI_USE_FINITE = 2   /* floats must be finite */
+} coti_data_use;
+
+/*
+ * Do a data set's columns fit the model, and are their values allowed? uses: of coti_data_use,
+ * or-ed. fails: COT_E_ARG, COT_E_SHAPE, COT_E_DTYPE, COT_E_DATA; the text names layer, row and
+ * value.
+ */
+cot_status coti_check_data(const coti_training *training, const char *function,
+                           const cot_dataset *data, uint32_t uses);
+
+/* Bind inputs, and targets unless predicting, to a mode's session; order: NULL, or row indices. */
+cot_status coti_bind_data(const coti_training *training, coti_mode_id mode, const cot_dataset *data,
+                          const int64_t *order);
+
+/* Take a session's error over into the context; returns status. */
+cot_status coti_take_error(cot_context *context, const cot_session *session, cot_status status);
+
+/* ---- shuffle.c ---- */
+
+/* A permutation of 0..n-1: a function of seed and epoch. */
+void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t *order_out);
+
+/* ---- compile.c ---- */
+
+/* Make the training program anew for steps of up to max_rows rows; the state stays. */
+cot_status coti_recompile_train(coti_training *training, int64_t max_rows);
+
+/* The model's training state, or COT_E_ARG: `function` needs a compiled model. */
+cot_status coti_training_of(const cot_model *model, const char *function,
+                            coti_training **training_out);
+
+/* ---- progress.c ---- */
+
+/* Keras's progress bar, or its line an epoch. Times are in seconds of any clock. */
+typedef struct coti_progress {
+    cot_console console;
+    bool bar;                          /* else: a line at the end */
+    int64_t n_steps;                   /* in all */
+    double begin, after_first, latest; /* after_first < 0: not known; latest < 0: not drawn */
+    int32_t drawn;                     /* width of what is on the line */
+    coti_str text;
+} coti_progress;
+
+/* Seconds between redraws. */
+#define COTI_REDRAW_SECONDS 0.05
+
+/* console: checked (coti_console_read). */
+void coti_progress_init(coti_progress *progress, cot_context *context, const cot_console *console,
+                        bool bar);
+void coti_progress_free(coti_progress *progress);
+/* Begin a row of n_steps steps. */
+void coti_progress_begin(coti_progress *progress, int64_t n_steps, double now);
+/*
+ * Show that `done` steps are done, if it is time to; last: for certain, with the line's end.
+ * fails: COT_E_IO, COT_E_NOMEM
+ */
+cot_status coti_progress_show(coti_progress *progress, int64_t done, const cot_logs *logs,
+                              double now, bool last);
+/* End a line that is half drawn, before an error. */
+cot_status coti_progress_break(coti_progress *progress);
+/* Is it time to show? */
+bool coti_progress_is_due(const coti_progress *progress, double now);
+
+/* ---- loop.c ---- */
+
+/* Seconds of a clock that never goes back. */
+double coti_now(void);
+
+/*
+ * All steps over a data set, in regions that end at host events: every step when each_step, a
+ * redraw when there is a bar, else only the end.
+ */
+typedef struct coti_loop {
+    coti_training *training;
+    coti_mode_id mode;
+    int64_t n_rows, batch;
+    const volatile int32_t *cancel;
+    coti_progress *progress; /* NULL: nothing is shown */
+    bool each_step;
+    int64_t done_rows, done_steps; /* so far */
+    double step_seconds;           /* of the latest region */
+} coti_loop;
+
+int64_t coti_loop_n_steps(const coti_loop *loop);
+/* Run one region; needs done_rows < n_rows. */
+cot_status coti_loop_advance(coti_loop *loop);
+/* Show progress with these logs, if any is shown and it is time (or the end). */
+cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs);
+
+/* ---- evaluate.c ---- */
+
+/* Rows a step as asked, 0: 32. COT_E_ARG: negative. */
+cot_status coti_choose_batch(cot_context *context, const char *function, int64_t asked,
+                             int64_t *batch_out);
+
+/* What to show on a console (NULL: nothing), and how; *console is complete if *shown_out. */
+cot_status coti_choose_progress(cot_context *context, const cot_console *given, cot_verbose verbose,
+                                cot_console *console, bool *shown_out, bool *bar_out);
+
+/* Evaluate a data set that was checked: values as coti_read_sums. progress may be NULL. */
+cot_status coti_evaluate(coti_training *training, const cot_dataset *data, int64_t batch,
+                         const volatile int32_t *cancel, coti_progress *progress,
+                         double *value_out);
+
+#endif
