@@ -349,14 +349,20 @@ static cot_status run_walk(cot_value y, cot_value cotangent, const cot_value *wr
     return collect(&w, wrt, n, grads_out);
 }
 
-/* With a cotangent of y's type, append the backward part. */
+/* Append the backward part, from a cotangent of y's type, or from 1 where that is poison. */
 static cot_status differentiate(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
                                 cot_value *grads_out) {
     cot_graph *graph = y.graph;
+    COTI_TRY(dump_forward(graph));
     coti_arena arena;
     coti_arena_init(&arena, graph->context);
     const char *layer = graph->layer;
-    cot_status status = run_walk(y, cotangent, wrt, n, grads_out, &arena);
+    graph->layer = NULL;
+    if (cotangent.graph == NULL) {
+        cotangent = cot_op_constant(graph, cot_value_dtype(y), 1.0);
+    }
+    cot_status status = cotangent.graph == NULL ? cot_error_get(graph->context).status
+                                                : run_walk(y, cotangent, wrt, n, grads_out, &arena);
     graph->layer = layer;
     coti_arena_clear(&arena);
     graph->has_backward = graph->has_backward || status == COT_OK;
@@ -368,7 +374,6 @@ static cot_status vjp(cot_graph *graph, cot_value y, cot_value cotangent, const 
     COTI_TRY(check_arguments(graph, y, wrt, n, grads_out));
     COTI_TRY(check_operand(graph, cotangent, "the cotangent", -1));
     COTI_TRY(check_type(y, cotangent));
-    COTI_TRY(dump_forward(graph));
     return differentiate(y, cotangent, wrt, n, grads_out);
 }
 
@@ -376,12 +381,7 @@ static cot_status grad(cot_graph *graph, cot_value y, const cot_value *wrt, int3
                        cot_value *grads_out) {
     COTI_TRY(check_arguments(graph, y, wrt, n, grads_out));
     COTI_TRY(check_scalar(y));
-    COTI_TRY(dump_forward(graph));
-    cot_value one = cot_op_constant(graph, cot_value_dtype(y), 1.0);
-    if (one.graph == NULL) {
-        return cot_error_get(graph->context).status;
-    }
-    return differentiate(y, one, wrt, n, grads_out);
+    return differentiate(y, coti_poison(), wrt, n, grads_out);
 }
 
 /* What a failed call leaves behind: nothing that could be taken for a gradient. */

@@ -7,7 +7,8 @@
  * Both are products again, over J and over M, read straight from where a, b and g lie: for the
  * dense layer x[N,k] w[k,m], dx contracts the last axes of g and w, and dw the rows of x and g,
  * without a transpose. Of the two orders of operands the rule takes the one whose result needs no
- * permutation; only mixed layouts need one. The requirements on a rule stand in vjp.h.
+ * permutation; only mixed layouts need one. Rows that are free in one operand make it the first.
+ * The requirements on a rule stand in vjp.h.
  */
 #include "vjp.h"
 
@@ -178,10 +179,10 @@ static cot_value operand_cotangent(const coti_vjp *v, const side *self, const si
     int32_t from[2][COT_MAX_RANK];
     trace_axes(self, other, false, from[false]);
     trace_axes(self, other, true, from[true]);
-    int32_t rank = self->shape.rank;
-    bool g_first = is_identity(from[true], rank);
-    if (!g_first && !is_identity(from[false], rank)) {
-        g_first = !self->shape.batched || from[true][0] == 0; /* the rows must lead the product */
+    bool g_first =
+        is_identity(from[true], self->shape.rank) || !is_identity(from[false], self->shape.rank);
+    if (self->shape.batched && !is_row_batch) {
+        g_first = self->n_free > 0 && self->free[0] == 0; /* free rows are the first operand's */
     }
     return permute_to(product(v, self, other, factor, g_first), from[g_first]);
 }

@@ -1,0 +1,93 @@
+/*
+ * The gradient check's parts. gradcheck_graph.c makes from any graph the three f64 graphs that the
+ * check evaluates; gradcheck_probe.c compares derivatives at one point; gradcheck.c chooses points,
+ * looks for the culprit and reports.
+ *
+ * The float leaves of a graph, one after another, are one vector x; its float outputs one vector y;
+ * cotangents u are as y, directions v and gradients g as x.
+ */
+#ifndef COTI_GRADCHECK_H
+#define COTI_GRADCHECK_H
+
+#include "graph/graph.h"
+
+/* ---- gradcheck_graph.c ---- */
+
+/* An input, a state or an output of the graph that is checked. */
+typedef struct coti_check_part {
+    uint32_t id;      /* in the graph that is checked */
+    const char *name; /* borrowed from it */
+    cot_dtype dtype;  /* f64 where it was a float */
+    cot_shape shape;  /* rows bound */
+    int64_t count;    /* elements */
+    int64_t at;       /* of a float: where it begins in x or y; else -1 */
+    void *data;       /* of an integer leaf: its values */
+} coti_check_part;
+
+typedef struct coti_check {
+    cot_context *context;
+    const cot_graph *source; /* borrowed */
+    int64_t rows;
+    coti_arena arena; /* owns the arrays */
+    int32_t n_leaves, n_outputs;
+    coti_check_part *leaf;   /* those that the float outputs depend on, by ascending id */
+    coti_check_part *output; /* the float outputs, in order */
+    int64_t n_x, n_y;
+    double *x;                              /* the point; zeros at first */
+    cot_graph *forward, *reverse, *tangent; /* x -> y;  x, u -> J'u;  x, u, v -> J v */
+} coti_check;
+
+/* fails: COT_E_ARG if no float output depends on a float leaf, and as cot_grad. NULL then. */
+cot_status coti_check_create(const cot_graph *source, int64_t rows, coti_check **check_out);
+void coti_check_destroy(coti_check *check);
+
+/* y of n_y, g of n_x, jv of n_y elements: the caller's. */
+cot_status coti_check_forward(const coti_check *check, const double *x, double *y);
+cot_status coti_check_reverse(const coti_check *check, const double *x, const double *u, double *g);
+cot_status coti_check_tangent(const coti_check *check, const double *x, const double *u,
+                              const double *v, double *jv);
+
+/*
+ * Every value that the float outputs depend on, at the point: value[id] for the ids of the source,
+ * data NULL for the others. In `arena`.
+ */
+cot_status coti_check_values(const coti_check *check, coti_arena *arena, coti_tensor **value_out);
+
+/* ---- gradcheck_probe.c ---- */
+
+typedef struct coti_check_settings {
+    double tolerance, step;
+    int32_t n_directions;
+    int64_t max_elements; /* 0: directions only */
+    uint64_t seed;
+} coti_check_settings;
+
+/* One comparison. leaf, output: index, or -1 for a direction or a combination. */
+typedef struct coti_check_entry {
+    double analytic, numeric, error;
+    int32_t leaf, output;
+    int64_t element, output_element;
+} coti_check_entry;
+
+/* What a point shows. */
+typedef struct coti_check_result {
+    bool failed; /* a derivative is wrong beyond doubt */
+    int64_t n_compared;
+    int64_t n_unclear;      /* comparisons that a kink or rounding spoils */
+    coti_check_entry worst; /* of the failures if there is one, else of all */
+    int32_t worst_rank;     /* 0: none failed; 1: failed along a direction; 2: by an element */
+    double *leaf_error;     /* of each leaf the largest error, or NULL: not wanted */
+    int64_t *leaf_compared;
+} coti_check_result;
+
+/*
+ * Compare derivatives at check->x; stops at the first unclear comparison, unless one failed before.
+ * *is_finite_out: whether y and x's surroundings are finite at all; if not, nothing was compared.
+ */
+cot_status coti_check_probe(const coti_check *check, const coti_check_settings *settings,
+                            coti_check_result *result, bool *is_finite_out);
+
+/* Random normal number of (seed, purpose, i). */
+double coti_check_normal(uint64_t seed, uint64_t purpose, int64_t i);
+
+#endif
