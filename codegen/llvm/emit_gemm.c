@@ -1,0 +1,361 @@
+/*
+ * GEMM: the nest of loops around the tile functions. emit_gemm.h tells how the parts fit.
+ *
+ *   for each unit, or each entry of the batch                        partitions
+ *     the side reduction, if it is this unit's to make
+ *     for each panel of v                                            emit_panel
+ *       pack it, when all of k fits
+ *       for each tile of s: for each chunk of k: tile; end           tiles alone, or
+ *       for each block of tiles of s:                                in blocks, when chunks of
+ *         for each chunk of k: pack it, for each tile: tile          k are packed
+ *         for each tile: end
+ */
+#include "emit_gemm.h"
+
+/* What the loops have in hand. Values of inner loops are set as they are entered. */
+typedef struct nest {
+    const coti_gemm_plan *plan;
+    LLVMValueRef v_tile[2][2]; /* functions: [is height 1][is narrow]; NULL: not needed */
+    LLVMValueRef v_pack, v_transpose;
+    LLVMValueRef v_k;
+    LLVMValueRef v_b, v_s0, v_s1, v_v0, v_v1; /* the range */
+    LLVMValueRef v_is_short, v_height, v_n_tiles;
+    LLVMValueRef v_function;                    /* the panel's tile function */
+    LLVMValueRef v_v_first, v_v_start, v_v_end; /* columns that are the panel's to finish; its
+                                                   tiles begin at start */
+} nest;
+
+/* One tile: rows [first, start + height) are its to finish. */
+typedef struct tile_place {
+    LLVMValueRef v_first, v_start, v_c;
+} tile_place;
+
+/* ---- small arithmetic ---- */
+
+static LLVMValueRef add(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildAdd(e->builder, v_a, v_b, "");
+}
+
+static LLVMValueRef sub(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildSub(e->builder, v_a, v_b, "");
+}
+
+static LLVMValueRef times(coti_emit *e, LLVMValueRef v_a, int64_t factor) {
+    return LLVMBuildMul(e->builder, v_a, coti_l_i64(e, factor), "");
+}
+
+static LLVMValueRef smaller(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSLT, v_a, v_b, ""), v_a, v_b, "");
+}
+
+/* ceil(a / b) of a >= 0. */
+static LLVMValueRef divide_up(coti_emit *e, LLVMValueRef v_a, int64_t b) {
+    return LLVMBuildUDiv(e->builder, add(e, v_a, coti_l_i64(e, b - 1)), coti_l_i64(e, b), "");
+}
+
+/* ---- addresses ---- */
+
+/* Element (b, k, at) of an axis' operand. */
+static LLVMValueRef operand(coti_emit *e, const nest *n, const coti_gemm_axis *axis,
+                            LLVMValueRef v_k, LLVMValueRef v_at) {
+    LLVMValueRef v_element = coti_l_i64(e, axis->offset);
+    v_element = add(e, v_element, times(e, n->v_b, axis->b_stride));
+    v_element = add(e, v_element, times(e, v_k, axis->k_stride));
+    v_element = add(e, v_element, times(e, v_at, axis->stride));
+    return coti_l_element(e, e->t_f32, e->v_slot[axis->slot], v_element, "v_operand");
+}
+
+static LLVMValueRef scratch(coti_emit *e, int64_t bytes, const char *name) {
+    return coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, bytes), name);
+}
+
+/* ---- chunks of k ---- */
+
+typedef struct chunk {
+    LLVMValueRef v_k0, v_k, v_first;
+} chunk;
+
+static LLVMValueRef chunk_count(coti_emit *e, const nest *n) {
+    if (n->plan->one_chunk) {
+        return coti_l_i64(e, 1);
+    }
+    LLVMValueRef v_count = divide_up(e, n->v_k, n->plan->chunk);
+    /* The sum of nothing is still to be written. */
+    LLVMValueRef v_none = LLVMBuildICmp(e->builder, LLVMIntEQ, v_count, coti_l_i64(e, 0), "");
+    return coti_l_select(e, v_none, coti_l_i64(e, 1), v_count, "v_n_chunks");
+}
+
+static chunk chunk_at(coti_emit *e, const nest *n, LLVMValueRef v_i) {
+    LLVMValueRef v_k0 = times(e, v_i, n->plan->chunk);
+    LLVMValueRef v_k = smaller(e, coti_l_i64(e, n->plan->chunk), sub(e, n->v_k, v_k0));
+    LLVMValueRef v_first = LLVMBuildICmp(e->builder, LLVMIntEQ, v_i, coti_l_i64(e, 0), "v_first");
+    return (chunk){v_k0, v_k, v_first};
+}
+
+static chunk whole_k(coti_emit *e, const nest *n) {
+    return (chunk){coti_l_i64(e, 0), n->v_k, LLVMConstInt(e->t_i1, 1, false)};
+}
+
+/* ---- calls ---- */
+
+static void call_pack(coti_emit *e, const nest *n, const chunk *c) {
+    LLVMValueRef v_count = sub(e, n->v_v_end, n->v_v_first);
+    LLVMValueRef v_source = operand(e, n, &n->plan->v, c->v_k0, n->v_v_first);
+    LLVMValueRef v_panel = scratch(e, n->plan->panel_at, "v_panel");
+    LLVMBuildCall2(e->builder, coti_gemm_pack_type(e), n->v_pack,
+                   (LLVMValueRef[]){v_source, v_panel, c->v_k, v_count}, COTI_GEMM_PACK_ARGS, "");
+}
+
+static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_place *place) {
+    const coti_gemm_plan *plan = n->plan;
+    bool packed = plan->pack != COTI_GEMM_PACK_NONE;
+    LLVMValueRef v_s = operand(e, n, &plan->s, c->v_k0, place->v_start);
+    LLVMValueRef v_v = packed ? scratch(e, plan->panel_at, "v_panel")
+                              : operand(e, n, &plan->v, c->v_k0, n->v_v_start);
+    LLVMValueRef v_stride = coti_l_i64(e, packed ? plan->width : plan->v.k_stride);
+    LLVMBuildCall2(e->builder, coti_gemm_tile_type(e), n->v_function,
+                   (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first},
+                   COTI_GEMM_TILE_ARGS, "");
+}
+
+static void call_end(coti_emit *e, const nest *n, const tile_place *place) {
+    coti_gemm_done done = {.v_b = n->v_b,
+                           .v_s_base = place->v_start,
+                           .v_s_first = place->v_first,
+                           .v_s_end = add(e, place->v_start, n->v_height),
+                           .v_v_base = n->v_v_start,
+                           .v_v_first = n->v_v_first,
+                           .v_v_end = n->v_v_end,
+                           .v_c = place->v_c};
+    coti_gemm_emit_end(e, n->plan, &done, n->v_transpose);
+}
+
+/* Tile v_t of the range; its sums are number v_in_block of those in scratch. */
+static tile_place place_at(coti_emit *e, const nest *n, LLVMValueRef v_t, LLVMValueRef v_in_block) {
+    const coti_gemm_plan *plan = n->plan;
+    LLVMValueRef v_first = add(e, n->v_s0, LLVMBuildMul(e->builder, v_t, n->v_height, ""));
+    LLVMValueRef v_start = smaller(e, v_first, sub(e, n->v_s1, n->v_height));
+    LLVMValueRef v_c =
+        coti_l_element(e, e->t_f32, scratch(e, plan->c_at, ""),
+                       times(e, v_in_block, (int64_t)plan->c_rows * plan->width), "v_c");
+    return (tile_place){v_first, v_start, v_c};
+}
+
+/* ---- tiles of a panel ---- */
+
+/* Each tile is finished before the next. */
+static void emit_tiles_alone(coti_emit *e, nest *n) {
+    coti_loop tiles, chunks;
+    if (n->plan->pack != COTI_GEMM_PACK_NONE) {
+        chunk all = whole_k(e, n);
+        call_pack(e, n, &all);
+    }
+    coti_loop_begin(e, &tiles, coti_l_i64(e, 0), n->v_n_tiles, 1, "tile");
+    tile_place place = place_at(e, n, tiles.v_i, coti_l_i64(e, 0));
+    if (n->plan->one_chunk) {
+        chunk all = whole_k(e, n);
+        call_tile(e, n, &all, &place);
+    } else {
+        coti_loop_begin(e, &chunks, coti_l_i64(e, 0), chunk_count(e, n), 1, "chunk");
+        chunk c = chunk_at(e, n, chunks.v_i);
+        call_tile(e, n, &c, &place);
+        coti_loop_end(e, &chunks);
+    }
+    call_end(e, n, &place);
+    coti_loop_end(e, &tiles);
+}
+
+/* Chunks of k are packed one after another; a block of tiles takes each before the next is. */
+static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
+    coti_loop blocks, chunks, tiles;
+    LLVMValueRef v_zero = coti_l_i64(e, 0);
+    coti_loop_begin(e, &blocks, v_zero, n->v_n_tiles, n->plan->block_tiles, "block");
+    LLVMValueRef v_left = sub(e, n->v_n_tiles, blocks.v_i);
+    LLVMValueRef v_n = smaller(e, v_left, coti_l_i64(e, n->plan->block_tiles));
+    coti_loop_begin(e, &chunks, v_zero, chunk_count(e, n), 1, "chunk");
+    chunk c = chunk_at(e, n, chunks.v_i);
+    call_pack(e, n, &c);
+    coti_loop_begin(e, &tiles, v_zero, v_n, 1, "tile");
+    tile_place place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
+    call_tile(e, n, &c, &place);
+    coti_loop_end(e, &tiles);
+    coti_loop_end(e, &chunks);
+    coti_loop_begin(e, &tiles, v_zero, v_n, 1, "end");
+    place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
+    call_end(e, n, &place);
+    coti_loop_end(e, &tiles);
+    coti_loop_end(e, &blocks);
+}
+
+/* ---- panels of a range ---- */
+
+static LLVMValueRef pick_function(coti_emit *e, const nest *n, bool narrow) {
+    LLVMValueRef v_high = n->v_tile[0][narrow];
+    if (!n->plan->short_s) {
+        return v_high;
+    }
+    return coti_l_select(e, n->v_is_short, n->v_tile[1][narrow], v_high, "v_function");
+}
+
+static void emit_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
+    const coti_gemm_plan *plan = n->plan;
+    LLVMValueRef v_left = sub(e, n->v_v1, v_first), v_width = coti_l_i64(e, plan->width);
+    n->v_v_first = v_first;
+    n->v_v_end = add(e, v_first, smaller(e, v_left, v_width));
+    n->v_function = pick_function(e, n, false);
+    if (plan->tail_vectors != 0) {
+        LLVMValueRef v_tail = coti_l_i64(e, (int64_t)plan->tail_vectors * plan->lanes);
+        LLVMValueRef v_narrow = LLVMBuildICmp(e->builder, LLVMIntSLE, v_left, v_tail, "v_narrow");
+        n->v_function = coti_l_select(e, v_narrow, pick_function(e, n, true), n->v_function, "");
+        v_width = coti_l_select(e, v_narrow, v_tail, v_width, "v_width");
+    }
+    n->v_v_start =
+        plan->pack != COTI_GEMM_PACK_NONE ? v_first : smaller(e, v_first, sub(e, n->v_v1, v_width));
+    if (plan->pack != COTI_GEMM_PACK_NONE && !plan->one_chunk) {
+        emit_tiles_in_blocks(e, n);
+    } else {
+        emit_tiles_alone(e, n);
+    }
+}
+
+/* The product on [s0, s1) x [v0, v1) of batch entry b. */
+static void emit_range(coti_emit *e, nest *n) {
+    const coti_gemm_plan *plan = n->plan;
+    LLVMValueRef v_length = sub(e, n->v_s1, n->v_s0);
+    n->v_height = coti_l_i64(e, plan->height);
+    n->v_n_tiles = divide_up(e, v_length, plan->height);
+    if (plan->short_s) {
+        n->v_is_short = LLVMBuildICmp(e->builder, LLVMIntSLT, v_length, n->v_height, "v_is_short");
+        n->v_height = coti_l_select(e, n->v_is_short, coti_l_i64(e, 1), n->v_height, "v_height");
+        n->v_n_tiles = coti_l_select(e, n->v_is_short, v_length, n->v_n_tiles, "v_n_tiles");
+    }
+    coti_loop panels;
+    coti_loop_begin(e, &panels, n->v_v0, n->v_v1, plan->width, "panel");
+    emit_panel(e, n, panels.v_i);
+    coti_loop_end(e, &panels);
+}
+
+/* ---- partitions ---- */
+
+static void set_range(nest *n, int32_t dim, LLVMValueRef v_from, LLVMValueRef v_to) {
+    if (n->plan->s.dim == dim) {
+        n->v_s0 = v_from;
+        n->v_s1 = v_to;
+    } else {
+        n->v_v0 = v_from;
+        n->v_v1 = v_to;
+    }
+}
+
+/* Rows of m come with the call, or entries of the batch; the rest is whole. */
+static void emit_rows(coti_emit *e, nest *n) {
+    const coti_gemm *gemm = &e->kernel->gemm;
+    LLVMValueRef v_zero = coti_l_i64(e, 0);
+    coti_loop batch;
+    coti_loop_begin(e, &batch, gemm->b_rows ? e->v_begin : v_zero,
+                    gemm->b_rows ? e->v_end : coti_l_i64(e, gemm->b), 1, "b");
+    n->v_b = batch.v_i;
+    set_range(n, 1, gemm->m_rows ? e->v_begin : v_zero,
+              gemm->m_rows ? e->v_end : coti_l_i64(e, gemm->m));
+    set_range(n, 2, v_zero, coti_l_i64(e, gemm->n));
+    emit_range(e, n);
+    coti_loop_end(e, &batch);
+}
+
+/* Range of unit v_i along an axis of this extent. */
+static void set_unit(coti_emit *e, nest *n, int32_t dim, LLVMValueRef v_i, int64_t extent,
+                     int64_t unit) {
+    if (unit >= extent) {
+        set_range(n, dim, coti_l_i64(e, 0), coti_l_i64(e, extent));
+        return;
+    }
+    LLVMValueRef v_from = times(e, v_i, unit);
+    LLVMValueRef v_to = add(e, v_from, coti_l_i64(e, unit));
+    set_range(n, dim, v_from, extent % unit == 0 ? v_to : smaller(e, v_to, coti_l_i64(e, extent)));
+}
+
+static void emit_units(coti_emit *e, nest *n) {
+    const coti_gemm *gemm = &e->kernel->gemm;
+    int64_t n_i = (gemm->m + gemm->unit_m - 1) / gemm->unit_m;
+    int64_t n_j = (gemm->n + gemm->unit_n - 1) / gemm->unit_n;
+    if (n_i == 0 || n_j == 0) {
+        return;
+    }
+    coti_loop units;
+    coti_loop_begin(e, &units, e->v_begin, e->v_end, 1, "unit");
+    LLVMValueRef v_j = LLVMBuildURem(e->builder, units.v_i, coti_l_i64(e, n_j), "v_j");
+    LLVMValueRef v_rest = LLVMBuildUDiv(e->builder, units.v_i, coti_l_i64(e, n_j), "");
+    LLVMValueRef v_i = LLVMBuildURem(e->builder, v_rest, coti_l_i64(e, n_i), "v_i");
+    n->v_b = LLVMBuildUDiv(e->builder, v_rest, coti_l_i64(e, n_i), "v_b");
+    set_unit(e, n, 1, v_i, gemm->m, gemm->unit_m);
+    set_unit(e, n, 2, v_j, gemm->n, gemm->unit_n);
+    if (gemm->side.n_stores > 0) {
+        bool n_is_s = n->plan->s.dim == 2;
+        coti_branch first;
+        coti_branch_begin(e, &first,
+                          LLVMBuildICmp(e->builder, LLVMIntEQ, v_i, coti_l_i64(e, 0), ""), "side");
+        coti_gemm_emit_side(e, n->plan, n->v_b, n_is_s ? n->v_s0 : n->v_v0,
+                            n_is_s ? n->v_s1 : n->v_v1, n->v_k);
+        coti_branch_end(e, &first);
+    }
+    emit_range(e, n);
+    coti_loop_end(e, &units);
+}
+
+static bool check(coti_emit *e) {
+    const coti_gemm *gemm = &e->kernel->gemm;
+    if (gemm->dtype != COT_F32) {
+        coti_emit_fail(e, COT_E_UNSUPPORTED, "products of %s have no kernel",
+                       cot_dtype_name(gemm->dtype));
+        return false;
+    }
+    bool units = !gemm->m_rows && !gemm->b_rows;
+    if (gemm->tile_broadcast < 1 || gemm->tile_vectors < 1 ||
+        gemm->tile_broadcast > COTI_GEMM_MAX_TILE / gemm->tile_vectors ||
+        (units && (gemm->unit_m < 1 || gemm->unit_n < 1))) {
+        coti_emit_fail(e, COT_E_INTERNAL,
+                       "a product's tile is %d by %d vectors, its units %lld by %lld",
+                       (int)gemm->tile_broadcast, (int)gemm->tile_vectors, (long long)gemm->unit_m,
+                       (long long)gemm->unit_n);
+        return false;
+    }
+    return true;
+}
+
+static void emit_functions(coti_emit *e, nest *n) {
+    const coti_gemm_plan *plan = n->plan;
+    for (int32_t narrow = 0; narrow < 1 + (plan->tail_vectors != 0); narrow++) {
+        int32_t vectors = narrow ? plan->tail_vectors : plan->vectors;
+        n->v_tile[0][narrow] = coti_gemm_emit_tile(e, plan, plan->height, vectors);
+        if (plan->short_s) {
+            n->v_tile[1][narrow] =
+                plan->height == 1 ? n->v_tile[0][narrow] : coti_gemm_emit_tile(e, plan, 1, vectors);
+        }
+    }
+    if (plan->pack != COTI_GEMM_PACK_NONE) {
+        n->v_pack = coti_gemm_emit_pack(e, plan);
+    }
+    if (plan->end_along_s) {
+        n->v_transpose = coti_gemm_emit_transpose(e, plan);
+    }
+}
+
+void coti_emit_gemm(coti_emit *e) {
+    const coti_gemm *gemm = &e->kernel->gemm;
+    if (!check(e)) {
+        return;
+    }
+    coti_gemm_plan plan;
+    coti_gemm_plan_make(e->kernel, e->target, &plan);
+    nest n = {.plan = &plan};
+    emit_functions(e, &n);
+    n.v_k = coti_l_i64(e, gemm->k);
+    if (gemm->k_rows) {
+        n.v_k = LLVMBuildMul(e->builder, n.v_k, e->v_rows, "v_k");
+    }
+    if (gemm->m_rows || gemm->b_rows) {
+        emit_rows(e, &n);
+    } else {
+        emit_units(e, &n);
+    }
+}

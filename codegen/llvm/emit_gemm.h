@@ -1,0 +1,119 @@
+/*
+ * What the files of the GEMM emitter share: the plan of one product, made once from the kernel and
+ * the target, and the functions that emit its parts.
+ *
+ * The product is seen along two axes. Vectors run along the v axis (n for N_VECTORS, m for
+ * M_VECTORS); elements of the s axis are broadcast. A register tile is `height` elements of s by
+ * `vectors` vectors of v. Emitted are
+ *
+ *   tile functions   accumulate one tile over a chunk of k into a block of scratch emit_gemm_tile.c
+ *   pack functions   copy or transpose a panel of the v operand into scratch emit_gemm_pack.c the
+ * epilogue     the kernel's expressions on a finished tile; side reduction    emit_gemm_end.c the
+ * nest         panels, chunks, tiles; partitions                              emit_gemm.c
+ *
+ * Tiles are full always: the last one of a range begins early enough to end with it, so it computes
+ * some elements twice, and the epilogue takes each once. So no tile needs a mask, and none reads
+ * out of bounds. Where a range may be shorter than a tile, s has tiles of height 1 to fall back on,
+ * and v is packed with the missing lanes filled.
+ *
+ * Every element is summed over k serially, from 0, by fma (over blocks of COTI_ROW_BLOCK when k is
+ * the batch), whatever the tile, form or packing: its bits do not depend on them.
+ */
+#ifndef COTI_EMIT_GEMM_H
+#define COTI_EMIT_GEMM_H
+
+#include "emit.h"
+
+enum { COTI_GEMM_MAX_TILE = 64 }; /* vectors of a register tile */
+
+/* How a panel of the v operand gets into scratch. */
+typedef enum coti_gemm_pack {
+    COTI_GEMM_PACK_NONE,      /* it does not: tiles read the operand itself */
+    COTI_GEMM_PACK_COPY,      /* contiguous along v */
+    COTI_GEMM_PACK_TRANSPOSE, /* contiguous along k */
+    COTI_GEMM_PACK_GATHER     /* neither: element by element */
+} coti_gemm_pack;
+
+/* One axis of the product and the operand that has it. Strides and offset in elements. */
+typedef struct coti_gemm_axis {
+    int32_t dim;    /* of the kernel's domain: 1 is m, 2 is n */
+    int32_t slot;   /* the operand */
+    int64_t extent; /* static, or the coefficient of N */
+    bool rows;      /* extent * N; the call's range is along this axis */
+    int64_t unit;   /* extent of a unit; 0 when the product is not partitioned into units */
+    int64_t stride; /* of the operand along the axis */
+    int64_t k_stride, b_stride, offset;
+} coti_gemm_axis;
+
+typedef struct coti_gemm_plan {
+    coti_gemm_axis s, v;
+    int32_t lanes;
+    int32_t height;          /* of a tile, along s */
+    int32_t vectors;         /* of a tile, along v */
+    int32_t width;           /* vectors * lanes */
+    int32_t tail_vectors;    /* of a narrower tile for the end of a range; 0: none */
+    bool short_s;            /* a range of s may be shorter than `height` */
+    bool ragged_s, ragged_v; /* what a tile finishes may be no multiple of `lanes` */
+    coti_gemm_pack pack;
+    bool partial;  /* a packed panel may be narrower than `width` */
+    int64_t chunk; /* k's of a chunk but for the last; all of k when there is one chunk */
+    bool one_chunk;
+    int32_t block_k;     /* of PACK_TRANSPOSE: k's that are transposed at once */
+    bool short_k;        /* a chunk may have fewer */
+    int32_t block_tiles; /* tiles that stay unfinished together while chunks of k go by */
+    bool end_along_s;    /* the epilogue's vectors run along s: tiles are transposed for it */
+    int32_t c_rows;      /* rows of `width` elements of a tile's block in scratch */
+    int32_t t_stride;    /* distance of rows of a transposed tile */
+    int64_t panel_at, c_at, t_at, scratch_bytes; /* bytes from the scratch's start */
+} coti_gemm_plan;
+
+/* A function of kernel and target alone. */
+void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
+                         coti_gemm_plan *plan_out);
+
+/* ---- functions of the emitted module ---- */
+
+/* Where emission goes on after a function of its own has been emitted. */
+typedef struct coti_gemm_function {
+    LLVMValueRef v_outer;
+    LLVMBasicBlockRef b_outer;
+} coti_gemm_function;
+
+/* Begin an internal function with these parameters; the emitter then emits into it. */
+LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const char *name,
+                                      const LLVMTypeRef *parameter, int32_t n_parameters);
+/* Return, and go back to the outer function. */
+void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f);
+
+/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first): see emit_gemm_tile.c. */
+enum { COTI_GEMM_TILE_ARGS = 6 };
+LLVMTypeRef coti_gemm_tile_type(coti_emit *e);
+LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t height,
+                                 int32_t vectors);
+
+/* pack(ptr source, ptr panel, i64 k, i64 count): see emit_gemm_pack.c. */
+enum { COTI_GEMM_PACK_ARGS = 4 };
+LLVMTypeRef coti_gemm_pack_type(coti_emit *e);
+LLVMValueRef coti_gemm_emit_pack(coti_emit *e, const coti_gemm_plan *plan);
+/* transpose(ptr tile, ptr transposed): a tile's block for an epilogue along s. */
+LLVMTypeRef coti_gemm_transpose_type(coti_emit *e);
+LLVMValueRef coti_gemm_emit_transpose(coti_emit *e, const coti_gemm_plan *plan);
+
+/* ---- the ends (emit_gemm_end.c) ---- */
+
+/* A finished tile: elements [s_first, s_end) by [v_first, v_end) of the domain are to be taken from
+ * it; element (s, v) of the domain is at row s - s_base, column v - v_base of its block. All i64.
+ */
+typedef struct coti_gemm_done {
+    LLVMValueRef v_b, v_s_base, v_s_first, v_s_end, v_v_base, v_v_first, v_v_end;
+    LLVMValueRef v_c; /* ptr */
+} coti_gemm_done;
+
+/* v_transpose: the function, when the plan needs it. */
+void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
+                        LLVMValueRef v_transpose);
+/* The side reduction over v_k rows for columns [v_n0, v_n1) of batch entry v_b. */
+void coti_gemm_emit_side(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
+                         LLVMValueRef v_n0, LLVMValueRef v_n1, LLVMValueRef v_k);
+
+#endif

@@ -1,0 +1,221 @@
+/*
+ * The plan of a product: which operand is walked how, where its pieces lie in scratch. All that is
+ * decided here follows from the kernel and the target, so that the scratch's size is known before
+ * anything is emitted.
+ */
+#include "emit_gemm.h"
+#include "runtime/base/size.h"
+
+enum {
+    ONE_PANEL_BYTES = 160 * 1024, /* packed k's beyond this are cut into chunks, to stay in L2 */
+    L1_PANEL_BYTES = 16 * 1024,   /* ... or into these, when few tiles read a panel: in L1 */
+    FEW_TILES = 2,
+    LEAST_BLOCK_K = 4,       /* k's that are worth transposing in registers */
+    BLOCK_BYTES = 48 * 1024, /* of unfinished tiles that wait for the next chunk */
+    F32_BYTES = 4,
+    ALIGNMENT = 64
+};
+
+static void make_axes(const coti_gemm *gemm, coti_gemm_axis *m, coti_gemm_axis *n) {
+    bool units = !gemm->m_rows && !gemm->b_rows;
+    *m = (coti_gemm_axis){.dim = 1,
+                          .slot = gemm->a_slot,
+                          .extent = gemm->m,
+                          .rows = gemm->m_rows,
+                          .unit = units ? gemm->unit_m : 0,
+                          .stride = gemm->a_stride[1],
+                          .k_stride = gemm->a_stride[2],
+                          .b_stride = gemm->a_stride[0],
+                          .offset = gemm->a_offset};
+    *n = (coti_gemm_axis){.dim = 2,
+                          .slot = gemm->b_slot,
+                          .extent = gemm->n,
+                          .unit = units ? gemm->unit_n : 0,
+                          .stride = gemm->b_stride[2],
+                          .k_stride = gemm->b_stride[1],
+                          .b_stride = gemm->b_stride[0],
+                          .offset = gemm->b_offset};
+}
+
+/* Lengths that a range along a static axis may have: a unit's, and the last unit's. Returns how
+ * many. */
+static int32_t range_lengths(const coti_gemm_axis *axis, int64_t length[2]) {
+    if (axis->extent == 0) {
+        return 0;
+    }
+    if (axis->unit == 0 || axis->unit >= axis->extent) {
+        length[0] = axis->extent;
+        return 1;
+    }
+    length[0] = axis->unit;
+    length[1] = axis->extent % axis->unit;
+    return length[1] == 0 ? 1 : 2;
+}
+
+/* Vectors of the narrower tile that ends ranges of v; 0 when none is narrower by a whole vector. */
+static int32_t tail_vectors(const coti_gemm_plan *plan) {
+    if (plan->v.rows) {
+        return plan->vectors / 2;
+    }
+    int64_t length[2];
+    int32_t n = range_lengths(&plan->v, length), tail = 0;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t rest = (int32_t)(length[i] % plan->width);
+        int32_t vectors = (rest + plan->lanes - 1) / plan->lanes;
+        tail = vectors > tail ? vectors : tail;
+    }
+    return tail < plan->vectors ? tail : 0;
+}
+
+/* May all ranges of v be covered by tiles that lie within them? */
+static bool covers_unpacked(const coti_gemm_plan *plan) {
+    int64_t length[2];
+    int32_t n = range_lengths(&plan->v, length);
+    for (int32_t i = 0; i < n; i++) {
+        if (length[i] < plan->width && length[i] != (int64_t)plan->tail_vectors * plan->lanes) {
+            return false;
+        }
+    }
+    return !plan->v.rows;
+}
+
+static bool has_short(const coti_gemm_plan *plan) {
+    int64_t length[2];
+    int32_t n = range_lengths(&plan->s, length);
+    for (int32_t i = 0; i < n; i++) {
+        if (length[i] < plan->height) {
+            return true;
+        }
+    }
+    return plan->s.rows;
+}
+
+/* May a range along the axis be no multiple of `multiple`? */
+static bool is_ragged(const coti_gemm_axis *axis, int32_t multiple) {
+    int64_t length[2];
+    int32_t n = range_lengths(axis, length);
+    for (int32_t i = 0; i < n; i++) {
+        if (length[i] % multiple != 0) {
+            return true;
+        }
+    }
+    return axis->rows;
+}
+
+static void choose_pack(const coti_gemm *gemm, coti_gemm_plan *plan) {
+    plan->tail_vectors = tail_vectors(plan);
+    if (!gemm->pack && plan->v.stride == 1 && covers_unpacked(plan)) {
+        plan->pack = COTI_GEMM_PACK_NONE;
+        return;
+    }
+    bool rows_of_k = plan->v.k_stride == 1 && (gemm->k_rows || gemm->k >= LEAST_BLOCK_K);
+    plan->pack = plan->v.stride == 1 ? COTI_GEMM_PACK_COPY
+                 : rows_of_k         ? COTI_GEMM_PACK_TRANSPOSE
+                                     : COTI_GEMM_PACK_GATHER;
+    plan->partial = is_ragged(&plan->v, plan->width);
+}
+
+/*
+ * Chunks of k. When k is the batch they are the blocks of the sum. Else a packed panel that would
+ * not stay in cache until its last use is cut; the sums simply go on from chunk to chunk.
+ */
+static void choose_chunks(const coti_gemm *gemm, coti_gemm_plan *plan) {
+    plan->one_chunk = false;
+    plan->chunk = COTI_ROW_BLOCK;
+    if (gemm->k_rows) {
+        return;
+    }
+    int64_t k_bytes = (int64_t)plan->width * F32_BYTES;
+    bool few = !plan->s.rows && plan->s.extent <= (int64_t)FEW_TILES * plan->height;
+    int64_t most = (few ? L1_PANEL_BYTES : ONE_PANEL_BYTES) / k_bytes;
+    plan->one_chunk = plan->pack == COTI_GEMM_PACK_NONE || gemm->k <= most;
+    plan->chunk = gemm->k;
+    if (!plan->one_chunk) {
+        int64_t n = (gemm->k + most - 1) / most;
+        plan->chunk = coti_round_up((gemm->k + n - 1) / n, plan->lanes);
+    }
+}
+
+/* The k's that are transposed at once: a vector's worth, or fewer when there are fewer. */
+static void choose_block_k(const coti_gemm *gemm, coti_gemm_plan *plan) {
+    plan->block_k = plan->lanes;
+    plan->short_k = gemm->k_rows;
+    if (gemm->k_rows || gemm->k < LEAST_BLOCK_K) {
+        return;
+    }
+    while (plan->block_k > gemm->k) {
+        plan->block_k /= 2;
+    }
+    int64_t last = gemm->k % plan->chunk;
+    plan->short_k = last != 0 && last < plan->block_k;
+}
+
+/* Tiles that wait together: only packed chunks make any wait. */
+static int32_t block_tiles(const coti_gemm_plan *plan) {
+    if (plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk) {
+        return 1;
+    }
+    int64_t most = BLOCK_BYTES / ((int64_t)plan->c_rows * plan->width * F32_BYTES);
+    int64_t length =
+        plan->s.unit != 0 && plan->s.unit < plan->s.extent ? plan->s.unit : plan->s.extent;
+    int64_t needed = (length + plan->height - 1) / plan->height;
+    if (!plan->s.rows && needed < most) {
+        most = needed;
+    }
+    return most < 1 ? 1 : (int32_t)most;
+}
+
+/* Accesses of the body that are contiguous along a dimension count for it. */
+static int32_t contiguous_along(const coti_body *body, int32_t dim) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < body->n_accesses; i++) {
+        n += body->access[i].slot >= 0 && body->access[i].stride[dim] == 1;
+    }
+    return n;
+}
+
+static void place(coti_gemm_plan *plan) {
+    int64_t panel = plan->pack == COTI_GEMM_PACK_NONE ? 0 : plan->chunk * plan->width;
+    int64_t block = (int64_t)plan->block_tiles * plan->c_rows * plan->width + plan->lanes;
+    int64_t transposed =
+        plan->end_along_s ? (int64_t)plan->width * plan->t_stride + plan->lanes : 0;
+    plan->panel_at = 0;
+    plan->c_at = coti_round_up(panel * F32_BYTES, ALIGNMENT);
+    plan->t_at = plan->c_at + coti_round_up(block * F32_BYTES, ALIGNMENT);
+    plan->scratch_bytes = plan->t_at + coti_round_up(transposed * F32_BYTES, ALIGNMENT);
+}
+
+void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
+                         coti_gemm_plan *plan_out) {
+    const coti_gemm *gemm = &kernel->gemm;
+    coti_gemm_plan plan = {.lanes = target->lanes,
+                           .height = gemm->tile_broadcast,
+                           .vectors = gemm->tile_vectors,
+                           .width = gemm->tile_vectors * target->lanes};
+    coti_gemm_axis m, n;
+    make_axes(gemm, &m, &n);
+    plan.s = gemm->form == COTI_GEMM_N_VECTORS ? m : n;
+    plan.v = gemm->form == COTI_GEMM_N_VECTORS ? n : m;
+    plan.short_s = has_short(&plan);
+    plan.end_along_s =
+        contiguous_along(&kernel->body, plan.s.dim) > contiguous_along(&kernel->body, plan.v.dim);
+    plan.c_rows = plan.height;
+    if (plan.end_along_s) {
+        plan.c_rows = (int32_t)coti_round_up(plan.height, plan.lanes);
+        plan.t_stride = plan.c_rows;
+    }
+    plan.ragged_v = is_ragged(&plan.v, plan.lanes);
+    plan.ragged_s = plan.short_s || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);
+    choose_pack(gemm, &plan);
+    choose_chunks(gemm, &plan);
+    choose_block_k(gemm, &plan);
+    plan.block_tiles = block_tiles(&plan);
+    place(&plan);
+    *plan_out = plan;
+}
+
+int64_t coti_scratch_bytes_gemm(const coti_kernel *kernel, const coti_target *target) {
+    coti_gemm_plan plan;
+    coti_gemm_plan_make(kernel, target, &plan);
+    return plan.scratch_bytes;
+}

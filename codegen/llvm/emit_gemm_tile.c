@@ -1,0 +1,201 @@
+/*
+ * The microkernel: one register tile over one chunk of k, in a function of its own, so that the
+ * register allocator sees nothing else.
+ *
+ *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first)
+ *
+ * s          element (first row of the tile, first k) of the broadcast operand; its strides are
+ *            constants of the code
+ * v          element (first k, first column) of the vector operand: `vectors` adjacent vectors for
+ *            each k, the next k v_k_stride elements on
+ * c          the tile's block in scratch: rows of plan->width elements, `vectors` vectors used
+ * first      no chunk of this tile has been summed before
+ *
+ * Sums go on from chunk to chunk (c is where they wait), but when k is the batch: then each chunk
+ * is a block that is summed from 0 and added to the sum of the blocks before.
+ *
+ * Each element of s is broadcast once and used by all vectors; with one vector the code generator
+ * folds the broadcast into the fma.
+ */
+#include "emit_gemm.h"
+
+#include <stdio.h>
+
+LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const char *name,
+                                      const LLVMTypeRef *parameter, int32_t n_parameters) {
+    LLVMTypeRef type =
+        LLVMFunctionType(e->t_void, (LLVMTypeRef *)parameter, (unsigned)n_parameters, false);
+    LLVMValueRef v_function = LLVMAddFunction(e->module, name, type);
+    LLVMSetLinkage(v_function, LLVMInternalLinkage);
+    *f = (coti_gemm_function){e->v_function, coti_l_here(e)};
+    e->v_function = v_function;
+    LLVMPositionBuilderAtEnd(e->builder, coti_l_block(e, "entry"));
+    return v_function;
+}
+
+void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f) {
+    LLVMBuildRetVoid(e->builder);
+    e->v_function = f->v_outer;
+    LLVMPositionBuilderAtEnd(e->builder, f->b_outer);
+}
+
+/* A tile under construction: its size, and its elements' sums as vectors, row by row. */
+typedef struct tile {
+    const coti_gemm_plan *plan;
+    int32_t height, vectors, n;
+    LLVMValueRef v_c;
+    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
+} tile;
+
+static LLVMValueRef vector_ptr(coti_emit *e, const tile *t, int32_t i) {
+    int64_t at = (int64_t)(i / t->vectors) * t->plan->width + (i % t->vectors) * t->plan->lanes;
+    return coti_l_element(e, e->t_f32, t->v_c, coti_l_i64(e, at), "");
+}
+
+static void load_sums(coti_emit *e, const tile *t, LLVMValueRef *v_sum) {
+    for (int32_t i = 0; i < t->n; i++) {
+        v_sum[i] = coti_l_load_vector(e, e->t_f32, t->plan->lanes, vector_ptr(e, t, i), NULL, NULL,
+                                      "v_sum");
+    }
+}
+
+static void set_zero(coti_emit *e, tile *t) {
+    LLVMTypeRef type = coti_l_vector_type(e->t_f32, t->plan->lanes);
+    for (int32_t i = 0; i < t->n; i++) {
+        t->v_acc[i] = LLVMConstNull(type);
+    }
+}
+
+/* acc = first ? 0 : the sums so far. */
+static void begin_going_on(coti_emit *e, tile *t, LLVMValueRef v_first) {
+    set_zero(e, t);
+    LLVMBasicBlockRef b_zero = coti_l_here(e);
+    LLVMBasicBlockRef b_load = coti_l_block(e, "go_on"), b_start = coti_l_block(e, "start");
+    LLVMBuildCondBr(e->builder, v_first, b_start, b_load);
+    LLVMPositionBuilderAtEnd(e->builder, b_load);
+    LLVMValueRef v_sum[COTI_GEMM_MAX_TILE];
+    load_sums(e, t, v_sum);
+    LLVMBuildBr(e->builder, b_start);
+    LLVMPositionBuilderAtEnd(e->builder, b_start);
+    for (int32_t i = 0; i < t->n; i++) {
+        LLVMValueRef v_phi = LLVMBuildPhi(e->builder, LLVMTypeOf(t->v_acc[i]), "v_acc");
+        LLVMAddIncoming(v_phi, (LLVMValueRef[]){t->v_acc[i], v_sum[i]},
+                        (LLVMBasicBlockRef[]){b_zero, b_load}, 2);
+        t->v_acc[i] = v_phi;
+    }
+}
+
+static void store_sums(coti_emit *e, const tile *t) {
+    for (int32_t i = 0; i < t->n; i++) {
+        coti_l_store(e, t->v_acc[i], vector_ptr(e, t, i));
+    }
+}
+
+/* c = first ? acc : c + acc. */
+static void end_block(coti_emit *e, tile *t, LLVMValueRef v_first) {
+    LLVMBasicBlockRef b_first = coti_l_block(e, "first_block"),
+                      b_add = coti_l_block(e, "add_block"), b_done = coti_l_block(e, "done");
+    LLVMBuildCondBr(e->builder, v_first, b_first, b_add);
+    LLVMPositionBuilderAtEnd(e->builder, b_first);
+    store_sums(e, t);
+    LLVMBuildBr(e->builder, b_done);
+    LLVMPositionBuilderAtEnd(e->builder, b_add);
+    LLVMValueRef v_sum[COTI_GEMM_MAX_TILE];
+    load_sums(e, t, v_sum);
+    for (int32_t i = 0; i < t->n; i++) {
+        t->v_acc[i] = LLVMBuildFAdd(e->builder, v_sum[i], t->v_acc[i], "v_sum");
+    }
+    store_sums(e, t);
+    LLVMBuildBr(e->builder, b_done);
+    LLVMPositionBuilderAtEnd(e->builder, b_done);
+}
+
+/* One step of k: every sum gets its product. */
+static void step(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRef v_v,
+                 LLVMValueRef *v_acc) {
+    int32_t lanes = t->plan->lanes;
+    LLVMValueRef v_vector[COTI_GEMM_MAX_TILE];
+    for (int32_t j = 0; j < t->vectors; j++) {
+        LLVMValueRef v_ptr =
+            coti_l_element(e, e->t_f32, v_v, coti_l_i64(e, (int64_t)j * lanes), "");
+        v_vector[j] = coti_l_load_vector(e, e->t_f32, lanes, v_ptr, NULL, NULL, "v_vector");
+    }
+    for (int32_t r = 0; r < t->height; r++) {
+        LLVMValueRef v_ptr =
+            coti_l_element(e, e->t_f32, v_s, coti_l_i64(e, r * t->plan->s.stride), "");
+        LLVMValueRef v_element = coti_l_load(e, e->t_f32, v_ptr, "v_element");
+        LLVMValueRef v_splat = coti_l_splat(e, v_element, lanes, "v_splat");
+        for (int32_t j = 0; j < t->vectors; j++) {
+            int32_t i = r * t->vectors + j;
+            v_acc[i] = coti_l_fma(e, v_splat, v_vector[j], v_acc[i], "v_acc");
+        }
+    }
+}
+
+static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef v_k,
+                       LLVMValueRef v_k_stride) {
+    coti_loop loop;
+    coti_loop_begin(e, &loop, coti_l_i64(e, 0), v_k, 1, "k");
+    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
+    for (int32_t i = 0; i < t->n; i++) {
+        v_acc[i] = coti_loop_carry(e, &loop, t->v_acc[i], "v_acc");
+    }
+    LLVMValueRef v_s_at = coti_loop_carry(e, &loop, v_s, "v_s_at");
+    LLVMValueRef v_v_at = coti_loop_carry(e, &loop, v_v, "v_v_at");
+    step(e, t, v_s_at, v_v_at, v_acc);
+    for (int32_t i = 0; i < t->n; i++) {
+        coti_loop_next(&loop, i, v_acc[i]);
+    }
+    LLVMValueRef v_s_stride = coti_l_i64(e, t->plan->s.k_stride);
+    coti_loop_next(&loop, t->n, coti_l_element(e, e->t_f32, v_s_at, v_s_stride, ""));
+    coti_loop_next(&loop, t->n + 1, coti_l_element(e, e->t_f32, v_v_at, v_k_stride, ""));
+    coti_loop_end(e, &loop);
+    for (int32_t i = 0; i < t->n; i++) {
+        t->v_acc[i] = loop.v_result[i];
+    }
+}
+
+static const LLVMTypeRef *tile_parameters(coti_emit *e,
+                                          LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS]) {
+    parameter[0] = parameter[1] = parameter[2] = e->t_ptr;
+    parameter[3] = parameter[4] = e->t_i64;
+    parameter[5] = e->t_i1;
+    return parameter;
+}
+
+LLVMTypeRef coti_gemm_tile_type(coti_emit *e) {
+    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS];
+    (void)tile_parameters(e, parameter);
+    return LLVMFunctionType(e->t_void, parameter, COTI_GEMM_TILE_ARGS, false);
+}
+
+LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t height,
+                                 int32_t vectors) {
+    char name[48];
+    (void)snprintf(name, sizeof name, "tile_%dx%d", (int)height, (int)vectors);
+    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS];
+    coti_gemm_function f;
+    LLVMValueRef v_function =
+        coti_gemm_function_begin(e, &f, name, tile_parameters(e, parameter), COTI_GEMM_TILE_ARGS);
+    tile t = {.plan = plan,
+              .height = height,
+              .vectors = vectors,
+              .n = height * vectors,
+              .v_c = LLVMGetParam(v_function, 2)};
+    LLVMValueRef v_first = LLVMGetParam(v_function, 5);
+    bool blocks = e->kernel->gemm.k_rows;
+    if (plan->one_chunk || blocks) {
+        set_zero(e, &t);
+    } else {
+        begin_going_on(e, &t, v_first);
+    }
+    sum_over_k(e, &t, LLVMGetParam(v_function, 0), LLVMGetParam(v_function, 1),
+               LLVMGetParam(v_function, 3), LLVMGetParam(v_function, 4));
+    if (blocks) {
+        end_block(e, &t, v_first);
+    } else {
+        store_sums(e, &t);
+    }
+    coti_gemm_function_end(e, &f);
+    return v_function;
+}

@@ -1,0 +1,234 @@
+/*
+ * The JIT: from kernels to code, compiling each distinct kernel once in a context's life.
+ *
+ *   look up by key          find_entry            text of the kernel, target, LLVM's version
+ *   compile what is new     coti_jit_build        jit_pool.c
+ *   link                    coti_jit_link         jit_link.c
+ *   dump if asked           coti_jit_dump         jit_dump.c
+ *
+ * An entry whose compile failed stays without code and is tried again when it is asked for again.
+ * Symbols are numbered anew each time, so nothing of a failed attempt is in the way.
+ */
+#include "jit_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool coti_jit_available(void) {
+    return true;
+}
+
+int64_t coti_jit_scratch_bytes(const coti_kernel *kernel, const coti_target *target) {
+    switch (kernel->skeleton) {
+    case COTI_SKELETON_GEMM:
+        return coti_scratch_bytes_gemm(kernel, target);
+    case COTI_SKELETON_ROWRED:
+        return coti_scratch_bytes_rowred(kernel, target);
+    case COTI_SKELETON_LOAD:
+    case COTI_SKELETON_MAP:
+    case COTI_SKELETON_COLRED:
+        break;
+    }
+    return 0;
+}
+
+/* ---- state ---- */
+
+static void destroy(void *state) {
+    coti_jit *jit = state;
+    cot_context *context = jit->context;
+    coti_jit_unlink(jit);
+    coti_jit_machines_free(jit);
+    for (size_t i = 0; i < jit->entry.count; i++) {
+        coti_free(context, jit->entry.data[i].key);
+    }
+    coti_vec_free(context, &jit->entry);
+    coti_map_free(&jit->map);
+    coti_free(context, jit);
+}
+
+/* The context's state, made if need be, for the target that it asks for now. */
+static cot_status get_state(cot_context *context, coti_jit **jit_out) {
+    coti_target target;
+    COTI_TRY(coti_jit_target(context, &target));
+    coti_jit *jit = context->slot[COTI_SLOT_JIT].state;
+    if (jit == NULL) {
+        coti_jit_initialize();
+        jit = coti_calloc(context, 1, sizeof *jit);
+        if (jit == NULL) {
+            return COT_E_NOMEM;
+        }
+        jit->context = context;
+        coti_map_init(&jit->map, context);
+        context->slot[COTI_SLOT_JIT].state = jit;
+        context->slot[COTI_SLOT_JIT].destroy = destroy;
+    }
+    if (jit->target.isa != target.isa) {
+        coti_jit_machines_free(jit);
+    }
+    jit->target = target;
+    *jit_out = jit;
+    return COT_OK;
+}
+
+/* ---- entries ---- */
+
+typedef struct key {
+    const coti_jit *jit;
+    const char *text;
+    size_t bytes;
+} key;
+
+static bool key_equal(const void *user, uint32_t value) {
+    const key *wanted = user;
+    const coti_jit_entry *entry = &wanted->jit->entry.data[value];
+    return entry->key_bytes == wanted->bytes &&
+           memcmp(entry->key, wanted->text, wanted->bytes) == 0;
+}
+
+static cot_status add_entry(coti_jit *jit, const key *k, uint64_t hash, uint32_t *entry_out) {
+    COTI_TRY(coti_vec_reserve(jit->context, &jit->entry, jit->entry.count + 1));
+    char *text = coti_strdup(jit->context, k->text);
+    if (text == NULL) {
+        return COT_E_NOMEM;
+    }
+    uint32_t index = (uint32_t)jit->entry.count;
+    cot_status status = coti_map_add(&jit->map, hash, index);
+    if (status != COT_OK) {
+        coti_free(jit->context, text);
+        return status;
+    }
+    jit->entry.data[jit->entry.count++] = (coti_jit_entry){text, k->bytes, NULL, false};
+    *entry_out = index;
+    return COT_OK;
+}
+
+/* The kernel's entry, added without code if it is new. `text` is scratch. */
+static cot_status find_entry(coti_jit *jit, const coti_kernel *kernel, coti_str *text,
+                             uint32_t *entry_out) {
+    coti_str_clear(text);
+    coti_kernel_print(text, kernel);
+    coti_str_printf(text, "\ntarget %d lanes %d llvm %s\n", (int)jit->target.isa,
+                    (int)jit->target.lanes, COTI_LLVM_VERSION);
+    COTI_TRY(coti_str_status(text));
+    key k = {jit, coti_str_text(text), text->count};
+    uint64_t hash = coti_hash(0, k.text, k.bytes);
+    return coti_map_find(&jit->map, hash, key_equal, &k, entry_out)
+               ? COT_OK
+               : add_entry(jit, &k, hash, entry_out);
+}
+
+/* ---- jobs ---- */
+
+/* cotk_<program>_<n>_<hint>, of letters, digits and '_' alone. */
+static void name_symbol(coti_jit *jit, const char *program, coti_jit_job *job) {
+    const char *hint = job->kernel->hint == NULL ? "kernel" : job->kernel->hint;
+    (void)snprintf(job->symbol, sizeof job->symbol, "cotk_%.40s_%llu_%.48s", program,
+                   (unsigned long long)jit->n_symbols++, hint);
+    for (char *c = job->symbol; *c != '\0'; c++) {
+        bool plain =
+            (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+        *c = plain ? *c : '_';
+    }
+}
+
+/* The compile of one program: its kernels' entries; each distinct kernel once; those that are new.
+ */
+typedef struct request {
+    uint32_t *entry; /* n_kernels */
+    coti_jit_jobs all, fresh;
+} request;
+
+static void free_request(coti_jit *jit, request *r) {
+    for (int32_t i = 0; i < r->fresh.n_jobs; i++) {
+        if (r->fresh.object != NULL && r->fresh.object[i] != NULL) {
+            LLVMDisposeMemoryBuffer(r->fresh.object[i]);
+        }
+    }
+    for (int32_t i = 0; i < r->all.n_jobs; i++) {
+        jit->entry.data[r->all.job[i].entry].queued = false;
+    }
+    coti_free(jit->context, r->entry);
+    coti_free(jit->context, r->all.job);
+    coti_free(jit->context, r->fresh.job);
+    coti_free(jit->context, r->fresh.object);
+}
+
+static cot_status allocate_request(coti_jit *jit, size_t n, request *r) {
+    *r = (request){0};
+    r->entry = coti_calloc(jit->context, n, sizeof *r->entry);
+    r->all.job = coti_calloc(jit->context, n, sizeof *r->all.job);
+    r->fresh.job = coti_calloc(jit->context, n, sizeof *r->fresh.job);
+    r->fresh.object = coti_calloc(jit->context, n, sizeof(LLVMMemoryBufferRef));
+    bool enough =
+        r->entry != NULL && r->all.job != NULL && r->fresh.job != NULL && r->fresh.object != NULL;
+    return enough ? COT_OK : COT_E_NOMEM;
+}
+
+static cot_status collect(coti_jit *jit, const char *program, const coti_kernel *const *kernel,
+                          int32_t n_kernels, request *r) {
+    coti_str text;
+    coti_str_init(&text, jit->context);
+    cot_status status = COT_OK;
+    for (int32_t i = 0; i < n_kernels && status == COT_OK; i++) {
+        status = find_entry(jit, kernel[i], &text, &r->entry[i]);
+        if (status != COT_OK || jit->entry.data[r->entry[i]].queued) {
+            continue;
+        }
+        coti_jit_job *job = &r->all.job[r->all.n_jobs++];
+        *job = (coti_jit_job){.kernel = kernel[i], .entry = r->entry[i]};
+        jit->entry.data[job->entry].queued = true;
+        name_symbol(jit, program, job);
+        if (jit->entry.data[job->entry].code == NULL) {
+            r->fresh.job[r->fresh.n_jobs++] = *job;
+        }
+    }
+    coti_str_free(&text);
+    return status;
+}
+
+/* The dearest kernels first, so that no thread is left alone with one; stable. */
+static void put_products_first(coti_jit_jobs *jobs) {
+    int32_t n_front = 0;
+    for (int32_t i = 0; i < jobs->n_jobs; i++) {
+        if (jobs->job[i].kernel->skeleton == COTI_SKELETON_GEMM) {
+            coti_jit_job job = jobs->job[i];
+            memmove(&jobs->job[n_front + 1], &jobs->job[n_front],
+                    (size_t)(i - n_front) * sizeof job);
+            jobs->job[n_front++] = job;
+        }
+    }
+}
+
+static cot_status compile(coti_jit *jit, const char *program, request *r) {
+    if (r->fresh.n_jobs > 0) {
+        put_products_first(&r->fresh);
+        COTI_TRY(coti_jit_build(jit, &r->fresh, jit->context->threads));
+        COTI_TRY(coti_jit_link(jit, &r->fresh));
+        jit->context->n_kernels_compiled += r->fresh.n_jobs;
+    }
+    return coti_jit_dump(jit, program, &r->all);
+}
+
+cot_status coti_jit_compile(cot_context *context, const char *program,
+                            const coti_kernel *const *kernel, int32_t n_kernels,
+                            cotr_kernel *code_out, int32_t *n_compiled_out) {
+    coti_jit *jit = NULL;
+    request r;
+    COTI_TRY(get_state(context, &jit));
+    cot_status status = allocate_request(jit, (size_t)n_kernels, &r);
+    if (status == COT_OK) {
+        status = collect(jit, program, kernel, n_kernels, &r);
+    }
+    if (status == COT_OK) {
+        status = compile(jit, program, &r);
+    }
+    for (int32_t i = 0; i < n_kernels && status == COT_OK; i++) {
+        code_out[i] = jit->entry.data[r.entry[i]].code;
+    }
+    if (status == COT_OK) {
+        *n_compiled_out = r.fresh.n_jobs;
+    }
+    free_request(jit, &r);
+    return status;
+}
