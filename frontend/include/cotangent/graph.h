@@ -214,7 +214,7 @@ COT_API cot_status cot_graph_output(cot_value value, const char *name);
  * Append the gradient of a float scalar (rank 0) with respect to each of n values of the same
  * graph, by reverse mode. grads_out[i] has wrt[i]'s dtype and shape; zeros where y does not depend
  * on it. fails: COT_E_NOGRAD if a path goes through an operation without gradient, COT_E_SHAPE if y
- * is no scalar.
+ * is no scalar, COT_E_DTYPE if y or a wrt is no float; every grads_out[i] is then poisoned.
  */
 COT_API cot_status cot_grad(cot_value y, const cot_value *wrt, int32_t n, cot_value *grads_out);
 
