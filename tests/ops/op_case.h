@@ -47,7 +47,7 @@ enum {
 };
 
 /* How operands are made: values.c. */
-typedef enum values {
+typedef enum value_kind {
     NONE,       /* no operands */
     SPECIAL,    /* zeros, ones, denormals, extremes, infinities, NaN: every pair in 961 elements */
     WIDE,       /* as SPECIAL, but finite ones at most 1e15; targets of cross-entropy: one-hot */
@@ -60,7 +60,7 @@ typedef enum values {
     LABELS,     /* -2 to 7 and the extremes */
     SEEDS,      /* seed and step of a stream */
     PROBABILITIES, /* operand 0: rows of the last axis that sum to 1; the others NORMAL */
-} values;
+} value_kind;
 
 typedef enum tolerance_kind { TOL_ULP, TOL_ABS_SUM } tolerance_kind;
 
@@ -92,7 +92,7 @@ typedef struct op_case {
     int32_t line; /* in ops_cases.def */
     cot_op op;
     unsigned eval_dtypes, jit_dtypes;
-    values values;
+    value_kind values;
     const char *shapes, *attr;
     tolerance eval, jit;
     const char *reason;
@@ -130,7 +130,7 @@ typedef struct trial {
     cot_op op;
     const char *attr;
     cot_dtype dtype;
-    values values;
+    value_kind values;
     int64_t rows;
     int32_t n;                       /* operands */
     cot_shape shape[MAX_OPERANDS];   /* with N not bound */

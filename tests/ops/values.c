@@ -120,7 +120,7 @@ static int64_t cycled(int64_t e, int32_t i, int64_t n) {
     return turn % n;
 }
 
-static long double real_value(values kind, int64_t e, int32_t i, uint64_t seed) {
+static long double real_value(value_kind kind, int64_t e, int32_t i, uint64_t seed) {
     static const long double scales[] = {1, 4, 0.125L};
     uint64_t n = (uint64_t)e;
     switch (kind) {
@@ -149,7 +149,8 @@ static long double real_value(values kind, int64_t e, int32_t i, uint64_t seed) 
     return 0;
 }
 
-static long double int_value(values kind, cot_dtype dtype, int64_t e, int32_t i, uint64_t seed) {
+static long double int_value(value_kind kind, cot_dtype dtype, int64_t e, int32_t i,
+                             uint64_t seed) {
     uint64_t word = random_word(seed, (uint64_t)e);
     bool is_signed = dtype == COT_I32 || dtype == COT_I64;
     switch (kind) {
