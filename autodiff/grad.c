@@ -58,9 +58,9 @@ static cot_status check_operand(const cot_graph *graph, cot_value value, const c
     cot_error before = cot_error_get(context);
     char name[COTI_NAME_BYTES];
     if (i < 0) {
-        snprintf(name, sizeof name, "%s", what);
+        (void)snprintf(name, sizeof name, "%s", what);
     } else {
-        snprintf(name, sizeof name, "%s[%d]", what, (int)i);
+        (void)snprintf(name, sizeof name, "%s[%d]", what, (int)i);
     }
     if (value.graph == NULL) {
         /* what poisoned it, unless that was cleared */
@@ -184,9 +184,9 @@ static uint32_t find_wrt(const walk *w, uint32_t id) {
 static const char *node_text(char buffer[COTI_NAME_BYTES], const cot_graph *graph, uint32_t id) {
     const coti_node *node = coti_node_at(graph, id);
     if (node->name != NULL) {
-        snprintf(buffer, COTI_NAME_BYTES, "%%%s", node->name);
+        (void)snprintf(buffer, COTI_NAME_BYTES, "%%%s", node->name);
     } else {
-        snprintf(buffer, COTI_NAME_BYTES, "%%%u", (unsigned)node->number);
+        (void)snprintf(buffer, COTI_NAME_BYTES, "%%%u", (unsigned)node->number);
     }
     return buffer;
 }
@@ -273,20 +273,22 @@ static cot_status walk_node(walk *w, uint32_t id) {
     w->graph->layer = node.layer;
     rule_table[node.op](&call, w->grad);
     for (int32_t i = 0; i < node.n_inputs; i++) {
-        if (w->needs[i]) {
-            COTI_TRY(check_grad(w, &node, i));
-            COTI_TRY(accumulate(w, node.input[i], w->grad[i]));
+        if (!w->needs[i]) {
+            continue;
         }
+        COTI_TRY(check_grad(w, &node, i));
+        COTI_TRY(accumulate(w, node.input[i], w->grad[i]));
     }
     return COT_OK;
 }
 
 static cot_status walk_all(walk *w) {
     for (uint32_t id = w->y; id > 0; id--) {
-        if (w->is_live[id]) {
-            COTI_ASSERT(w->graph->context, w->cotangent[id].graph != NULL);
-            COTI_TRY(walk_node(w, id));
+        if (!w->is_live[id]) {
+            continue;
         }
+        COTI_ASSERT(w->graph->context, w->cotangent[id].graph != NULL);
+        COTI_TRY(walk_node(w, id));
     }
     return COT_OK;
 }

@@ -134,18 +134,19 @@ static void draw_integers(const job *j, uint64_t seed, const coti_check_part *pa
 }
 
 static cot_status draw_point(const job *j, uint64_t seed) {
-    for (int32_t i = 0; i < j->check->n_leaves; i++) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; status == COT_OK && i < j->check->n_leaves; i++) {
         const coti_check_part *part = &j->check->leaf[i];
         bool state = is_state(j, part);
         if (part->at >= 0 && state && j->options.keep_states == COT_ON) {
-            COTI_TRY(read_state(j, seed, part));
+            status = read_state(j, seed, part);
         } else if (part->at >= 0) {
             draw_floats(j, seed, part);
         } else if (!state) {
             draw_integers(j, seed, part);
         }
     }
-    return COT_OK;
+    return status;
 }
 
 /* Probe points until one decides. */
@@ -194,7 +195,7 @@ static cot_value lone_leaf(lone *l, const cot_graph *source, uint32_t id, cot_va
     }
     if (i == l->n_leaves) {
         char name[COTI_NAME_BYTES];
-        snprintf(name, sizeof name, "in%d", (int)i);
+        (void)snprintf(name, sizeof name, "in%d", (int)i);
         leaf[i] =
             cot_op_input(l->graph, promoted(source, id), coti_node_at(source, id)->shape, name);
         l->origin[l->n_leaves++] = id;
@@ -370,13 +371,13 @@ static void fill_report(const job *j, bool passed, const char *message,
                                      .output_element = worst->output_element,
                                      .n_compared = j->result.n_compared,
                                      .n_points = j->n_points};
-    snprintf(report->input, sizeof report->input, "%s",
-             worst->leaf < 0 ? "" : check->leaf[worst->leaf].name);
-    snprintf(report->output, sizeof report->output, "%s",
-             worst->output < 0 ? "" : check->output[worst->output].name);
-    snprintf(report->op, sizeof report->op, "%s", j->op == NULL ? "" : j->op);
-    snprintf(report->layer, sizeof report->layer, "%s", j->layer == NULL ? "" : j->layer);
-    snprintf(report->message, sizeof report->message, "%s", message);
+    (void)snprintf(report->input, sizeof report->input, "%s",
+                   worst->leaf < 0 ? "" : check->leaf[worst->leaf].name);
+    (void)snprintf(report->output, sizeof report->output, "%s",
+                   worst->output < 0 ? "" : check->output[worst->output].name);
+    (void)snprintf(report->op, sizeof report->op, "%s", j->op == NULL ? "" : j->op);
+    (void)snprintf(report->layer, sizeof report->layer, "%s", j->layer == NULL ? "" : j->layer);
+    (void)snprintf(report->message, sizeof report->message, "%s", message);
 }
 
 static cot_status give_report(const job *j, cot_gradcheck_report *report_out) {

@@ -64,11 +64,12 @@ static cot_status find_outputs(coti_check *check, bool *is_needed) {
     }
     for (size_t i = 0; i < source->output.count; i++) {
         uint32_t id = source->output.data[i].value;
-        if (is_float((cot_dtype)coti_node_at(source, id)->dtype)) {
-            is_needed[id] = true;
-            COTI_TRY(part_make(check, id, source->output.data[i].name, &check->n_y,
-                               &check->output[check->n_outputs++]));
+        if (!is_float((cot_dtype)coti_node_at(source, id)->dtype)) {
+            continue;
         }
+        is_needed[id] = true;
+        COTI_TRY(part_make(check, id, source->output.data[i].name, &check->n_y,
+                           &check->output[check->n_outputs++]));
     }
     for (uint32_t id = (uint32_t)source->node.count; id-- > 1;) {
         const coti_node *node = coti_node_at(source, id);
@@ -102,11 +103,12 @@ static cot_status find_leaves(coti_check *check, const bool *is_needed) {
     }
     for (uint32_t id = 1; id < source->node.count; id++) {
         const coti_node *node = coti_node_at(source, id);
-        if (is_needed[id] && is_leaf(node)) {
-            coti_check_part *part = &check->leaf[check->n_leaves++];
-            COTI_TRY(part_make(check, id, node->name, &check->n_x, part));
-            COTI_TRY(part->at < 0 ? integer_data(check, part) : COT_OK);
+        if (!is_needed[id] || !is_leaf(node)) {
+            continue;
         }
+        coti_check_part *part = &check->leaf[check->n_leaves++];
+        COTI_TRY(part_make(check, id, node->name, &check->n_x, part));
+        COTI_TRY(part->at < 0 ? integer_data(check, part) : COT_OK);
     }
     return COT_OK;
 }
@@ -125,7 +127,7 @@ static bool has_float_leaf(const coti_check *check) {
 static cot_value named_input(cot_graph *to, cot_dtype dtype, cot_shape shape, const char *prefix,
                              int64_t number) {
     char name[COTI_NAME_BYTES];
-    snprintf(name, sizeof name, "%s%lld", prefix, (long long)number);
+    (void)snprintf(name, sizeof name, "%s%lld", prefix, (long long)number);
     return cot_op_input(to, dtype, shape, name);
 }
 
@@ -212,7 +214,7 @@ static cot_value add_inner(cot_value sum, cot_value a, cot_value b) {
 
 static cot_status give_output(cot_value value, int32_t number) {
     char name[COTI_NAME_BYTES];
-    snprintf(name, sizeof name, "out%d", (int)number);
+    (void)snprintf(name, sizeof name, "out%d", (int)number);
     return cot_graph_output(value, name);
 }
 
@@ -273,10 +275,11 @@ static cot_status add_outputs(promotion *p, stage which, coti_arena *arena) {
         COTI_TRY(give_output(y[i], i));
     }
     for (int32_t i = 0, n = 0; which == REVERSE && i < check->n_leaves; i++) {
-        if (check->leaf[i].at >= 0) {
-            COTI_TRY(give_output(g[n], n));
-            n++;
+        if (check->leaf[i].at < 0) {
+            continue;
         }
+        COTI_TRY(give_output(g[n], n));
+        n++;
     }
     return COT_OK;
 }
@@ -418,20 +421,21 @@ static cot_status run_values(const coti_check *check, const promotion *p, coti_a
     }
     append_parts(in, &n_in, check->leaf, check->n_leaves, check->x, true);
     for (uint32_t id = 1; id < source->node.count; id++) {
-        if (p->map[id].graph != NULL) {
-            coti_check_part part;
-            int64_t n = 0;
-            COTI_TRY(part_make(check, id, "a value", &n, &part));
-            value[id] = (coti_tensor){
-                .dtype = part.dtype,
-                .shape = part.shape,
-                .data = coti_arena_array(arena, (size_t)part.count, cot_dtype_bytes(part.dtype))};
-            if (value[id].data == NULL) {
-                return COT_E_NOMEM;
-            }
-            COTI_TRY(give_output(p->map[id], (int32_t)id));
-            out[n_out++] = value[id];
+        if (p->map[id].graph == NULL) {
+            continue;
         }
+        coti_check_part part;
+        int64_t n = 0;
+        COTI_TRY(part_make(check, id, "a value", &n, &part));
+        value[id] = (coti_tensor){
+            .dtype = part.dtype,
+            .shape = part.shape,
+            .data = coti_arena_array(arena, (size_t)part.count, cot_dtype_bytes(part.dtype))};
+        if (value[id].data == NULL) {
+            return COT_E_NOMEM;
+        }
+        COTI_TRY(give_output(p->map[id], (int32_t)id));
+        out[n_out++] = value[id];
     }
     return coti_eval_graph(p->to, check->rows, in, out);
 }

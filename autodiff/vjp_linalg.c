@@ -127,8 +127,10 @@ static int64_t append(int32_t *order, int32_t *n, const side *s, const int32_t *
  */
 static cot_value multiply_out(const coti_vjp *v, const side *self, const side *other,
                               cot_value factor) {
-    int32_t f_order[COT_MAX_RANK], s_order[COT_MAX_RANK];
-    int32_t contract[COT_MAX_RANK], s_contract[COT_MAX_RANK];
+    int32_t f_order[COT_MAX_RANK] = {0};
+    int32_t s_order[COT_MAX_RANK] = {0};
+    int32_t contract[COT_MAX_RANK] = {0};
+    int32_t s_contract[COT_MAX_RANK] = {0};
     for (int32_t i = 0; i < other->n_contract; i++) {
         int32_t place = place_of(other->contract, other->n_contract, other->contract[i]);
         contract[place] = other->contract[i];
@@ -159,7 +161,7 @@ static cot_value multiply_out(const coti_vjp *v, const side *self, const side *o
     cot_value sum = cot_op_reduce(COT_OP_SUM, terms, &(int32_t){3}, 1, false);
 
     cot_shape split = {.rank = self->shape.rank, .batched = true};
-    int32_t from[COT_MAX_RANK];
+    int32_t from[COT_MAX_RANK] = {0};
     for (int32_t i = 0; i < split.rank; i++) {
         split.dim[i] = self->shape.dim[s_order[i]];
         from[s_order[i]] = i;
@@ -176,7 +178,7 @@ static cot_value operand_cotangent(const coti_vjp *v, const side *self, const si
     if (self->shape.batched && self->n_batch > 0 && !is_row_batch) {
         return multiply_out(v, self, other, factor);
     }
-    int32_t from[2][COT_MAX_RANK];
+    int32_t from[2][COT_MAX_RANK] = {{0}};
     trace_axes(self, other, false, from[false]);
     trace_axes(self, other, true, from[true]);
     bool g_first =
