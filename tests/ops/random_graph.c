@@ -485,6 +485,43 @@ random_graph random_graph_make(cot_context *context, uint64_t seed) {
     return g;
 }
 
+/* The newest value that can become the variable's; 0: none. */
+static uint32_t updating_value(const random_graph *g) {
+    cot_shape wanted = cot_variable_shape(g->variable);
+    for (int32_t i = g->n_values; i-- > 0;) {
+        cot_shape shape = cot_value_shape(g->value[i]);
+        if (cot_value_dtype(g->value[i]) == COT_F32 && coti_shape_equal(&shape, &wanted)) {
+            return g->value[i].id;
+        }
+    }
+    return 0;
+}
+
+void random_graph_finish(random_graph *g, uint64_t seed, bool all) {
+    uint32_t n_nodes = (uint32_t)g->graph->node.count;
+    pool p = {NULL};
+    bool *used = pool_take(&p, n_nodes, sizeof *used);
+    for (uint32_t id = 1; id < n_nodes; id++) {
+        const coti_node *node = coti_node_at(g->graph, id);
+        for (int32_t i = 0; i < node->n_inputs; i++) {
+            used[node->input[i]] = true;
+        }
+    }
+    for (uint32_t id = 1; id < n_nodes; id++) {
+        bool wanted = all || !used[id] || (id * 7 + seed) % 5 == 0;
+        if (wanted && coti_op_table[coti_node_at(g->graph, id)->op].kind != COTI_KIND_LEAF) {
+            char name[16];
+            snprintf(name, sizeof name, "v%u", id);
+            cot_graph_output((cot_value){g->graph, id}, name);
+        }
+    }
+    if (g->variable != NULL) {
+        uint32_t state = g->graph->state.data[0];
+        cot_graph_update((cot_value){g->graph, state}, (cot_value){g->graph, updating_value(g)});
+    }
+    pool_empty(&p);
+}
+
 tensor random_graph_input(pool *p, const random_graph *g, uint64_t seed, int32_t i, int64_t rows) {
     const coti_node *node = coti_node_at(g->graph, g->graph->input.data[i]);
     trial t = {.op = (cot_op)(seed % COT_OP_COUNT),

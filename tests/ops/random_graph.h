@@ -23,6 +23,12 @@ typedef struct random_graph {
 /* The graph of a seed. Equal seeds make equal graphs. Ops that did not fit are left out. */
 random_graph random_graph_make(cot_context *context, uint64_t seed);
 
+/*
+ * Outputs "v<id>" and the update of its variable. all: every node that is no leaf is an output;
+ * else what nobody uses, and a few more.
+ */
+void random_graph_finish(random_graph *g, uint64_t seed, bool all);
+
 /* The values of its inputs for a row count, and of its variable: functions of seed and rows. */
 tensor random_graph_input(pool *p, const random_graph *g, uint64_t seed, int32_t i, int64_t rows);
 tensor random_graph_variable(pool *p, const random_graph *g, uint64_t seed);

@@ -40,53 +40,8 @@ typedef struct outcome {
     const char *wrong;
 } outcome;
 
-/* ---- making graphs ---- */
-
-static const coti_op_info *info_of(const coti_node *node) {
-    return &coti_op_table[node->op];
-}
-
 static bool is_leaf(const coti_node *node) {
-    return info_of(node)->kind == COTI_KIND_LEAF;
-}
-
-/* The newest value that can become the variable's; 0: none. */
-static uint32_t updating_value(const random_graph *g) {
-    cot_shape wanted = cot_variable_shape(g->variable);
-    for (int32_t i = g->n_values; i-- > 0;) {
-        cot_shape shape = cot_value_shape(g->value[i]);
-        if (cot_value_dtype(g->value[i]) == COT_F32 && coti_shape_equal(&shape, &wanted)) {
-            return g->value[i].id;
-        }
-    }
-    return 0;
-}
-
-/* Outputs and update of a fresh graph. all: every node that is no leaf. */
-static void finish_graph(cot_context *context, random_graph *g, uint64_t seed, bool all) {
-    uint32_t n_nodes = (uint32_t)g->graph->node.count;
-    bool *used = calloc(n_nodes, sizeof *used);
-    assert_non_null(used);
-    for (uint32_t id = 1; id < n_nodes; id++) {
-        const coti_node *node = coti_node_at(g->graph, id);
-        for (int32_t i = 0; i < node->n_inputs; i++) {
-            used[node->input[i]] = true;
-        }
-    }
-    for (uint32_t id = 1; id < n_nodes; id++) {
-        bool wanted = all || !used[id] || (id * 7 + seed) % 5 == 0;
-        if (wanted && !is_leaf(coti_node_at(g->graph, id))) {
-            char name[16];
-            snprintf(name, sizeof name, "v%u", id);
-            CHECK_OK(context, cot_graph_output((cot_value){g->graph, id}, name));
-        }
-    }
-    if (g->variable != NULL) {
-        uint32_t state = g->graph->state.data[0];
-        CHECK_OK(context, cot_graph_update((cot_value){g->graph, state},
-                                           (cot_value){g->graph, updating_value(g)}));
-    }
-    free(used);
+    return coti_op_table[node->op].kind == COTI_KIND_LEAF;
 }
 
 /* ---- running them ---- */
@@ -355,7 +310,7 @@ static random_graph fresh_graph(cot_context *context, uint64_t seed, bool all) {
         fail_msg("seed %llu: a builder refuses: %s", (unsigned long long)seed,
                  cot_error_message(context));
     }
-    finish_graph(context, &g, seed, all);
+    random_graph_finish(&g, seed, all);
     return g;
 }
 
