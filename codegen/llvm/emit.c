@@ -58,7 +58,7 @@ static void load_arguments(coti_emit *e) {
     }
     for (int32_t d = 0; d < e->kernel->n_dims; d++) {
         e->v_extent[d] = coti_l_i64(e, e->kernel->extent[d]);
-        if (d == e->kernel->rows_dim || (d == 0 && e->kernel->rows)) {
+        if (coti_dim_is_batched(e->kernel, d)) {
             e->v_extent[d] = LLVMBuildMul(e->builder, e->v_extent[d], e->v_rows, "v_extent");
         }
     }

@@ -63,8 +63,7 @@ typedef struct coti_emit {
     LLVMValueRef v_rows, v_first;         /* i64 */
     LLVMValueRef v_scratch;               /* ptr, 64-byte aligned */
     LLVMValueRef v_slot[COTI_MAX_SLOTS];  /* ptr: base of each slot */
-    LLVMValueRef v_extent[COTI_MAX_DIMS]; /* i64: extents; of a batched dimension (0 when
-                                             kernel->rows, rows_dim) multiplied by N */
+    LLVMValueRef v_extent[COTI_MAX_DIMS]; /* i64: extents, batched ones times N */
 
     /*
      * Expressions that are the same at every point (learning rate, its powers), evaluated once at
@@ -151,6 +150,8 @@ void coti_body_close_wanted(const coti_body *body, const LLVMValueRef *v_given, 
  */
 enum { COTI_DEPENDS_ACC = 1 << COTI_MAX_DIMS, COTI_DEPENDS_REDUCE = 1 << (COTI_MAX_DIMS + 1) };
 void coti_body_dependence(const coti_kernel *kernel, const coti_body *body, uint32_t *depends);
+/* Is dimension d's extent a multiple of the row count? */
+bool coti_dim_is_batched(const coti_kernel *kernel, int32_t d);
 /* Is dimension d's extent 1, whatever the row count? Its index is then 0 always. */
 bool coti_dim_is_one(const coti_kernel *kernel, int32_t d);
 /* The dimensions, of extent other than 1, along which an access moves or has bounds. */
@@ -226,6 +227,9 @@ LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype
                               const coti_point *point);
 void coti_access_store(coti_emit *e, const coti_access *access, cot_dtype dtype,
                        const coti_point *point, LLVMValueRef v_value);
+/* Between memory form and value form of a vector: bool is a byte, 0 or 1, in memory. */
+LLVMValueRef coti_l_from_memory(coti_emit *e, cot_dtype dtype, LLVMValueRef v_memory);
+LLVMValueRef coti_l_to_memory(coti_emit *e, cot_dtype dtype, LLVMValueRef v_value);
 /* The element number offset + sum index * stride, of each lane: <lanes x i64>. */
 LLVMValueRef coti_access_element(coti_emit *e, const coti_access *access, const coti_point *point);
 

@@ -137,14 +137,14 @@ static LLVMValueRef lane_address(coti_emit *e, const place *at, int32_t lane) {
 }
 
 /* Memory form to value form and back: bool is a byte, 0 or 1, in memory. */
-static LLVMValueRef from_memory(coti_emit *e, cot_dtype dtype, LLVMValueRef v_memory) {
+LLVMValueRef coti_l_from_memory(coti_emit *e, cot_dtype dtype, LLVMValueRef v_memory) {
     if (dtype != COT_BOOL) {
         return v_memory;
     }
     return LLVMBuildICmp(e->builder, LLVMIntNE, v_memory, LLVMConstNull(LLVMTypeOf(v_memory)), "");
 }
 
-static LLVMValueRef to_memory(coti_emit *e, cot_dtype dtype, LLVMValueRef v_value) {
+LLVMValueRef coti_l_to_memory(coti_emit *e, cot_dtype dtype, LLVMValueRef v_value) {
     if (dtype != COT_BOOL) {
         return v_value;
     }
@@ -201,16 +201,16 @@ LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype
         v_value = load_if(e, at.t_memory, at.v_inside, at.v_base);
         v_value = coti_l_splat(e, v_value, lanes, "");
     } else if (at.v_offset == NULL && at.lane_stride == 1) {
-        return from_memory(e, dtype,
-                           coti_l_load_vector(e, at.t_memory, lanes, at.v_base,
-                                              both(e, point->v_mask, v_inside), v_fill, ""));
+        return coti_l_from_memory(e, dtype,
+                                  coti_l_load_vector(e, at.t_memory, lanes, at.v_base,
+                                                     both(e, point->v_mask, v_inside), v_fill, ""));
     } else {
         v_value = load_lanes(e, &at, lanes, both(e, point->v_mask, v_inside));
     }
     if (bounded) {
         v_value = coti_l_select(e, v_inside, v_value, v_fill, "");
     }
-    return from_memory(e, dtype, v_value);
+    return coti_l_from_memory(e, dtype, v_value);
 }
 
 /* Lane by lane, or a scatter where only the machine knows which lanes are on. */
@@ -246,7 +246,7 @@ void coti_access_store(coti_emit *e, const coti_access *access, cot_dtype dtype,
         return;
     }
     place at = place_of(e, access, dtype, point);
-    LLVMValueRef v_memory = to_memory(e, dtype, v_value);
+    LLVMValueRef v_memory = coti_l_to_memory(e, dtype, v_value);
     if (at.v_offset == NULL && at.lane_stride == 0) {
         coti_l_store(e, coti_l_lane(e, v_memory, 0), at.v_base);
     } else if (at.v_offset == NULL && at.lane_stride == 1) {

@@ -20,8 +20,15 @@ void coti_body_close_wanted(const coti_body *body, const LLVMValueRef *v_given, 
     }
 }
 
+bool coti_dim_is_batched(const coti_kernel *kernel, int32_t d) {
+    if (kernel->skeleton == COTI_SKELETON_GEMM) {
+        return (d == 0 && kernel->gemm.b_rows) || (d == 1 && kernel->gemm.m_rows);
+    }
+    return (d == 0 && kernel->rows) || d == kernel->rows_dim;
+}
+
 bool coti_dim_is_one(const coti_kernel *kernel, int32_t d) {
-    return kernel->extent[d] == 1 && d != kernel->rows_dim && !(d == 0 && kernel->rows);
+    return kernel->extent[d] == 1 && !coti_dim_is_batched(kernel, d);
 }
 
 uint32_t coti_access_dependence(const coti_kernel *kernel, const coti_access *access) {

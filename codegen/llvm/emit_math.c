@@ -102,37 +102,34 @@ static LLVMValueRef scale(coti_emit *e, LLVMValueRef v_p, LLVMValueRef v_n, LLVM
     return mul(e, v_scaled, power_of_two(e, v_rest, type));
 }
 
-/*
- * exp(x) = 2^n * p: n = round(x / ln 2), p = exp(r), r = x - n ln 2, |r| <= 0.34662. x must be in
- * [-104, 89], or NaN.
- */
-static LLVMValueRef exp_reduced(coti_emit *e, LLVMValueRef v_x, LLVMValueRef *v_n_out,
-                                LLVMValueRef *v_n_real_out) {
+/* exp(x) taken apart: 2^n * (1 + t). */
+typedef struct exp_parts {
+    LLVMValueRef v_n;      /* i32 */
+    LLVMValueRef v_n_real; /* the same as f32 */
+    LLVMValueRef v_t;      /* in [-0.293, 0.415] */
+} exp_parts;
+
+/* n = round(x / ln 2), r = x - n ln 2, |r| <= 0.34662, t = exp(r) - 1. |x| <= 104, or NaN. */
+static exp_parts exp_split(coti_emit *e, LLVMValueRef v_x) {
     /* (exp(r) - 1 - r) / r^2; 2^-28.2 of exp(r). */
     static const double c[] = {0x1.fffffcp-2, 0x1.555492p-3, 0x1.5558aep-5, 0x1.12398p-7,
                                0x1.6a4f1ep-10};
-    LLVMValueRef v_n = round_to_int(e, v_x, coti_l_number_like(v_x, 0x1.715476p0), v_n_out);
-    LLVMValueRef v_r = coti_l_fma(e, v_n, coti_l_number_like(v_x, -LN2_HIGH), v_x, "");
-    v_r = coti_l_fma(e, v_n, coti_l_number_like(v_x, -LN2_LOW), v_r, "");
-    LLVMValueRef v_p = coti_l_fma(e, POLYNOMIAL(e, v_r, c), mul(e, v_r, v_r), v_r, "");
-    *v_n_real_out = v_n;
-    return add(e, v_p, coti_l_number_like(v_x, 1));
+    exp_parts parts = {NULL, NULL, NULL};
+    LLVMValueRef v_log2_e = coti_l_number_like(v_x, 0x1.715476p0);
+    parts.v_n_real = round_to_int(e, v_x, v_log2_e, &parts.v_n);
+    LLVMValueRef v_r = coti_l_fma(e, parts.v_n_real, coti_l_number_like(v_x, -LN2_HIGH), v_x, "");
+    v_r = coti_l_fma(e, parts.v_n_real, coti_l_number_like(v_x, -LN2_LOW), v_r, "");
+    parts.v_t = coti_l_fma(e, POLYNOMIAL(e, v_r, c), mul(e, v_r, v_r), v_r, "");
+    return parts;
 }
 
 /* Bounds: TODO-BOUND. Beyond the clamps the result is 0 or inf by rounding. */
 LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x) {
-    LLVMValueRef v_n = NULL, v_n_real = NULL;
-    LLVMValueRef v_low = where(e, LLVMRealOGT, v_x, 89, 89, v_x);
-    LLVMValueRef v_in = where(e, LLVMRealOLT, v_low, -104, -104, v_low);
-    LLVMValueRef v_p = exp_reduced(e, v_in, &v_n, &v_n_real);
-    return scale(e, v_p, v_n, v_n_real);
-}
-
-/* exp where the result is a normal number: x in [-87, 88], or NaN. */
-static LLVMValueRef exp_normal(coti_emit *e, LLVMValueRef v_x) {
-    LLVMValueRef v_n = NULL, v_n_real = NULL;
-    LLVMValueRef v_p = exp_reduced(e, v_x, &v_n, &v_n_real);
-    return mul(e, v_p, power_of_two(e, v_n, LLVMTypeOf(v_x)));
+    LLVMValueRef v_in = where(e, LLVMRealOGT, v_x, 89, 89, v_x);
+    v_in = where(e, LLVMRealOLT, v_in, -104, -104, v_in);
+    exp_parts parts = exp_split(e, v_in);
+    LLVMValueRef v_p = add(e, parts.v_t, coti_l_number_like(v_x, 1));
+    return scale(e, v_p, parts.v_n, parts.v_n_real);
 }
 
 /* ---- log ---- */
@@ -188,25 +185,43 @@ LLVMValueRef coti_emit_tanh(coti_emit *e, LLVMValueRef v_x) {
     LLVMValueRef v_square = mul(e, v_abs, v_abs);
     LLVMValueRef v_small =
         coti_l_fma(e, mul(e, v_square, v_abs), POLYNOMIAL(e, v_square, c), v_abs, "");
-    /* 1 - 2 / (exp(2x) + 1), which is 1 from 9.02 on. */
-    LLVMValueRef v_in = where(e, LLVMRealOGT, v_abs, 10, 10, v_abs);
+    /*
+     * 1 - 2 / (exp(2x) + 1), which is 1 from 9.02 on. With exp = 2^n (1 + t) the divisor is
+     * (2^n + 1) + 2^n t, rounded once.
+     */
     LLVMValueRef v_one = coti_l_number_like(v_x, 1), v_two = coti_l_number_like(v_x, 2);
-    LLVMValueRef v_exp = exp_normal(e, mul(e, v_in, v_two));
-    LLVMValueRef v_large =
-        sub(e, v_one, LLVMBuildFDiv(e->builder, v_two, add(e, v_exp, v_one), ""));
+    LLVMValueRef v_in = where(e, LLVMRealOGT, v_abs, 10, 10, v_abs);
+    exp_parts parts = exp_split(e, mul(e, v_in, v_two));
+    LLVMValueRef v_power = power_of_two(e, parts.v_n, LLVMTypeOf(v_x));
+    LLVMValueRef v_under = coti_l_fma(e, v_power, parts.v_t, add(e, v_power, v_one), "");
+    LLVMValueRef v_large = sub(e, v_one, LLVMBuildFDiv(e->builder, v_two, v_under, ""));
     LLVMValueRef v_tanh =
         coti_l_select(e, test(e, LLVMRealOLT, v_abs, 0.625), v_small, v_large, "");
     return copy_sign(e, v_tanh, v_x);
 }
 
-/* Bounds: TODO-BOUND, also where the result is tiny: z = exp(-|x|), then z / (1 + z) or 1 / (1 +
- * z). */
+/*
+ * Bounds: TODO-BOUND, also where the result is tiny. With exp(|x|) = 2^n (1 + t),
+ * sigmoid(-|x|) = 2^-n / ((1 + 2^-n) + t), whose divisor is rounded once; sigmoid(|x|) is 1 less
+ * that.
+ */
 LLVMValueRef coti_emit_sigmoid(coti_emit *e, LLVMValueRef v_x) {
-    LLVMValueRef v_abs = one_argument(e, "llvm.fabs", v_x);
-    LLVMValueRef v_exp = coti_emit_exp(e, LLVMBuildFNeg(e->builder, v_abs, ""));
     LLVMValueRef v_one = coti_l_number_like(v_x, 1);
-    LLVMValueRef v_top = coti_l_select(e, test(e, LLVMRealOLT, v_x, 0), v_exp, v_one, "");
-    return LLVMBuildFDiv(e->builder, v_top, add(e, v_one, v_exp), "");
+    LLVMValueRef v_in = one_argument(e, "llvm.fabs", v_x);
+    v_in = where(e, LLVMRealOGT, v_in, 104, 104, v_in);
+    exp_parts parts = exp_split(e, v_in);
+    LLVMValueRef v_minus_n = LLVMBuildNeg(e->builder, parts.v_n, "");
+    /* 2^-n matters up to n = 25 only. */
+    LLVMValueRef v_far = coti_l_integer_like(v_minus_n, -64);
+    LLVMValueRef v_near = LLVMBuildICmp(e->builder, LLVMIntSGT, v_minus_n, v_far, "");
+    v_near = coti_l_select(e, v_near, v_minus_n, v_far, "");
+    LLVMValueRef v_power = power_of_two(e, v_near, LLVMTypeOf(v_x));
+    LLVMValueRef v_under = add(e, v_power, v_one);
+    LLVMValueRef v_lost = sub(e, v_power, sub(e, v_under, v_one)); /* 0 up to n = 23 */
+    v_under = add(e, v_under, add(e, parts.v_t, v_lost));
+    LLVMValueRef v_low = LLVMBuildFDiv(e->builder, v_one, v_under, "");
+    v_low = scale(e, v_low, v_minus_n, LLVMBuildFNeg(e->builder, parts.v_n_real, ""));
+    return coti_l_select(e, test(e, LLVMRealOLT, v_x, 0), v_low, sub(e, v_one, v_low), "");
 }
 
 /* Bounds: TODO-BOUND. Odd, to the sign of zero; +-1 from 3.92 on. */
@@ -222,7 +237,12 @@ LLVMValueRef coti_emit_erf(coti_emit *e, LLVMValueRef v_x) {
     LLVMValueRef v_in = where(e, LLVMRealOGT, v_abs, 4, 4, v_abs);
     LLVMValueRef v_log =
         coti_l_fma(e, POLYNOMIAL(e, v_in, d), v_in, LLVMBuildFNeg(e->builder, v_in, ""), "");
-    LLVMValueRef v_large = sub(e, coti_l_number_like(v_x, 1), exp_normal(e, v_log));
+    /* 1 - 2^n (1 + t) as (1 - 2^n) - 2^n t. */
+    exp_parts parts = exp_split(e, v_log);
+    LLVMValueRef v_power = power_of_two(e, parts.v_n, LLVMTypeOf(v_x));
+    LLVMValueRef v_rest = sub(e, coti_l_number_like(v_x, 1), v_power);
+    LLVMValueRef v_large =
+        coti_l_fma(e, LLVMBuildFNeg(e->builder, v_power, ""), parts.v_t, v_rest, "");
     LLVMValueRef v_erf =
         coti_l_select(e, test(e, LLVMRealOLT, v_abs, 0.927734375), v_small, v_large, "");
     return copy_sign(e, v_erf, v_x);

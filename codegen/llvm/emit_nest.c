@@ -31,7 +31,7 @@ static bool can_join(const coti_body *body, int32_t d, int32_t dim, int64_t coun
 
 /* A loop over dimension d alone. */
 static coti_nest_loop one_loop(coti_emit *e, int32_t d) {
-    bool batched = d == e->kernel->rows_dim || (d == 0 && e->kernel->rows);
+    bool batched = coti_dim_is_batched(e->kernel, d);
     return (coti_nest_loop){.dim = d,
                             .dims = UINT32_C(1) << d,
                             .extent = batched ? -1 : e->kernel->extent[d],

@@ -148,3 +148,23 @@ void coti_reduce_levels(const coti_body *body, int32_t *level) {
         }
     }
 }
+
+bool coti_reduces_in(const coti_body *body, const int32_t *level, int32_t expr, int32_t pass) {
+    const coti_expr *reduce = &body->expr[expr];
+    return reduce->kind == COTI_EXPR_REDUCE && level[reduce->arg[0]] == pass;
+}
+
+bool coti_reduce_fits(coti_emit *e, const int32_t *level, int32_t pass, int32_t vectors) {
+    const coti_body *body = &e->kernel->body;
+    int32_t n_values = 0;
+    for (int32_t i = 0; i < body->n_exprs; i++) {
+        if (coti_reduces_in(body, level, i, pass)) {
+            n_values += vectors * coti_reduce_n_values(&body->expr[i]);
+        }
+    }
+    if (n_values > COTI_MAX_CARRIES) {
+        coti_emit_fail(e, COT_E_UNSUPPORTED, "%d running values of reductions: at most %d fit",
+                       (int)n_values, COTI_MAX_CARRIES);
+    }
+    return n_values <= COTI_MAX_CARRIES;
+}

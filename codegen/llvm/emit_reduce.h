@@ -37,5 +37,12 @@ LLVMValueRef coti_reduce_result(const coti_expr *reduce, coti_running running);
 
 /* level[i] for each expression. */
 void coti_reduce_levels(const coti_body *body, int32_t *level);
+/*
+ * Can a loop carry the running values of the kernel's reductions of one pass, `vectors` of each?
+ * Records COT_E_UNSUPPORTED if not.
+ */
+bool coti_reduce_fits(coti_emit *e, const int32_t *level, int32_t pass, int32_t vectors);
+/* Is this a reduction that pass `pass` computes? */
+bool coti_reduces_in(const coti_body *body, const int32_t *level, int32_t expr, int32_t pass);
 
 #endif
