@@ -245,7 +245,7 @@ static void run_load(const coti_kernel *k, const cotr_args *args, int64_t begin,
             scalar x = {.i64 = 0};
             memcpy(&x, data + (size_t)c * cot_dtype_bytes(from), cot_dtype_bytes(from));
             if (from == COT_U8 && to == COT_F32) {
-                x = (scalar){.f32 = fmaf((float)x.u8, source->scale, source->offset)};
+                x = (scalar){.f32 = (float)x.u8 * source->scale + source->offset};
             } else if (from != to) {
                 x = make_integer(from == COT_I64 ? x.i64 : x.u8, to);
             }

@@ -12,7 +12,7 @@
 /*
  * Run the kernel on [begin, end) of its partition axis, as the compiled function would be called.
  * Products and sums are in the order that kernel.h fixes, with fma in products only. args->scratch
- * is not used. u8 inputs become fma(x, scale, offset).
+ * is not used. u8 inputs become x * scale + offset, without fma.
  * fails: COT_E_NOMEM, and what coti_eval_node fails with.
  */
 cot_status coti_kernel_interpret(cot_context *context, const coti_kernel *kernel,
