@@ -121,7 +121,8 @@ static verdict judge(const probe *p, const bout *r, coti_check_entry *entry, dou
     if (entry->error <= tolerance) {
         return AGREE;
     }
-    return entry->error < INFINITY && BEYOND_DOUBT * doubt > difference ? UNCLEAR : DISAGREE;
+    bool is_certain = BEYOND_DOUBT * doubt <= difference; /* not so where the doubt is no number */
+    return is_certain || !isfinite(entry->analytic) ? DISAGREE : UNCLEAR;
 }
 
 /* Take up a comparison. The worst is the largest error of those that tell most: failures by

@@ -43,8 +43,8 @@ typedef struct cot_gradcheck_report {
     bool passed;
     double error;    /* |analytic - numeric| / max(|analytic|, |numeric|, a thousandth of the
                         largest derivative beside them) */
-    double analytic; /* the derivative by cot_grad; */
-    double numeric;  /* by differences of f64 evaluations */
+    double analytic; /* the derivative by cot_grad */
+    double numeric;  /* the same by differences of f64 evaluations */
     int64_t element; /* of the input, row-major; -1: along a random direction of all inputs */
     int64_t output_element; /* of the output; -1: of a random combination of all outputs */
     int64_t n_compared;     /* derivatives compared */
@@ -60,8 +60,7 @@ typedef struct cot_gradcheck_report {
 /*
  * Check the derivatives of a graph's float outputs with respect to its float inputs and states, on
  * the reference evaluator. The graph is rebuilt in f64 (f32 values become f64), so the rules are
- * checked, not f32's rounding. At a random point, on which nothing of the result depends but where
- * a kink lies:
+ * checked, not f32's rounding. At a random point:
  *
  *   - along random directions v, for random cotangents u: <J'u, v> by cot_grad against the central
  *     difference, J v (as the gradient of a gradient) against it for each output element, and
@@ -74,10 +73,25 @@ typedef struct cot_gradcheck_report {
  *
  * options may be NULL. The graph is not changed. Returns COT_OK when the check could be made,
  * passed or not; fails: COT_E_ARG (nothing to check; an option out of range), COT_E_NOGRAD,
- * COT_E_IO (write refused), COT_E_NOMEM; the report is then untouched.
+ * COT_E_SHAPE (too large at these rows), COT_E_IO (write refused), COT_E_NOMEM; the report is then
+ * untouched.
  */
 COT_API cot_status cot_gradcheck(const cot_graph *graph, const cot_gradcheck_options *options,
                                  cot_gradcheck_report *report_out);
+
+/* ---- stages of compilation ---- */
+
+/*
+ * Write one stage of a graph's compilation as text: "graph" or "grad" (the graph itself), "opt"
+ * (simplified, composites expanded), "fuse" (groups of nodes, and why each node is in its group),
+ * "plan" (kernels, phases, memory), "llvm" or "asm" (each kernel's code). The graph is not changed.
+ * options: as for cot_program_create; may be NULL. fails: COT_E_ARG for an unknown stage,
+ * COT_E_UNSUPPORTED for a stage that this graph, build or context does not have, COT_E_IO when
+ * `write` refuses; else as cot_program_create.
+ */
+COT_API cot_status cot_graph_dump(const cot_graph *graph, const char *stage,
+                                  const cot_program_options *options, cot_write_fn write,
+                                  void *user);
 
 #ifdef __cplusplus
 }
