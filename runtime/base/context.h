@@ -58,8 +58,10 @@ struct cot_context {
     uint64_t seed;
     bool jit, fuse, optimize, plan, verify;
     bool dump[COTI_STAGE_COUNT];
-    char *dump_dir;   /* owned */
-    int32_t n_dumped; /* numbers the dump files */
+    char *dump_dir;          /* owned */
+    int32_t n_dumped;        /* numbers the dump files */
+    cot_write_fn dump_write; /* where dumps go instead of files; NULL: files */
+    void *dump_user;
     coti_error error;
     int64_t n_kernels_compiled;
     uint64_t next_id; /* of graphs and variables, unique in the context */
@@ -139,8 +141,9 @@ bool coti_stage_find(const char *name, coti_stage *stage_out);
 
 /*
  * Open <dump_dir>/<nn>_<program>_<stage>.<extension> for a stage that is asked for. NULL in
- * *file_out when it is not. Written through coti_dump_write (a cot_write_fn, user: the file),
- * closed by coti_dump_close.
+ * *dump_out when it is not. Written through coti_dump_write (a cot_write_fn, user: the dump), which
+ * passes on to context->dump_write if there is one; closed by coti_dump_close, which reports what
+ * could not be written. NULL may be closed.
  */
 typedef struct coti_dump coti_dump;
 cot_status coti_dump_open(cot_context *context, coti_stage stage, const char *program,

@@ -15,7 +15,10 @@
 #include <sys/stat.h>
 
 struct coti_dump {
-    FILE *file;
+    FILE *file; /* NULL: the context's dump_write receives the text */
+    cot_write_fn write;
+    void *user;
+    bool refused; /* by write */
     coti_str path;
 };
 
@@ -51,6 +54,14 @@ static void format_path(coti_str *path, const cot_context *context, coti_stage s
     coti_str_printf(path, "_%s.%s", coti_stage_name(stage), extension);
 }
 
+/* Open the file of a dump; errno tells what went wrong. */
+static bool open_file(const cot_context *context, coti_dump *dump) {
+    /* Should the directory be missing and not makeable, opening the file says so. */
+    (void)mkdir(context->dump_dir, 0777);
+    dump->file = fopen(coti_str_text(&dump->path), "we");
+    return dump->file != NULL;
+}
+
 /* Release a dump and report `failed_errno` (0: nothing failed). */
 static cot_status finish(cot_context *context, coti_dump *dump, int failed_errno) {
     cot_status status = COT_OK;
@@ -75,31 +86,40 @@ cot_status coti_dump_open(cot_context *context, coti_stage stage, const char *pr
     if (dump == NULL) {
         return COT_E_NOMEM;
     }
+    dump->write = context->dump_write;
+    dump->user = context->dump_user;
     coti_str_init(&dump->path, context);
     format_path(&dump->path, context, stage, program, extension);
     if (coti_str_status(&dump->path) != COT_OK) {
         finish(context, dump, 0);
         return COT_E_NOMEM;
     }
-    /* Should the directory be missing and not makeable, opening the file says so. */
-    (void)mkdir(context->dump_dir, 0777);
-    dump->file = fopen(coti_str_text(&dump->path), "we");
-    if (dump->file == NULL) {
+    if (dump->write == NULL && !open_file(context, dump)) {
         return finish(context, dump, errno);
     }
-    context->n_dumped++;
+    context->n_dumped += dump->file != NULL;
     *dump_out = dump;
     return COT_OK;
 }
 
 bool coti_dump_write(const char *text, size_t bytes, void *dump) {
     coti_dump *to = dump;
+    if (to->write != NULL) {
+        to->refused = to->refused || !to->write(text, bytes, to->user);
+        return !to->refused;
+    }
     return fwrite(text, 1, bytes, to->file) == bytes;
 }
 
 cot_status coti_dump_close(cot_context *context, coti_dump *dump) {
     if (dump == NULL) {
         return COT_OK;
+    }
+    if (dump->file == NULL) {
+        const bool refused = dump->refused;
+        finish(context, dump, 0);
+        return refused ? COTI_FAIL(context, COT_E_IO, "the receiver of a dump refused its text")
+                       : COT_OK;
     }
     bool failed = ferror(dump->file) != 0;
     failed |= fclose(dump->file) != 0;

@@ -1,0 +1,243 @@
+/*
+ * The pipeline, from a tensor graph to a program.
+ *
+ *     graph -> optimize -> expand -> optimize -> fuse -> plan -> machine code -> program
+ *                  |
+ *                  +-> the evaluator's graph, when there is no JIT for it
+ *
+ * Every pass verifies its result when the context says so (graph/rewrite.c); kernels are verified
+ * here. Every stage is dumped when the context says so.
+ */
+#include "compile.h"
+
+#include <string.h>
+
+enum { MAX_ROUNDS = 4 };
+
+typedef cot_status (*pass_fn)(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+
+/* What is at hand between two stages. */
+typedef struct compilation {
+    cot_context *context;
+    cot_program *program;
+    const cot_graph *graph;
+    cot_graph *owned;     /* graph, once a pass has made it */
+    cot_graph *reference; /* optimized, not expanded: for the evaluator */
+    coti_target target;
+    bool has_target;
+    coti_groups *groups;
+    coti_plan *plan;
+    cotr_kernel *code;
+    int64_t max_rows;
+    coti_stage until;
+} compilation;
+
+/* ---- dumps ---- */
+
+/* Every dump begins with the command that makes it again. */
+static void print_head(coti_str *text, const compilation *c, coti_stage stage) {
+    const char *name = coti_stage_name(stage);
+    coti_str_printf(text, "# stage %s of %s, at most %lld rows a step\n", name, c->program->name,
+                    (long long)c->max_rows);
+    coti_str_printf(text,
+                    "# again: cotangent dump --stage %s --max-rows %lld FILE.cot, FILE.cot "
+                    "being the dump of stage graph or grad\n",
+                    name, (long long)c->max_rows);
+}
+
+static cot_status write_dump(const compilation *c, coti_stage stage, const char *extension,
+                             coti_str *text) {
+    coti_dump *dump = NULL;
+    COTI_TRY(coti_str_status(text));
+    COTI_TRY(coti_dump_open(c->context, stage, c->program->name, extension, &dump));
+    (void)coti_dump_write(coti_str_text(text), text->count, dump);
+    return coti_dump_close(c->context, dump);
+}
+
+static bool append_text(const char *text, size_t bytes, void *str) {
+    coti_str_append_bytes(str, text, bytes);
+    return true;
+}
+
+static cot_status dump_graph(const compilation *c, coti_stage stage) {
+    if (!c->context->dump[stage]) {
+        return COT_OK;
+    }
+    coti_str text;
+    coti_str_init(&text, c->context);
+    print_head(&text, c, stage);
+    cot_status status = cot_graph_print(c->graph, append_text, &text);
+    status = status == COT_OK ? write_dump(c, stage, "cot", &text) : status;
+    coti_str_free(&text);
+    return status;
+}
+
+static cot_status dump_groups(const compilation *c) {
+    if (!c->context->dump[COTI_STAGE_FUSE]) {
+        return COT_OK;
+    }
+    coti_str text;
+    coti_str_init(&text, c->context);
+    print_head(&text, c, COTI_STAGE_FUSE);
+    coti_groups_print(&text, c->groups);
+    cot_status status = write_dump(c, COTI_STAGE_FUSE, "txt", &text);
+    coti_str_free(&text);
+    return status;
+}
+
+static cot_status dump_plan(const compilation *c) {
+    if (!c->context->dump[COTI_STAGE_PLAN]) {
+        return COT_OK;
+    }
+    coti_str text;
+    coti_str_init(&text, c->context);
+    print_head(&text, c, COTI_STAGE_PLAN);
+    coti_plan_print(&text, c->plan, c->groups, c->program->name);
+    cot_status status = write_dump(c, COTI_STAGE_PLAN, "txt", &text);
+    coti_str_free(&text);
+    return status;
+}
+
+/* ---- passes ---- */
+
+static cot_status apply(compilation *c, pass_fn pass, bool *changed_out) {
+    cot_graph *result = NULL;
+    COTI_TRY(pass(c->graph, &result, changed_out));
+    cot_graph_destroy(c->owned);
+    c->owned = result;
+    c->graph = result;
+    return COT_OK;
+}
+
+/*
+ * Until nothing changes, and at most a few rounds. Equal nodes become one, and dead ones go, with
+ * every copy that a pass makes: the passes of that name have nothing left to do here.
+ */
+static cot_status optimize(compilation *c) {
+    bool changed = c->context->optimize;
+    for (int32_t round = 0; round < MAX_ROUNDS && changed; round++) {
+        bool simplified = false, folded = false;
+        COTI_TRY(apply(c, coti_pass_simplify, &simplified));
+        COTI_TRY(apply(c, coti_pass_fold, &folded));
+        changed = simplified || folded;
+    }
+    return COT_OK;
+}
+
+static cot_status expand(compilation *c) {
+    bool changed = false;
+    return apply(c, coti_pass_expand, &changed);
+}
+
+/* Keep a copy of the graph as it is for the evaluator. */
+static cot_status keep_reference(compilation *c) {
+    bool changed = false;
+    return coti_pass_dce(c->graph, &c->reference, &changed);
+}
+
+/* ---- from graph to machine code ---- */
+
+static cot_status fuse(compilation *c) {
+    COTI_TRY(coti_fuse(c->graph, &c->target, c->max_rows, &c->groups));
+    for (int32_t i = 0; i < c->groups->n_groups; i++) {
+        coti_kernel *kernel = c->groups->group[i].kernel;
+        kernel->scratch_bytes = coti_jit_scratch_bytes(kernel, &c->target);
+        if (c->context->verify) {
+            COTI_TRY(coti_kernel_verify(c->context, kernel));
+        }
+    }
+    return COT_OK;
+}
+
+static cot_status generate(compilation *c) {
+    coti_plan *plan = c->plan;
+    int32_t n_compiled = 0;
+    c->code = coti_calloc(c->context, (size_t)plan->n_kernels, sizeof *c->code);
+    if (c->code == NULL) {
+        return COT_E_NOMEM;
+    }
+    COTI_TRY(coti_jit_compile(c->context, c->program->name, plan->kernel, plan->n_kernels, c->code,
+                              &n_compiled));
+    coti_plan_link(plan, c->code);
+    c->program->info.n_compiled = n_compiled;
+    return COT_OK;
+}
+
+/* ---- the list of stages ---- */
+
+/* From the expanded graph to a program on kernels. */
+static cot_status compile_kernels(compilation *c) {
+    COTI_TRY(coti_jit_target(c->context, &c->target));
+    c->has_target = true;
+    COTI_TRY(fuse(c));
+    COTI_TRY(dump_groups(c));
+    if (c->until == COTI_STAGE_FUSE) {
+        return COT_OK;
+    }
+    COTI_TRY(coti_plan_make(c->groups, &c->target, &c->plan));
+    COTI_TRY(dump_plan(c));
+    if (c->until == COTI_STAGE_PLAN) {
+        return COT_OK;
+    }
+    COTI_TRY(generate(c));
+    return coti_program_take_plan(c->program, c->graph, &c->plan);
+}
+
+/* There are kernels for this machine, but none for this graph: the evaluator is to run it. */
+static bool falls_back(const compilation *c, cot_status status) {
+    return status == COT_E_UNSUPPORTED && c->has_target && c->groups == NULL &&
+           c->until == COTI_STAGE_COUNT;
+}
+
+static cot_status choose_runner(compilation *c) {
+    if (c->context->jit && coti_jit_available()) {
+        cot_status status = compile_kernels(c);
+        if (!falls_back(c, status)) {
+            return status;
+        }
+        cot_error_clear(c->context);
+    }
+    if (c->until != COTI_STAGE_COUNT) {
+        return COTI_FAIL(c->context, COT_E_UNSUPPORTED,
+                         "\"%s\" has no stage %s: the JIT is off, or missing in this build",
+                         c->program->name, coti_stage_name(c->until));
+    }
+    return coti_program_take_reference(c->program, &c->reference, c->max_rows);
+}
+
+static cot_status run_stages(compilation *c) {
+    COTI_TRY(dump_graph(c, c->graph->has_backward ? COTI_STAGE_GRAD : COTI_STAGE_GRAPH));
+    COTI_TRY(optimize(c));
+    COTI_TRY(keep_reference(c));
+    COTI_TRY(expand(c));
+    COTI_TRY(optimize(c));
+    COTI_TRY(dump_graph(c, COTI_STAGE_OPT));
+    return c->until <= COTI_STAGE_OPT ? COT_OK : choose_runner(c);
+}
+
+/* Is there a row count at all? */
+static bool has_rows(const cot_graph *graph) {
+    for (uint32_t id = 1; id < graph->node.count; id++) {
+        const coti_node *node = coti_node_at(graph, id);
+        if (node->shape.batched || node->op == COT_OP_ROWS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage until,
+                        cot_program *program) {
+    compilation c = {.context = graph->context,
+                     .program = program,
+                     .graph = graph,
+                     .max_rows = has_rows(graph) ? max_rows : 1,
+                     .until = until};
+    cot_status status = run_stages(&c);
+    coti_free(c.context, c.code);
+    coti_plan_destroy(c.plan);
+    coti_groups_destroy(c.groups);
+    cot_graph_destroy(c.reference);
+    cot_graph_destroy(c.owned);
+    return status;
+}

@@ -1,0 +1,82 @@
+/*
+ * From groups to a program: which calls share a phase, which phases need a barrier, where every
+ * buffer lives.
+ */
+#ifndef COTI_PLAN_H
+#define COTI_PLAN_H
+
+#include "group.h"
+#include "runtime/program.h"
+
+/* When a buffer is live: phases of an ARENA or unbound OUTPUT buffer, calls of its chain for LOCAL.
+ */
+typedef struct coti_lifetime {
+    int32_t first, last; /* inclusive */
+} coti_lifetime;
+
+/* What the dump tells of a buffer beside where it is. */
+typedef struct coti_plan_buffer {
+    coti_operand_kind kind;
+    uint32_t node; /* of groups->graph */
+    coti_lifetime life;
+} coti_plan_buffer;
+
+/*
+ * A program without machine code yet: the calls' `kernel` is NULL. Owns all that `program` points
+ * to but the states' storage; kernels and group indices refer to the groups it was made from.
+ */
+typedef struct coti_plan {
+    coti_arena arena;
+    cotr_program program;
+    int32_t n_calls;
+    cotr_call *call; /* all calls, in the order of phases and chains */
+    int32_t n_kernels;
+    const coti_kernel **kernel;    /* each once, in the order of first calls */
+    int32_t *call_kernel;          /* of each call: index in kernel */
+    int32_t *call_group;           /* of each call: index in groups->group */
+    coti_plan_buffer *buffer_info; /* of each buffer */
+    void **state;                  /* program.state, to be filled */
+    uint32_t *state_node; /* of each state of the program: STATE or CONST node of the graph */
+    int64_t bound_bytes;  /* no plan of these phases has a smaller arena: see plan.c */
+} coti_plan;
+
+/*
+ * Plan a list of groups, whose kernels' scratch_bytes are set, for context->threads threads.
+ * n_states covers the variables and the constant arrays; state[i] is NULL for the caller to fill,
+ * from state_node[i]. fails: COT_E_NOMEM, COT_E_SHAPE (too large), COT_E_INTERNAL for groups that
+ * break their contract.
+ */
+cot_status coti_plan_make(const coti_groups *groups, const coti_target *target,
+                          coti_plan **plan_out);
+/* Fill in the machine code: code[i] is that of kernel[i]. */
+void coti_plan_link(coti_plan *plan, const cotr_kernel *code);
+
+/* NULL is fine. */
+void coti_plan_destroy(coti_plan *plan);
+
+/* The names and types of a graph's inputs and outputs, copied into the arena, for a program. */
+cot_status coti_plan_types(coti_arena *arena, const cot_graph *graph, cotr_program *program);
+
+/* The dump of stage "plan" (plan_print.c). name: the program's. */
+void coti_plan_print(coti_str *out, const coti_plan *plan, const coti_groups *groups,
+                     const char *name);
+
+/* ---- plan_memory.c ---- */
+
+/* A block to be placed: live in [life.first, life.last], `bytes` a multiple of 64. */
+typedef struct coti_block {
+    coti_lifetime life;
+    int64_t bytes, offset;
+} coti_block;
+
+/*
+ * Give every block an offset such that no two that are live at once overlap; blocks of 0 bytes get
+ * offset 0. times: lifetimes lie in [0, times). Several ways are tried, the best is kept.
+ * share: false: no two overlap ever. total_out: bytes of the whole.
+ * bound_out: the most bytes that are live at any one time.
+ * cost   n log n, for n blocks; fails: COT_E_NOMEM, COT_E_SHAPE when the whole is too large
+ */
+cot_status coti_place_blocks(cot_context *context, coti_block *block, int32_t n, int32_t times,
+                             bool share, int64_t *total_out, int64_t *bound_out);
+
+#endif
