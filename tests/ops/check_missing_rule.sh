@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# A row of graph/ops.def without its rules must not build: every stage that has a rule an operation pastes its table
+# from the rows. Adds a row to a copy of the table and looks whether each stage then fails to compile, or asks the
+# linker for a rule that nobody has.
+#   check_missing_rule.sh SOURCE-DIR COMPILER [LLVM-INCLUDE-DIR]
+set -euo pipefail
+source_dir=$1 compiler=$2 llvm=${3-}
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+bad=0
+complain() { echo "$*" >&2; bad=1; }
+
+for folder in runtime graph autodiff codegen frontend; do cp -r "$source_dir/$folder" "$copy/"; done
+mkdir -p "$copy/generated/cotangent"
+flags="-std=c17 -D_GNU_SOURCE -w -I$copy -I$copy/frontend/include -I$copy/generated ${llvm:+-I$llvm}"
+
+# table KIND: the op table, with a row MADE_UP of that kind unless it is "none".
+table() {
+  cp "$source_dir/graph/ops.def" "$copy/graph/ops.def"
+  [ "$1" = none ] || echo "COT_OP(MADE_UP, \"made_up\", 1, $1, NO_ATTR, RULE, NO_FLAGS)" >>"$copy/graph/ops.def"
+  cp "$copy/graph/ops.def" "$copy/generated/cotangent/ops.def"
+}
+
+# builds FILE: it compiles and needs no rule MADE_UP.
+builds() {
+  # shellcheck disable=SC2086
+  "$compiler" $flags -c "$copy/$1" -o "$copy/object.o" 2>"$copy/errors" || return 1
+  ! nm -u "$copy/object.o" | grep -q '_MADE_UP$'
+}
+
+while read -r kind file; do
+  [[ $file == codegen/llvm/* && -z $llvm ]] && continue
+  table none
+  builds "$file" || complain "$file does not build as it is: $(head -1 "$copy/errors")"
+  table "$kind"
+  if builds "$file"; then complain "$file: a row without a rule would build"; fi
+done <<'RULES'
+OTHER graph/infer.c
+OTHER graph/eval.c
+OTHER autodiff/grad.c
+COMPOSITE graph/pass_expand.c
+ELEMWISE codegen/llvm/emit_op.c
+RULES
+exit $bad
