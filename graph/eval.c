@@ -117,7 +117,7 @@ static cot_status bind_type(const run *r, uint32_t id, coti_tensor *tensor, size
 /* Is a tensor that the caller gave what node `id` needs? `what` and `name` are for the message. */
 static cot_status check_given(const run *r, uint32_t id, const coti_tensor *given, const char *what,
                               const char *name) {
-    coti_tensor wanted;
+    coti_tensor wanted = {.data = NULL};
     size_t bytes = 0;
     COTI_TRY(bind_type(r, id, &wanted, &bytes));
     bool same_shape = given->shape.rank == wanted.shape.rank && !given->shape.batched;
