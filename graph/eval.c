@@ -169,12 +169,14 @@ static cot_status compute_node(run *r, uint32_t id) {
 }
 
 static cot_status compute(run *r) {
-    for (uint32_t id = 1; id < r->graph->node.count; id++) {
-        if (r->last_use[id] != NOT_NEEDED && coti_node_at(r->graph, id)->op != COT_OP_INPUT) {
-            COTI_TRY(compute_node(r, id));
+    cot_status status = COT_OK;
+    for (uint32_t id = 1; id < r->graph->node.count && status == COT_OK; id++) {
+        bool needed = r->last_use[id] != NOT_NEEDED;
+        if (needed && coti_node_at(r->graph, id)->op != COT_OP_INPUT) {
+            status = compute_node(r, id);
         }
     }
-    return COT_OK;
+    return status;
 }
 
 static size_t value_bytes(const coti_tensor *value) {
