@@ -245,6 +245,9 @@ static cot_status take_node(parser *parse) {
         return coti_cursor_fail(cursor, start, "the node has too many operands");
     }
     cot_graph_set_layer(parse->graph, layer);
+    if (layer != NULL && parse->graph->layer == NULL) {
+        return COT_E_NOMEM;
+    }
     cot_value value = coti_graph_add(parse->graph, op, parse->operand.data,
                                      (int32_t)parse->operand.count, attr.attr, dtype, &shape);
     if (value.graph == NULL) {
