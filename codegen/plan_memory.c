@@ -14,8 +14,8 @@
 #include <string.h>
 
 enum {
-    MAX_SQUARED = 1500,  /* blocks that are placed by size */
-    MAX_GAPS_TRIED = 512 /* by the walks, of each block: keeps them near-linear */
+    MAX_SQUARED = 1500,    /* blocks that are placed by size */
+    MAX_GAPS_TRIED = 16384 /* by the walks, of each block: keeps them near-linear */
 };
 
 typedef struct placement {

@@ -90,8 +90,8 @@ static void print_kernels(coti_str *out, const coti_plan *plan) {
             coti_str_append(out, "\n");
             line += length + (line[length] == '\n');
         }
+        out->failed |= text.failed;
     }
-    out->failed |= text.failed;
     coti_str_free(&text);
 }
 
@@ -109,7 +109,7 @@ static void print_call(coti_str *out, const coti_plan *plan, const coti_groups *
         const char *before = written == 0 ? "      reads " : "      writes ";
         for (int32_t i = 0; i < call->n_slots; i++) {
             const coti_operand *operand = &group->operand[i];
-            if (operand->written == (written == 1)) {
+            if (written == 1 ? operand->written : operand->read) {
                 coti_str_append(out, before);
                 print_node(out, groups->graph, operand->id);
                 coti_str_append(out, " ");
