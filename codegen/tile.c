@@ -7,11 +7,14 @@
  *
  *   arithmetic  whole tiles of s, whole vectors of v: what does not divide is computed in vain
  *   loads       a step of k loads `vectors` vectors and broadcasts `height` elements; a tile is as
- *               slow as the slower of its loads and its fmas, and as the latency of an fma
+ *               slow as the slower of its loads and its fmas, and as the latency of an fma. With
+ *               one vector, AVX-512 broadcasts within the fma
  *   aliasing    rows of the broadcast operand that lie a multiple of a page apart share one set of
  *               the first cache; more of them than it has ways evict each other
- *   packing     each element of the panel, for each range of s that packs it anew
- *   the end     what a tile costs beyond its fmas; an epilogue across the vectors has to transpose
+ *   packing     each element of the panel, for each range of s that packs it anew; a panel that one
+ *               tile alone reads is packed beside the fmas
+ *   the end     what a tile costs beyond its fmas; with vectors along m it is transposed, in
+ * squares
  *
  * The weights were fitted to measurements on a Zen 4 core and are round numbers; the optimum is
  * flat. Nothing here changes a result: the order of every sum is the kernel's (kernel.h).
@@ -25,15 +28,16 @@ enum {
     F32_BYTES = 4,
     RANGE_ROWS = 64,        /* rows of the batch that are thought to come with one call */
     LEAST_CHAINS = 8,       /* sums that must run at once to hide an fma's latency */
+    STREAM_REGISTERS = 10,  /* for a piece of a transposition, a vector, a broadcast */
     TARGET_UNITS = 16,      /* at least, where units stay large enough: the work is to be shared */
     LEAST_UNIT_TIME = 8192, /* vector fmas */
     MOST_UNIT_TIME = 131072
 };
 
-/* Time for one vector, in vector fmas. */
-static const double copy_time = 2, transpose_time = 7, gather_time = 48;
-static const double end_time = 2, transposed_end_time = 8;
-static const double tile_call_time = 30, alias_factor = 1.8;
+/* Times, in vector fmas: of a vector, of a tile, factors. */
+static const double copy_time = 2, transpose_time = 8, gather_time = 48, end_time = 3;
+static const double tile_call_time = 30, issue_time = 0.05;
+static const double alias_factor = 1.8, stream_factor = 1.05;
 
 /* The product along its two axes, for one form. */
 typedef struct shape {
@@ -42,12 +46,6 @@ typedef struct shape {
     bool s_rows, v_rows;
     int64_t s_stride, s_k_stride, v_stride, v_k_stride;
 } shape;
-
-/* One choice under test. */
-typedef struct choice {
-    int32_t height, vectors;
-    bool pack;
-} choice;
 
 static int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -99,9 +97,11 @@ static bool fits(const coti_target *target, int32_t height, int32_t vectors) {
 static double step_time(const coti_target *target, int32_t height, int32_t vectors) {
     double load_time = target->lanes == COTI_LANES ? 0.6 : 1.0;
     double fmas = height * vectors, loads = load_time * (height + vectors);
+    bool folded = vectors == 1 && target->lanes == COTI_LANES;
     double time = fmas > loads ? fmas : loads;
     time = time < LEAST_CHAINS ? LEAST_CHAINS : time;
-    return time + loads / 16; /* fewer loads are better, all else being equal */
+    /* Fewer loads and fewer instructions are better, all else being equal. */
+    return time + loads / 16 + issue_time * (folded ? 1 : height + vectors);
 }
 
 /* Do `height` rows of the broadcast operand crowd a set of the cache? */
@@ -134,34 +134,62 @@ static double pack_time(const shape *p, const coti_target *target, double n_vect
     return time * n_vectors * (double)p->k * times;
 }
 
-static double estimate(const shape *p, const coti_target *target, const choice *c) {
-    int32_t rest = 0;
-    int64_t n_full = panels(p, target, c->vectors, &rest);
-    int64_t tiles = divide_up(p->s, c->height);
-    double steps = (double)n_full * step_time(target, c->height, c->vectors);
-    steps += rest > 0 ? step_time(target, c->height, rest) : 0;
-    double n_vectors = (double)(n_full * c->vectors + rest);
-    double time = (double)tiles * (double)p->k * steps;
-    time *= aliases(p, c->height) ? alias_factor : 1;
-    time += c->pack ? pack_time(p, target, n_vectors) : 0;
-    time += (double)tiles * (double)(n_full + (rest > 0)) * tile_call_time;
-    double end = p->form == COTI_GEMM_N_VECTORS ? end_time : end_time + transposed_end_time;
-    return time + end * n_vectors * (double)p->s;
+/* Time of the end of a tile. */
+static double tile_end_time(const shape *p, const coti_target *target, int32_t height,
+                            int32_t vectors) {
+    if (p->form == COTI_GEMM_N_VECTORS) {
+        return tile_call_time + end_time * height * vectors;
+    }
+    int64_t square = (int64_t)target->lanes * target->lanes;
+    return tile_call_time + (double)(vectors * square * divide_up(height, target->lanes));
 }
 
-/* The best choice for one form; its time. */
-static double choose(const shape *p, const coti_target *target, choice *best_out) {
+static double estimate(const shape *p, const coti_target *target, const coti_gemm *gemm) {
+    int32_t height = gemm->tile_broadcast, vectors = gemm->tile_vectors, rest = 0;
+    int64_t n_full = panels(p, target, vectors, &rest);
+    double per_tile = (double)n_full * ((double)p->k * step_time(target, height, vectors) +
+                                        tile_end_time(p, target, height, vectors));
+    if (rest > 0) {
+        per_tile +=
+            (double)p->k * step_time(target, height, rest) + tile_end_time(p, target, height, rest);
+    }
+    double time = (double)divide_up(p->s, height) * per_tile;
+    time *= aliases(p, height) ? alias_factor : 1;
+    if (coti_tile_streams(gemm, target)) {
+        return time * stream_factor;
+    }
+    double n_vectors = (double)(n_full * vectors + rest);
+    return time + (gemm->pack ? pack_time(p, target, n_vectors) : 0);
+}
+
+bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target) {
+    bool n_vectors = gemm->form == COTI_GEMM_N_VECTORS;
+    int64_t s = n_vectors ? gemm->m : gemm->n, unit = n_vectors ? gemm->unit_m : gemm->unit_n;
+    int64_t stride = n_vectors ? gemm->b_stride[2] : gemm->a_stride[1];
+    int64_t k_stride = n_vectors ? gemm->b_stride[1] : gemm->a_stride[2];
+    bool in_units = !gemm->m_rows && !gemm->b_rows;
+    bool one_tile =
+        !(n_vectors && gemm->m_rows) && s == gemm->tile_broadcast && (!in_units || unit >= s);
+    return one_tile && gemm->tile_vectors == 1 && stride != 1 && k_stride == 1 && !gemm->k_rows &&
+           gemm->k >= target->lanes && gemm->tile_broadcast + STREAM_REGISTERS <= target->registers;
+}
+
+/* Set the best form, tile and packing among those with one form; its time. */
+static double choose(const shape *p, const coti_target *target, coti_gemm *gemm) {
     double best = -1;
     bool must_pack = p->v_stride != 1 || p->v_rows;
     int32_t most_vectors = p->v_rows ? 2 : MAX_VECTORS;
-    for (int32_t vectors = 1; vectors <= most_vectors; vectors++) {
-        for (int32_t height = 1; fits(target, height, vectors) && height <= larger(p->s, 1);
-             height++) {
-            choice c = {height, vectors, must_pack || p->v < (int64_t)vectors * target->lanes};
+    coti_gemm c = *gemm;
+    c.form = p->form;
+    for (c.tile_vectors = 1; c.tile_vectors <= most_vectors; c.tile_vectors++) {
+        c.pack = must_pack || p->v < (int64_t)c.tile_vectors * target->lanes;
+        for (c.tile_broadcast = 1;
+             c.tile_broadcast <= larger(p->s, 1) && fits(target, c.tile_broadcast, c.tile_vectors);
+             c.tile_broadcast++) {
             double time = estimate(p, target, &c);
             if (best < 0 || time < best) {
                 best = time;
-                *best_out = c;
+                *gemm = c;
             }
         }
     }
@@ -196,17 +224,13 @@ static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *tar
 }
 
 void coti_tile_choose(coti_gemm *gemm, const coti_target *target, int64_t max_rows) {
-    shape along_n = shape_of(gemm, COTI_GEMM_N_VECTORS, max_rows);
-    shape along_m = shape_of(gemm, COTI_GEMM_M_VECTORS, max_rows);
-    choice with_n = {1, 1, false}, with_m = {1, 1, false};
-    bool m_wins = choose(&along_m, target, &with_m) < choose(&along_n, target, &with_n);
-    const choice *best = m_wins ? &with_m : &with_n;
-    gemm->form = m_wins ? COTI_GEMM_M_VECTORS : COTI_GEMM_N_VECTORS;
-    gemm->tile_broadcast = best->height;
-    gemm->tile_vectors = best->vectors;
-    gemm->pack = best->pack;
     gemm->unit_m = larger(gemm->m, 1);
     gemm->unit_n = larger(gemm->n, 1);
+    coti_gemm with_n = *gemm, with_m = *gemm;
+    shape along_n = shape_of(gemm, COTI_GEMM_N_VECTORS, max_rows);
+    shape along_m = shape_of(gemm, COTI_GEMM_M_VECTORS, max_rows);
+    bool m_wins = choose(&along_m, target, &with_m) < choose(&along_n, target, &with_n);
+    *gemm = m_wins ? with_m : with_n;
     if (!gemm->m_rows && !gemm->b_rows) {
         choose_units(gemm, m_wins ? &along_m : &along_n, target);
     }

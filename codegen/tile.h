@@ -14,6 +14,9 @@
  */
 void coti_tile_choose(coti_gemm *gemm, const coti_target *target, int64_t max_rows);
 
+/* Does one tile alone read each packed panel, in rows of k? It is then packed while it is used. */
+bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target);
+
 /* Units of a product that is not over rows: b * ceil(m / unit_m) * ceil(n / unit_n). */
 int64_t coti_tile_units(const coti_gemm *gemm);
 

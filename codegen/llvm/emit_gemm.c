@@ -4,6 +4,7 @@
  *   for each unit, or each entry of the batch                        partitions
  *     the side reduction, if it is this unit's to make
  *     for each panel of v                                            emit_panel
+ *       the panel's one tile, which packs it meanwhile; or         emit_stream
  *       pack it, when all of k fits
  *       for each tile of s: for each chunk of k: tile; end           tiles alone, or
  *       for each block of tiles of s:                                in blocks, when chunks of
@@ -16,7 +17,7 @@
 typedef struct nest {
     const coti_gemm_plan *plan;
     LLVMValueRef v_tile[2][2]; /* functions: [is height 1][is narrow]; NULL: not needed */
-    LLVMValueRef v_pack, v_transpose;
+    LLVMValueRef v_pack, v_transpose, v_stream;
     LLVMValueRef v_k;
     LLVMValueRef v_b, v_s0, v_s1, v_v0, v_v1; /* the range */
     LLVMValueRef v_is_short, v_height, v_n_tiles;
@@ -102,8 +103,10 @@ static void call_pack(coti_emit *e, const nest *n, const chunk *c) {
     LLVMValueRef v_count = sub(e, n->v_v_end, n->v_v_first);
     LLVMValueRef v_source = operand(e, n, &n->plan->v, c->v_k0, n->v_v_first);
     LLVMValueRef v_panel = scratch(e, n->plan->panel_at, "v_panel");
+    LLVMValueRef v_square = scratch(e, n->plan->square_at, "v_square");
     LLVMBuildCall2(e->builder, coti_gemm_pack_type(e), n->v_pack,
-                   (LLVMValueRef[]){v_source, v_panel, c->v_k, v_count}, COTI_GEMM_PACK_ARGS, "");
+                   (LLVMValueRef[]){v_source, v_panel, v_square, c->v_k, v_count},
+                   COTI_GEMM_PACK_ARGS, "");
 }
 
 static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_place *place) {
@@ -137,7 +140,7 @@ static tile_place place_at(coti_emit *e, const nest *n, LLVMValueRef v_t, LLVMVa
     LLVMValueRef v_start = smaller(e, v_first, sub(e, n->v_s1, n->v_height));
     LLVMValueRef v_c =
         coti_l_element(e, e->t_f32, scratch(e, plan->c_at, ""),
-                       times(e, v_in_block, (int64_t)plan->c_rows * plan->width), "v_c");
+                       times(e, v_in_block, (int64_t)plan->height * plan->width), "v_c");
     return (tile_place){v_first, v_start, v_c};
 }
 
@@ -187,6 +190,21 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop_end(e, &blocks);
 }
 
+/* The one tile of a panel that is packed meanwhile. */
+static void emit_stream(coti_emit *e, nest *n) {
+    LLVMValueRef v_zero = coti_l_i64(e, 0);
+    tile_place place = place_at(e, n, v_zero, v_zero);
+    LLVMValueRef v_arg[COTI_GEMM_STREAM_ARGS] = {operand(e, n, &n->plan->s, v_zero, place.v_start),
+                                                 operand(e, n, &n->plan->v, v_zero, n->v_v_first),
+                                                 place.v_c,
+                                                 scratch(e, n->plan->panel_at, "v_blocks"),
+                                                 scratch(e, n->plan->square_at, "v_square"),
+                                                 sub(e, n->v_v_end, n->v_v_first)};
+    LLVMBuildCall2(e->builder, coti_gemm_stream_type(e), n->v_stream, v_arg, COTI_GEMM_STREAM_ARGS,
+                   "");
+    call_end(e, n, &place);
+}
+
 /* ---- panels of a range ---- */
 
 static LLVMValueRef pick_function(coti_emit *e, const nest *n, bool narrow) {
@@ -200,8 +218,12 @@ static LLVMValueRef pick_function(coti_emit *e, const nest *n, bool narrow) {
 static void emit_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     const coti_gemm_plan *plan = n->plan;
     LLVMValueRef v_left = sub(e, n->v_v1, v_first), v_width = coti_l_i64(e, plan->width);
-    n->v_v_first = v_first;
+    n->v_v_first = n->v_v_start = v_first;
     n->v_v_end = add(e, v_first, smaller(e, v_left, v_width));
+    if (plan->stream) {
+        emit_stream(e, n);
+        return;
+    }
     n->v_function = pick_function(e, n, false);
     if (plan->tail_vectors != 0) {
         LLVMValueRef v_tail = coti_l_i64(e, (int64_t)plan->tail_vectors * plan->lanes);
@@ -209,8 +231,9 @@ static void emit_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
         n->v_function = coti_l_select(e, v_narrow, pick_function(e, n, true), n->v_function, "");
         v_width = coti_l_select(e, v_narrow, v_tail, v_width, "v_width");
     }
-    n->v_v_start =
-        plan->pack != COTI_GEMM_PACK_NONE ? v_first : smaller(e, v_first, sub(e, n->v_v1, v_width));
+    if (plan->pack == COTI_GEMM_PACK_NONE) {
+        n->v_v_start = smaller(e, v_first, sub(e, n->v_v1, v_width));
+    }
     if (plan->pack != COTI_GEMM_PACK_NONE && !plan->one_chunk) {
         emit_tiles_in_blocks(e, n);
     } else {
@@ -322,8 +345,19 @@ static bool check(coti_emit *e) {
     return true;
 }
 
+/* The functions that the plan calls for. */
 static void emit_functions(coti_emit *e, nest *n) {
     const coti_gemm_plan *plan = n->plan;
+    if (plan->end_along_s || plan->pack == COTI_GEMM_PACK_TRANSPOSE) {
+        n->v_transpose = coti_gemm_emit_transpose(e, plan);
+    }
+    if (plan->stream) {
+        n->v_stream = coti_gemm_emit_stream(e, plan, n->v_transpose);
+        return;
+    }
+    if (plan->pack != COTI_GEMM_PACK_NONE) {
+        n->v_pack = coti_gemm_emit_pack(e, plan, n->v_transpose);
+    }
     for (int32_t narrow = 0; narrow < 1 + (plan->tail_vectors != 0); narrow++) {
         int32_t vectors = narrow ? plan->tail_vectors : plan->vectors;
         n->v_tile[0][narrow] = coti_gemm_emit_tile(e, plan, plan->height, vectors);
@@ -331,12 +365,6 @@ static void emit_functions(coti_emit *e, nest *n) {
             n->v_tile[1][narrow] =
                 plan->height == 1 ? n->v_tile[0][narrow] : coti_gemm_emit_tile(e, plan, 1, vectors);
         }
-    }
-    if (plan->pack != COTI_GEMM_PACK_NONE) {
-        n->v_pack = coti_gemm_emit_pack(e, plan);
-    }
-    if (plan->end_along_s) {
-        n->v_transpose = coti_gemm_emit_transpose(e, plan);
     }
 }
 

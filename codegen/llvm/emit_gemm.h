@@ -7,6 +7,7 @@
  * `vectors` vectors of v. Emitted are
  *
  *   tile functions   accumulate one tile over a chunk of k into a block of scratch emit_gemm_tile.c
+ *   stream function  the same for a panel that is packed meanwhile             emit_gemm_stream.c
  *   pack functions   copy or transpose a panel of the v operand into scratch emit_gemm_pack.c the
  * epilogue     the kernel's expressions on a finished tile; side reduction    emit_gemm_end.c the
  * nest         panels, chunks, tiles; partitions                              emit_gemm.c
@@ -55,6 +56,7 @@ typedef struct coti_gemm_plan {
     bool short_s;            /* a range of s may be shorter than `height` */
     bool ragged_s, ragged_v; /* what a tile finishes may be no multiple of `lanes` */
     coti_gemm_pack pack;
+    bool stream;   /* one tile reads a panel: it is transposed block by block meanwhile */
     bool partial;  /* a packed panel may be narrower than `width` */
     int64_t chunk; /* k's of a chunk but for the last; all of k when there is one chunk */
     bool one_chunk;
@@ -62,9 +64,8 @@ typedef struct coti_gemm_plan {
     bool short_k;        /* a chunk may have fewer */
     int32_t block_tiles; /* tiles that stay unfinished together while chunks of k go by */
     bool end_along_s;    /* the epilogue's vectors run along s: tiles are transposed for it */
-    int32_t c_rows;      /* rows of `width` elements of a tile's block in scratch */
-    int32_t t_stride;    /* distance of rows of a transposed tile */
-    int64_t panel_at, c_at, t_at, scratch_bytes; /* bytes from the scratch's start */
+    int32_t t_stride;    /* distance of rows of a transposed tile: height, whole vectors */
+    int64_t panel_at, c_at, t_at, square_at, scratch_bytes; /* bytes from the scratch's start */
 } coti_gemm_plan;
 
 /* A function of kernel and target alone. */
@@ -79,9 +80,9 @@ typedef struct coti_gemm_function {
     LLVMBasicBlockRef b_outer;
 } coti_gemm_function;
 
-/* Begin an internal function with these parameters; the emitter then emits into it. */
+/* Begin an internal function; the emitter then emits into it. */
 LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const char *name,
-                                      const LLVMTypeRef *parameter, int32_t n_parameters);
+                                      LLVMTypeRef type);
 /* Return, and go back to the outer function. */
 void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f);
 
@@ -91,13 +92,45 @@ LLVMTypeRef coti_gemm_tile_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t height,
                                  int32_t vectors);
 
-/* pack(ptr source, ptr panel, i64 k, i64 count): see emit_gemm_pack.c. */
-enum { COTI_GEMM_PACK_ARGS = 4 };
-LLVMTypeRef coti_gemm_pack_type(coti_emit *e);
-LLVMValueRef coti_gemm_emit_pack(coti_emit *e, const coti_gemm_plan *plan);
-/* transpose(ptr tile, ptr transposed): a tile's block for an epilogue along s. */
+/* One step of k: each sum of a tile gets its product. */
+void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t height, int32_t vectors,
+                         LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc);
+
+/* transpose(ptr from, ptr to, ptr square, i64 rows, i64 count, i64 k, i64 row_stride, i64
+ * to_stride): see emit_gemm_transpose.c. */
+enum { COTI_GEMM_TRANSPOSE_ARGS = 8 };
 LLVMTypeRef coti_gemm_transpose_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_transpose(coti_emit *e, const coti_gemm_plan *plan);
+
+/* A transposition: its pieces, for those who have other work to do between them. */
+enum { COTI_GEMM_QUAD = 4 }; /* elements of 128 bits, the unit of cheap shuffles */
+typedef struct coti_gemm_transposition {
+    int32_t lanes, block_k;
+    LLVMValueRef v_from, v_to, v_square;
+    LLVMValueRef v_rows, v_count, v_k, v_row_stride, v_to_stride;
+} coti_gemm_transposition;
+
+void coti_gemm_call_transpose(coti_emit *e, const coti_gemm_transposition *t,
+                              LLVMValueRef v_transpose);
+/* Rows v_row + v_first and the next three, elements from v_k0 on, into the square. */
+void coti_gemm_emit_quad(coti_emit *e, const coti_gemm_transposition *t, LLVMValueRef v_row,
+                         LLVMValueRef v_k0, LLVMValueRef v_first);
+/* Rows v_k0 + v_c, + 4, ... of the destination from the square, v_c < 4. */
+void coti_gemm_emit_columns(coti_emit *e, const coti_gemm_transposition *t, LLVMValueRef v_row,
+                            LLVMValueRef v_k0, LLVMValueRef v_c);
+
+/* pack(ptr source, ptr panel, ptr square, i64 k, i64 count): see emit_gemm_pack.c. v_transpose: the
+ * function above, for PACK_TRANSPOSE. */
+enum { COTI_GEMM_PACK_ARGS = 5 };
+LLVMTypeRef coti_gemm_pack_type(coti_emit *e);
+LLVMValueRef coti_gemm_emit_pack(coti_emit *e, const coti_gemm_plan *plan,
+                                 LLVMValueRef v_transpose);
+
+/* stream(ptr s, ptr v, ptr c, ptr blocks, ptr square, i64 count): see emit_gemm_stream.c. */
+enum { COTI_GEMM_STREAM_ARGS = 6 };
+LLVMTypeRef coti_gemm_stream_type(coti_emit *e);
+LLVMValueRef coti_gemm_emit_stream(coti_emit *e, const coti_gemm_plan *plan,
+                                   LLVMValueRef v_transpose);
 
 /* ---- the ends (emit_gemm_end.c) ---- */
 

@@ -2,67 +2,24 @@
  * The ends of a product: the kernel's expressions on a finished tile, and the side reduction.
  *
  * A tile's sums lie in scratch. The expressions run over them in vectors along the axis in which
- * most of the kernel's operands are contiguous: along v as the tile lies there, along s after the
- * tile has been transposed. One copy of the expressions serves all tiles; elements that the tile
- * computed a second time are left out, so that an update in place happens once.
+ * most of the kernel's operands are contiguous (the run): along v as the tile lies there, along s
+ * after the tile has been transposed. For each vector of the run all elements of the other axis are
+ * done before the next: what does not depend on that axis (a bias, its activation) is evaluated
+ * once, and a masked store is not followed by a load from the same bytes. One copy of the
+ * expressions serves all tiles; elements that the tile computed a second time are left out, so that
+ * an update in place happens once.
  */
 #include "emit_gemm.h"
 
-/* A body at points of a run: what the loops below hand down. */
-typedef struct run {
-    const coti_body *body;
-    const LLVMValueRef *v_given;
-    coti_point point;    /* its index along the run is set for each vector */
-    LLVMValueRef v_sums; /* ptr to the sum of the run's element 0; NULL: see v_acc of the point */
-} run;
+#include <string.h>
 
-static void emit_run_vector(coti_emit *e, run *r, LLVMValueRef v_at, LLVMValueRef v_mask) {
-    coti_point point = r->point;
-    point.v_index[point.vector_dim] = v_at;
-    point.v_mask = v_mask;
-    point.v_given = r->v_given;
-    LLVMValueRef v_ptr = coti_l_element(e, e->t_f32, r->v_sums, v_at, "v_sums_at");
-    point.v_acc = coti_l_load_vector(e, e->t_f32, point.lanes, v_ptr, NULL, NULL, "v_product");
-    coti_emit_body(e, r->body, &point);
-}
-
-/*
- * The run's elements [v_from, v_to). Sums are loaded unmasked: scratch has room. On AVX-512 masks
- * cost next to nothing and one copy of the body does; elsewhere whole vectors go first.
- */
-static void emit_run(coti_emit *e, run *r, LLVMValueRef v_from, LLVMValueRef v_to, bool ragged) {
-    int32_t lanes = r->point.lanes;
-    coti_loop loop;
-    if (ragged && lanes == COTI_LANES) {
-        coti_loop_begin(e, &loop, v_from, v_to, lanes, "vector");
-        LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, loop.v_i, "");
-        emit_run_vector(e, r, loop.v_i, coti_l_mask(e, v_left, lanes));
-        coti_loop_end(e, &loop);
-        return;
-    }
-    LLVMValueRef v_length = LLVMBuildSub(e->builder, v_to, v_from, "");
-    LLVMValueRef v_whole = LLVMBuildAnd(e->builder, v_length, coti_l_i64(e, -lanes), "");
-    LLVMValueRef v_middle = LLVMBuildAdd(e->builder, v_from, v_whole, "v_middle");
-    coti_loop_begin(e, &loop, v_from, ragged ? v_middle : v_to, lanes, "vector");
-    emit_run_vector(e, r, loop.v_i, NULL);
-    coti_loop_end(e, &loop);
-    if (ragged) {
-        coti_branch rest;
-        coti_branch_begin(e, &rest, LLVMBuildICmp(e->builder, LLVMIntSLT, v_middle, v_to, ""),
-                          "rest");
-        LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, v_middle, "");
-        emit_run_vector(e, r, v_middle, coti_l_mask(e, v_left, lanes));
-        coti_branch_end(e, &rest);
-    }
-}
-
-/* The tile as seen by the loops: an outer axis, and the axis of the runs. */
+/* The tile as the loops below see it: across the runs, and along them. */
 typedef struct view {
-    const coti_gemm_axis *outer, *inner;
-    LLVMValueRef v_outer_first, v_outer_end, v_outer_base;
-    LLVMValueRef v_inner_first, v_inner_end, v_inner_base;
-    LLVMValueRef v_memory; /* ptr: sum of (outer_base, inner_base) */
-    int64_t stride;        /* of the outer axis there */
+    const coti_gemm_axis *across, *along;
+    LLVMValueRef v_across_first, v_across_end, v_across_base;
+    LLVMValueRef v_along_first, v_along_end, v_along_base;
+    LLVMValueRef v_memory; /* ptr: sum of (across_base, along_base) */
+    int64_t stride;        /* across, in memory */
     bool ragged;
 } view;
 
@@ -79,29 +36,115 @@ static view view_along_s(const coti_gemm_plan *plan, const coti_gemm_done *done,
                   v_transposed,   plan->t_stride,  plan->ragged_s};
 }
 
+/* Mark what is the same for all elements across the runs, and is not known yet. */
+static bool find_common(coti_emit *e, const view *w, bool *common) {
+    const coti_body *body = &e->kernel->body;
+    uint32_t depends[COTI_MAX_EXPRS];
+    uint32_t varying = UINT32_C(1) << w->across->dim | COTI_DEPENDS_ACC;
+    bool any = false;
+    coti_body_dependence(e->kernel, body, depends);
+    for (int32_t i = 0; i < body->n_exprs; i++) {
+        common[i] = (depends[i] & varying) == 0 && e->v_uniform[i] == NULL;
+        any |= common[i];
+    }
+    return any;
+}
+
+/* v_given for the body: what is uniform, and what is common to the vector. */
+static void emit_common(coti_emit *e, const view *w, const coti_point *point,
+                        LLVMValueRef v_given[COTI_MAX_EXPRS]) {
+    const coti_body *body = &e->kernel->body;
+    bool common[COTI_MAX_EXPRS];
+    memcpy(v_given, e->v_uniform, (size_t)body->n_exprs * sizeof *v_given);
+    if (!find_common(e, w, common)) {
+        return;
+    }
+    LLVMValueRef v_value[COTI_MAX_EXPRS];
+    coti_emit_values(e, body, point, common, v_value);
+    for (int32_t i = 0; i < body->n_exprs; i++) {
+        v_given[i] = common[i] ? v_value[i] : v_given[i];
+    }
+}
+
+/* One vector of the run at v_along, for all elements across. Sums are loaded unmasked: scratch has
+ * room. */
+static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const view *w, LLVMValueRef v_b,
+                        LLVMValueRef v_along, LLVMValueRef v_mask) {
+    LLVMValueRef v_given[COTI_MAX_EXPRS];
+    coti_point point = {.lanes = plan->lanes,
+                        .vector_dim = w->along->dim,
+                        .v_mask = v_mask,
+                        .v_given = e->v_uniform};
+    point.v_index[0] = v_b;
+    point.v_index[w->along->dim] = v_along;
+    emit_common(e, w, &point, v_given);
+    point.v_given = v_given;
+    LLVMValueRef v_column = LLVMBuildSub(e->builder, v_along, w->v_along_base, "");
+    LLVMValueRef v_sums = coti_l_element(e, e->t_f32, w->v_memory, v_column, "v_sums");
+    coti_loop across;
+    coti_loop_begin(e, &across, w->v_across_first, w->v_across_end, 1, "across");
+    LLVMValueRef v_row = LLVMBuildSub(e->builder, across.v_i, w->v_across_base, "");
+    LLVMValueRef v_at = LLVMBuildMul(e->builder, v_row, coti_l_i64(e, w->stride), "");
+    point.v_index[w->across->dim] = across.v_i;
+    point.v_acc =
+        coti_l_load_vector(e, e->t_f32, plan->lanes, coti_l_element(e, e->t_f32, v_sums, v_at, ""),
+                           NULL, NULL, "v_product");
+    coti_emit_body(e, &e->kernel->body, &point);
+    coti_loop_end(e, &across);
+}
+
+/* On AVX-512 masks cost next to nothing and one copy of the body does; elsewhere whole vectors go
+ * first, and then what is left. */
+static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const view *w,
+                         LLVMValueRef v_b) {
+    LLVMValueRef v_from = w->v_along_first, v_to = w->v_along_end;
+    coti_loop loop;
+    if (w->ragged && plan->lanes == COTI_LANES) {
+        coti_loop_begin(e, &loop, v_from, v_to, plan->lanes, "vector");
+        LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, loop.v_i, "");
+        emit_vector(e, plan, w, v_b, loop.v_i, coti_l_mask(e, v_left, plan->lanes));
+        coti_loop_end(e, &loop);
+        return;
+    }
+    LLVMValueRef v_length = LLVMBuildSub(e->builder, v_to, v_from, "");
+    LLVMValueRef v_whole = LLVMBuildAnd(e->builder, v_length, coti_l_i64(e, -plan->lanes), "");
+    LLVMValueRef v_middle = LLVMBuildAdd(e->builder, v_from, v_whole, "v_middle");
+    coti_loop_begin(e, &loop, v_from, w->ragged ? v_middle : v_to, plan->lanes, "vector");
+    emit_vector(e, plan, w, v_b, loop.v_i, NULL);
+    coti_loop_end(e, &loop);
+    if (w->ragged) {
+        coti_branch rest;
+        coti_branch_begin(e, &rest, LLVMBuildICmp(e->builder, LLVMIntSLT, v_middle, v_to, ""),
+                          "rest");
+        LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, v_middle, "");
+        emit_vector(e, plan, w, v_b, v_middle, coti_l_mask(e, v_left, plan->lanes));
+        coti_branch_end(e, &rest);
+    }
+}
+
+static LLVMValueRef emit_transposed(coti_emit *e, const coti_gemm_plan *plan,
+                                    const coti_gemm_done *done, LLVMValueRef v_transpose) {
+    LLVMValueRef v_stride = coti_l_i64(e, plan->t_stride), v_width = coti_l_i64(e, plan->width);
+    coti_gemm_transposition t = {
+        .v_from = done->v_c,
+        .v_to = coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->t_at), "v_turned"),
+        .v_square =
+            coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->square_at), "v_square"),
+        .v_rows = v_stride,
+        .v_count = coti_l_i64(e, plan->height),
+        .v_k = v_width,
+        .v_row_stride = v_width,
+        .v_to_stride = v_stride};
+    coti_gemm_call_transpose(e, &t, v_transpose);
+    return t.v_to;
+}
+
 void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
                         LLVMValueRef v_transpose) {
-    view w = view_along_v(plan, done);
-    if (plan->end_along_s) {
-        LLVMValueRef v_to =
-            coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->t_at), "v_transposed");
-        LLVMBuildCall2(e->builder, coti_gemm_transpose_type(e), v_transpose,
-                       (LLVMValueRef[]){done->v_c, v_to}, 2, "");
-        w = view_along_s(plan, done, v_to);
-    }
-    coti_loop outer;
-    coti_loop_begin(e, &outer, w.v_outer_first, w.v_outer_end, 1, "row");
-    LLVMValueRef v_row = LLVMBuildSub(e->builder, outer.v_i, w.v_outer_base, "");
-    LLVMValueRef v_at = LLVMBuildMul(e->builder, v_row, coti_l_i64(e, w.stride), "");
-    v_at = LLVMBuildSub(e->builder, v_at, w.v_inner_base, "");
-    run r = {.body = &e->kernel->body, .v_given = e->v_uniform};
-    r.point.lanes = plan->lanes;
-    r.point.vector_dim = w.inner->dim;
-    r.point.v_index[0] = done->v_b;
-    r.point.v_index[w.outer->dim] = outer.v_i;
-    r.v_sums = coti_l_element(e, e->t_f32, w.v_memory, v_at, "v_sums");
-    emit_run(e, &r, w.v_inner_first, w.v_inner_end, w.ragged);
-    coti_loop_end(e, &outer);
+    view w = plan->end_along_s
+                 ? view_along_s(plan, done, emit_transposed(e, plan, done, v_transpose))
+                 : view_along_v(plan, done);
+    emit_vectors(e, plan, &w, done->v_b);
 }
 
 /* ---- the side reduction ---- */

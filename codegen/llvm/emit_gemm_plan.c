@@ -3,6 +3,7 @@
  * decided here follows from the kernel and the target, so that the scratch's size is known before
  * anything is emitted.
  */
+#include "codegen/tile.h"
 #include "emit_gemm.h"
 #include "runtime/base/size.h"
 
@@ -10,6 +11,7 @@ enum {
     ONE_PANEL_BYTES = 160 * 1024, /* packed k's beyond this are cut into chunks, to stay in L2 */
     L1_PANEL_BYTES = 16 * 1024,   /* ... or into these, when few tiles read a panel: in L1 */
     FEW_TILES = 2,
+    STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
     LEAST_BLOCK_K = 4,       /* k's that are worth transposing in registers */
     BLOCK_BYTES = 48 * 1024, /* of unfinished tiles that wait for the next chunk */
     F32_BYTES = 4,
@@ -155,7 +157,7 @@ static int32_t block_tiles(const coti_gemm_plan *plan) {
     if (plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk) {
         return 1;
     }
-    int64_t most = BLOCK_BYTES / ((int64_t)plan->c_rows * plan->width * F32_BYTES);
+    int64_t most = BLOCK_BYTES / ((int64_t)plan->height * plan->width * F32_BYTES);
     int64_t length =
         plan->s.unit != 0 && plan->s.unit < plan->s.extent ? plan->s.unit : plan->s.extent;
     int64_t needed = (length + plan->height - 1) / plan->height;
@@ -176,13 +178,17 @@ static int32_t contiguous_along(const coti_body *body, int32_t dim) {
 
 static void place(coti_gemm_plan *plan) {
     int64_t panel = plan->pack == COTI_GEMM_PACK_NONE ? 0 : plan->chunk * plan->width;
-    int64_t block = (int64_t)plan->block_tiles * plan->c_rows * plan->width + plan->lanes;
+    panel = plan->stream ? 2 * (int64_t)plan->lanes * plan->lanes : panel;
+    int64_t block = (int64_t)plan->block_tiles * plan->height * plan->width + plan->lanes;
     int64_t transposed =
         plan->end_along_s ? (int64_t)plan->width * plan->t_stride + plan->lanes : 0;
     plan->panel_at = 0;
     plan->c_at = coti_round_up(panel * F32_BYTES, ALIGNMENT);
     plan->t_at = plan->c_at + coti_round_up(block * F32_BYTES, ALIGNMENT);
-    plan->scratch_bytes = plan->t_at + coti_round_up(transposed * F32_BYTES, ALIGNMENT);
+    plan->square_at = plan->t_at + coti_round_up(transposed * F32_BYTES, ALIGNMENT);
+    bool shuffles = plan->end_along_s || plan->pack == COTI_GEMM_PACK_TRANSPOSE;
+    int64_t square = shuffles ? (int64_t)plan->lanes * plan->lanes : 0;
+    plan->scratch_bytes = plan->square_at + square * F32_BYTES;
 }
 
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
@@ -199,17 +205,14 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     plan.short_s = has_short(&plan);
     plan.end_along_s =
         contiguous_along(&kernel->body, plan.s.dim) > contiguous_along(&kernel->body, plan.v.dim);
-    plan.c_rows = plan.height;
-    if (plan.end_along_s) {
-        plan.c_rows = (int32_t)coti_round_up(plan.height, plan.lanes);
-        plan.t_stride = plan.c_rows;
-    }
+    plan.t_stride = (int32_t)coti_round_up(plan.height, plan.lanes);
     plan.ragged_v = is_ragged(&plan.v, plan.lanes);
     plan.ragged_s = plan.short_s || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);
     choose_pack(gemm, &plan);
     choose_chunks(gemm, &plan);
     choose_block_k(gemm, &plan);
     plan.block_tiles = block_tiles(&plan);
+    plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
     place(&plan);
     *plan_out = plan;
 }

@@ -22,9 +22,7 @@
 #include <stdio.h>
 
 LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const char *name,
-                                      const LLVMTypeRef *parameter, int32_t n_parameters) {
-    LLVMTypeRef type =
-        LLVMFunctionType(e->t_void, (LLVMTypeRef *)parameter, (unsigned)n_parameters, false);
+                                      LLVMTypeRef type) {
     LLVMValueRef v_function = LLVMAddFunction(e->module, name, type);
     LLVMSetLinkage(v_function, LLVMInternalLinkage);
     *f = (coti_gemm_function){e->v_function, coti_l_here(e)};
@@ -110,23 +108,22 @@ static void end_block(coti_emit *e, tile *t, LLVMValueRef v_first) {
     LLVMPositionBuilderAtEnd(e->builder, b_done);
 }
 
-/* One step of k: every sum gets its product. */
-static void step(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRef v_v,
-                 LLVMValueRef *v_acc) {
-    int32_t lanes = t->plan->lanes;
+void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t height, int32_t vectors,
+                         LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc) {
+    int32_t lanes = plan->lanes;
     LLVMValueRef v_vector[COTI_GEMM_MAX_TILE];
-    for (int32_t j = 0; j < t->vectors; j++) {
+    for (int32_t j = 0; j < vectors; j++) {
         LLVMValueRef v_ptr =
             coti_l_element(e, e->t_f32, v_v, coti_l_i64(e, (int64_t)j * lanes), "");
         v_vector[j] = coti_l_load_vector(e, e->t_f32, lanes, v_ptr, NULL, NULL, "v_vector");
     }
-    for (int32_t r = 0; r < t->height; r++) {
+    for (int32_t r = 0; r < height; r++) {
         LLVMValueRef v_ptr =
-            coti_l_element(e, e->t_f32, v_s, coti_l_i64(e, r * t->plan->s.stride), "");
+            coti_l_element(e, e->t_f32, v_s, coti_l_i64(e, r * plan->s.stride), "");
         LLVMValueRef v_element = coti_l_load(e, e->t_f32, v_ptr, "v_element");
         LLVMValueRef v_splat = coti_l_splat(e, v_element, lanes, "v_splat");
-        for (int32_t j = 0; j < t->vectors; j++) {
-            int32_t i = r * t->vectors + j;
+        for (int32_t j = 0; j < vectors; j++) {
+            int32_t i = r * vectors + j;
             v_acc[i] = coti_l_fma(e, v_splat, v_vector[j], v_acc[i], "v_acc");
         }
     }
@@ -142,7 +139,7 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
     }
     LLVMValueRef v_s_at = coti_loop_carry(e, &loop, v_s, "v_s_at");
     LLVMValueRef v_v_at = coti_loop_carry(e, &loop, v_v, "v_v_at");
-    step(e, t, v_s_at, v_v_at, v_acc);
+    coti_gemm_emit_step(e, t->plan, t->height, t->vectors, v_s_at, v_v_at, v_acc);
     for (int32_t i = 0; i < t->n; i++) {
         coti_loop_next(&loop, i, v_acc[i]);
     }
@@ -155,17 +152,9 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
     }
 }
 
-static const LLVMTypeRef *tile_parameters(coti_emit *e,
-                                          LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS]) {
-    parameter[0] = parameter[1] = parameter[2] = e->t_ptr;
-    parameter[3] = parameter[4] = e->t_i64;
-    parameter[5] = e->t_i1;
-    return parameter;
-}
-
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e) {
-    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS];
-    (void)tile_parameters(e, parameter);
+    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS] = {e->t_ptr, e->t_ptr, e->t_ptr,
+                                                  e->t_i64, e->t_i64, e->t_i1};
     return LLVMFunctionType(e->t_void, parameter, COTI_GEMM_TILE_ARGS, false);
 }
 
@@ -173,10 +162,8 @@ LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32
                                  int32_t vectors) {
     char name[48];
     (void)snprintf(name, sizeof name, "tile_%dx%d", (int)height, (int)vectors);
-    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS];
     coti_gemm_function f;
-    LLVMValueRef v_function =
-        coti_gemm_function_begin(e, &f, name, tile_parameters(e, parameter), COTI_GEMM_TILE_ARGS);
+    LLVMValueRef v_function = coti_gemm_function_begin(e, &f, name, coti_gemm_tile_type(e));
     tile t = {.plan = plan,
               .height = height,
               .vectors = vectors,
