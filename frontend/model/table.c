@@ -1,8 +1,8 @@
 /*
  * A table with box-drawing lines, laid out as Python's rich does it for Keras's summary: heavy
  * lines around the head, light ones below, a rule after every row. A cell's text is wrapped at
- * spaces; a word longer than the cell starts a line and is cut. Cells are ASCII: a byte is a
- * column.
+ * spaces; a word longer than the cell has a line of its own and ends in an ellipsis. Cells are
+ * ASCII, without spaces at their start: a byte is a column.
  */
 #include "frontend/model/model.h"
 
@@ -29,41 +29,33 @@ static void append_rule(const coti_table *table, coti_str *text, const rule *lin
     coti_str_append(text, "\n");
 }
 
-/* What is left of a cell; inside: the last line ended within a word. */
-typedef struct cell_rest {
-    const char *text;
-    bool inside;
-} cell_rest;
+/* Letters up to the next space. */
+static size_t count_letters(const char *text) {
+    return strcspn(text, " ");
+}
 
 static size_t count_spaces(const char *text) {
     return strspn(text, " ");
 }
 
-/* Take the next line, without the spaces at its end; its length. */
-static size_t take_line(cell_rest *rest, size_t width, const char **line_out) {
-    const char *line = rest->text, *at = line;
-    size_t used = 0;
+/*
+ * Take the next line of a cell: words as far as they fit, at least one. Its length, without the
+ * spaces at its end; more than `width` for a single word that no line holds.
+ */
+static size_t take_line(const char **rest, size_t width, const char **line_out) {
+    const char *line = *rest, *at = line;
+    size_t length = 0;
     while (*at != '\0') {
-        size_t lead = count_spaces(at);
-        size_t letters = lead + strcspn(at + lead, " ");
-        size_t whole = letters + count_spaces(at + letters);
-        size_t needed = rest->inside && at == line ? whole : letters;
-        if (used + needed > width) {
+        size_t letters = count_letters(at);
+        size_t used = (size_t)(at - line);
+        if (used > 0 && used + letters > width) {
             break;
         }
-        used += whole;
-        at += whole;
+        length = used + letters;
+        at += letters;
+        at += count_spaces(at);
     }
-    rest->inside = at == line && *at != '\0';
-    if (rest->inside) { /* a word that no line holds: cut it */
-        at += width;
-    }
-    rest->text = at;
-    size_t length = (size_t)(at - line);
-    length = length > width ? width : length;
-    while (length > 0 && line[length - 1] == ' ') {
-        length--;
-    }
+    *rest = at;
     *line_out = line;
     return length;
 }
@@ -74,12 +66,22 @@ static void append_spaces(coti_str *text, size_t n) {
     }
 }
 
+/* A line of a cell between its padding; a word that is too long loses its end. */
+static void append_line(coti_str *text, const char *line, size_t length, size_t width, bool right) {
+    bool cut = length > width;
+    size_t blank = cut ? 0 : width - length;
+    append_spaces(text, 1 + (right ? blank : 0));
+    coti_str_append_bytes(text, line, cut ? width - 1 : length);
+    coti_str_append(text, cut ? "…" : "");
+    append_spaces(text, 1 + (right ? 0 : blank));
+}
+
 static void append_cells(const coti_table *table, coti_str *text, const char *bar,
                          const char *const cell[COTI_TABLE_COLUMNS]) {
-    cell_rest rest[COTI_TABLE_COLUMNS] = {{NULL, false}};
+    const char *rest[COTI_TABLE_COLUMNS] = {NULL};
     bool more = true;
     for (int32_t i = 0; i < table->n_columns; i++) {
-        rest[i].text = cell[i];
+        rest[i] = cell[i];
     }
     while (more) {
         more = false;
@@ -88,10 +90,8 @@ static void append_cells(const coti_table *table, coti_str *text, const char *ba
             size_t width = (size_t)table->width[i];
             size_t length = take_line(&rest[i], width, &line);
             coti_str_append(text, bar);
-            append_spaces(text, 1 + (table->right[i] ? width - length : 0));
-            coti_str_append_bytes(text, line, length);
-            append_spaces(text, 1 + (table->right[i] ? 0 : width - length));
-            more = more || *rest[i].text != '\0';
+            append_line(text, line, length, width, table->right[i]);
+            more = more || *rest[i] != '\0';
         }
         coti_str_append(text, bar);
         coti_str_append(text, "\n");

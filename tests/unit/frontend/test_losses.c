@@ -1,0 +1,287 @@
+/*
+ * Losses and accuracies against Keras's numbers (A model whose output is its input: the data are
+ * the predictions), their gradients, and what the fusion of softmax and cross-entropy changes.
+ */
+#include "frontend_support.h"
+
+#include "frontend/training/training.h"
+
+static const float truth[6] = {0, 1, 0, 0, 0, 1};
+static const float guess[6] = {0.05f, 0.95f, 0, 0.1f, 0.8f, 0.1f};
+static const int32_t classes[2] = {1, 2};
+
+/* A model that passes its input through; last: a softmax at the end. */
+static cot_model *identity(cot_context *context, cot_shape shape, bool softmax) {
+    cot_tensor x = cot_input(context, COT_F32, shape, "x");
+    cot_tensor y = cot_activation(x, softmax ? COT_SOFTMAX : COT_LINEAR, .name = "y");
+    cot_model *model = cot_model_create(context, COT_TENSORS(x), COT_TENSORS(y), NULL);
+    assert_non_null(model);
+    return model;
+}
+
+typedef struct sample {
+    const float *x;
+    cot_array target;
+    int64_t n_rows, row;
+} sample;
+
+/* Evaluate a compiled model: one entry of the report. */
+static double evaluate(cot_model *model, const sample *s, const char *name) {
+    cot_context *context = cot_model_context(model);
+    cot_array x = array_of(s->x, s->n_rows, s->row);
+    cot_dataset *data = cot_dataset_create(context, (cot_array_list){&x, 1},
+                                           (cot_array_list){&s->target, 1}, COT_BORROW);
+    cot_logs report;
+    CHECK_OK(context, cot_model_evaluate(model, data, &report));
+    double value = cot_logs_get(&report, name);
+    cot_dataset_destroy(data);
+    return value;
+}
+
+typedef struct loss_case {
+    const char *name;
+    cot_compile_options options;
+    sample sample;
+    bool softmax;
+    double expected;
+} loss_case;
+
+static void losses_match_keras(void **state) {
+    (void)state;
+    float logits[6], r1[6], r2[6];
+    fill_g(logits, 6, 0, 6.0);
+    fill_g(r1, 6, 5, 4.0);
+    fill_g(r2, 6, 50, 4.0);
+    const cot_loss cce = COT_CATEGORICAL_CROSSENTROPY, scce = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+                   mse = COT_MEAN_SQUARED_ERROR;
+    const cot_array hot = array_of(truth, 2, 3), sparse = labels_of(classes, 2);
+    const loss_case cases[] = {
+        {"CCE probs", {.loss = cce}, {guess, hot, 2, 3}, false, 1.1769392},
+        {"CCE logits", {.loss = cce, .from_logits = true}, {logits, hot, 2, 3}, false, 1.215324},
+        {"CCE softmax, fused", {.loss = cce}, {logits, hot, 2, 3}, true, 1.215324},
+        {"CCE softmax, unfused",
+         {.loss = cce, .fuse_softmax = COT_OFF},
+         {logits, hot, 2, 3},
+         true,
+         1.215324},
+        {"CCE softmax, from_logits",
+         {.loss = cce, .from_logits = true},
+         {logits, hot, 2, 3},
+         true,
+         1.215324},
+        {"SCCE probs", {.loss = scce}, {guess, sparse, 2, 3}, false, 1.1769392},
+        {"SCCE logits",
+         {.loss = scce, .from_logits = true},
+         {logits, sparse, 2, 3},
+         false,
+         1.215324},
+        {"SCCE softmax, fused", {.loss = scce}, {logits, sparse, 2, 3}, true, 1.215324},
+        {"MSE", {.loss = mse}, {r2, array_of(r1, 2, 3), 2, 3}, false, 4.0035291},
+        {"MSE of one row of 6", {.loss = mse}, {r2, array_of(r1, 1, 6), 1, 6}, false, 4.0035291}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cot_context *context = new_context(1);
+        cot_model *model = identity(context, COT_SHAPE(cases[i].sample.row), cases[i].softmax);
+        cot_compile_options options = cases[i].options;
+        options.struct_size = sizeof options;
+        CHECK_OK(context, cot_model_compile_with(model, &options));
+        double found = evaluate(model, &cases[i].sample, "loss");
+        if (!(fabs(found - cases[i].expected) <= 2e-6)) {
+            fail_msg("%s: %.9g, expected %.9g", cases[i].name, found, cases[i].expected);
+        }
+        cot_model_destroy(model);
+        cot_context_destroy(context);
+    }
+}
+
+static void accuracies_match_keras(void **state) {
+    (void)state;
+    static const float yb[4] = {0, 1, 0, 0}, pr[4] = {0.6f, 0.4f, 0.4f, 0.6f};
+    static const float one[4] = {1, 0, 1, 0}, at[4] = {0.5f, 0.5f, 0.500001f, 0.2f};
+    static const float tie[6] = {0.4f, 0.4f, 0.2f, 0.2f, 0.4f, 0.4f};
+    const struct {
+        cot_metric metric;
+        cot_loss loss;
+        sample sample;
+        const char *name;
+        double expected;
+    } cases[] = {
+        {COT_BINARY_ACCURACY, COT_NO_LOSS, {pr, array_of(yb, 2, 2), 2, 2}, "binary_accuracy", 0.25},
+        {COT_CATEGORICAL_ACCURACY,
+         COT_NO_LOSS,
+         {guess, array_of(truth, 2, 3), 2, 3},
+         "categorical_accuracy",
+         0.5},
+        {COT_SPARSE_CATEGORICAL_ACCURACY,
+         COT_NO_LOSS,
+         {guess, labels_of(classes, 2), 2, 3},
+         "sparse_categorical_accuracy",
+         0.5},
+        {COT_ACCURACY,
+         COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+         {guess, labels_of(classes, 2), 2, 3},
+         "accuracy",
+         0.5},
+        {COT_ACCURACY,
+         COT_MEAN_SQUARED_ERROR,
+         {guess, array_of(truth, 2, 3), 2, 3},
+         "accuracy",
+         0.5},
+        /* One output: above 0.5, strictly: wrong, right, right, right. */
+        {COT_ACCURACY, COT_MEAN_SQUARED_ERROR, {at, array_of(one, 4, 1), 4, 1}, "accuracy", 0.75},
+        /* The first of equals: classes 0 and 1, against 1 and 2. */
+        {COT_ACCURACY,
+         COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+         {tie, labels_of(classes, 2), 2, 3},
+         "accuracy",
+         0.0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cot_context *context = new_context(1);
+        cot_model *model = identity(context, COT_SHAPE(cases[i].sample.row), false);
+        CHECK_OK(context,
+                 cot_model_compile(model, .loss = cases[i].loss, .metrics = {cases[i].metric}));
+        CHECK_NEAR(evaluate(model, &cases[i].sample, cases[i].name), cases[i].expected, 1e-12);
+        cot_model_destroy(model);
+        cot_context_destroy(context);
+    }
+}
+
+/* Axes between the batch and the last one are averaged over, too. */
+static void inner_axes_are_averaged(void **state) {
+    (void)state;
+    static const int32_t labels[4] = {1, 2, 2, 0};
+    float x[12], expected = 0.0f;
+    fill_g(x, 12, 3, 4.0);
+    for (int i = 0; i < 4; i++) {
+        double sum = 0.0;
+        for (int c = 0; c < 3; c++) {
+            sum += exp((double)x[3 * i + c]);
+        }
+        expected += (float)(log(sum) - (double)x[3 * i + labels[i]]) / 4.0f;
+    }
+    cot_context *context = new_context(1);
+    cot_model *model = identity(context, COT_SHAPE(2, 3), true);
+    CHECK_OK(context, cot_model_compile(model, .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+                                        .metrics = {COT_ACCURACY}));
+    cot_array target = {.data = labels, .dtype = COT_I32, .n_rows = 2, .row_elements = 2};
+    sample s = {x, target, 2, 6};
+    CHECK_NEAR(evaluate(model, &s, "loss"), expected, 2e-6);
+    double right = 0.0;
+    for (int i = 0; i < 4; i++) {
+        const float *p = x + 3 * i;
+        int best = p[1] > p[0] ? 1 : 0;
+        best = p[2] > p[best] ? 2 : best;
+        right += best == labels[i] ? 0.25 : 0.0;
+    }
+    CHECK_NEAR(evaluate(model, &s, "accuracy"), right, 1e-12);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
+/* ---- gradients ---- */
+
+/* d loss / d prediction for rows of 3 classes. */
+static void gradient_of(const coti_head *head, const float *y, const float *target, int64_t n_rows,
+                        bool softmax, float *value, float *gradient) {
+    cot_context *context = new_context(1);
+    cot_graph *graph = cot_graph_create(context, "loss");
+    cot_value x = cot_op_input(graph, COT_F32, COT_BATCH(3), "x");
+    cot_value t = cot_op_input(graph, COT_F32, COT_BATCH(3), "t");
+    coti_built output = softmax ? coti_activation_build(COT_SOFTMAX, x) : (coti_built){x, {0}};
+    static const int32_t axis[1] = {0};
+    cot_value loss = cot_op_mean(coti_loss_build(head, output, t), axis, 1, false), dx = {0};
+    CHECK_OK(context, cot_grad(loss, &x, 1, &dx));
+    CHECK_OK(context, cot_graph_output(loss, "loss"));
+    CHECK_OK(context, cot_graph_output(dx, "dx"));
+    cot_program *program = cot_program_create(graph, NULL);
+    cot_session *session = cot_session_create(program);
+    assert_non_null(session);
+    cot_array ax = array_of(y, n_rows, 3), at = array_of(target, n_rows, 3);
+    assert_int_equal(cot_session_bind(session, "x", &ax), COT_OK);
+    assert_int_equal(cot_session_bind(session, "t", &at), COT_OK);
+    assert_int_equal(cot_session_bind_output(session, "loss", value, sizeof *value), COT_OK);
+    assert_int_equal(
+        cot_session_bind_output(session, "dx", gradient, (size_t)n_rows * 3 * sizeof(float)),
+        COT_OK);
+    assert_int_equal(cot_session_run(session, n_rows), COT_OK);
+    cot_session_destroy(session);
+    cot_program_destroy(program);
+    cot_graph_destroy(graph);
+    cot_context_destroy(context);
+}
+
+static coti_head head_for(cot_loss loss, bool fuse) {
+    return (coti_head){
+        .name = "y", .type = {COT_F32, COT_BATCH(3)}, .loss = loss, .weight = 1.0, .fuse = fuse};
+}
+
+static void the_gradient_from_probabilities(void **state) {
+    (void)state;
+    static const double expected[6] = {0.5, -0.026315808, 0.5, 0.5, 0.5, -4.5};
+    coti_head head = head_for(COT_CATEGORICAL_CROSSENTROPY, true);
+    float loss = 0.0f, gradient[6];
+    gradient_of(&head, guess, truth, 2, false, &loss, gradient);
+    CHECK_NEAR(loss, 1.1769392, 2e-6);
+    check_floats("gradient", gradient, expected, 6, 2e-6);
+}
+
+/* Logits 200 apart, the wrong way: fused, a loss of 200 and a gradient of p - t; unfused, the loss
+ * is capped by the clip at -log(1e-7) and the sample has stopped learning. */
+static void saturation_is_where_fusion_differs(void **state) {
+    (void)state;
+    static const float logits[3] = {200, 0, 0}, target[3] = {0, 1, 0};
+    static const double learning[3] = {1, -1, 0}, dead[3] = {0, 0, 0};
+    float loss = 0.0f, gradient[3];
+    coti_head fused = head_for(COT_CATEGORICAL_CROSSENTROPY, true);
+    gradient_of(&fused, logits, target, 1, true, &loss, gradient);
+    CHECK_NEAR(loss, 200.0, 1e-4);
+    check_floats("fused gradient", gradient, learning, 3, 1e-6);
+    coti_head unfused = head_for(COT_CATEGORICAL_CROSSENTROPY, false);
+    gradient_of(&unfused, logits, target, 1, true, &loss, gradient);
+    CHECK_NEAR(loss, 16.118096, 2e-6);
+    check_floats("unfused gradient", gradient, dead, 3, 0.0);
+}
+
+/* Mean squared error after softmax: p * (g - sum(g p)), g = 2 (p - t) / 3. */
+static void mean_squared_error_through_softmax(void **state) {
+    (void)state;
+    static const float logits[3] = {0.3f, -0.2f, 1.1f}, target[3] = {0, 1, 0};
+    double p[3], sum = 0.0, inner = 0.0, expected[3];
+    for (int i = 0; i < 3; i++) {
+        sum += p[i] = exp((double)logits[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        p[i] /= sum;
+        inner += 2.0 * (p[i] - (double)target[i]) / 3.0 * p[i];
+    }
+    for (int i = 0; i < 3; i++) {
+        expected[i] = p[i] * (2.0 * (p[i] - (double)target[i]) / 3.0 - inner);
+    }
+    coti_head head = head_for(COT_MEAN_SQUARED_ERROR, true);
+    float loss = 0.0f, gradient[3];
+    gradient_of(&head, logits, target, 1, true, &loss, gradient);
+    check_floats("gradient", gradient, expected, 3, 2e-7);
+}
+
+static void names(void **state) {
+    (void)state;
+    assert_string_equal(cot_loss_name(COT_MEAN_SQUARED_ERROR), "mean_squared_error");
+    assert_string_equal(cot_loss_name((cot_loss)77), "?");
+    assert_string_equal(cot_metric_name(COT_ACCURACY), "accuracy");
+    assert_string_equal(cot_metric_name((cot_metric)-1), "?");
+    assert_string_equal(cot_initializer_name(COT_HE_NORMAL), "he_normal");
+    assert_string_equal(cot_initializer_name((cot_initializer)1000), "?");
+}
+
+int main(int argc, char **argv) {
+    frontend_arguments(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(losses_match_keras),
+        cmocka_unit_test(accuracies_match_keras),
+        cmocka_unit_test(inner_axes_are_averaged),
+        cmocka_unit_test(the_gradient_from_probabilities),
+        cmocka_unit_test(saturation_is_where_fusion_differs),
+        cmocka_unit_test(mean_squared_error_through_softmax),
+        cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
