@@ -3,8 +3,6 @@
  */
 #include "emit_reduce.h"
 
-#include <limits.h>
-
 int32_t coti_reduce_n_values(const coti_expr *reduce) {
     return reduce->op == COT_OP_ARGMAX ? 2 : 1;
 }
@@ -45,8 +43,8 @@ coti_running coti_reduce_identity(coti_emit *e, const coti_expr *reduce, cot_dty
     }
     running.v[0] = lowest(e, dtype, lanes);
     if (reduce->op == COT_OP_ARGMAX) {
-        /* Later than any element, so that the first element wins even if it is the lowest. */
-        running.v[1] = coti_l_splat(e, coti_l_i32(e, INT_MAX), lanes, "");
+        /* Where no element is above the lowest value, the first one is the maximum. */
+        running.v[1] = coti_l_splat(e, coti_l_i32(e, 0), lanes, "");
     }
     return running;
 }

@@ -150,6 +150,20 @@ static void softmax_in_place(void **state) {
     }
 }
 
+/* A value that is known at once goes where later passes still read: they must see the old one. */
+static void early_store_in_place(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        emit_case c;
+        rowwise r = begin(&c, COT_F32, 3, lengths[i]);
+        c.kernel.slot_written[r.x] = true;
+        int32_t sum = emit_case_reduce(&c, COT_OP_SUM, r.load);
+        store_full(&c, emit_case_op2(&c, COT_OP_SUB, r.load, sum));
+        emit_case_store(&c, emit_case_op2(&c, COT_OP_ADD, r.load, r.load), r.at);
+        emit_case_run(&c, "early store in place");
+    }
+}
+
 /*
  * Loss and gradient of softmax and cross-entropy with targets of a class index, the accuracy, a
  * mask that lives from the first pass to the last, and values of all ranks in one kernel.
@@ -317,6 +331,7 @@ int main(void) {
                                        cmocka_unit_test(maxima_special),
                                        cmocka_unit_test(softmaxes),
                                        cmocka_unit_test(softmax_in_place),
+                                       cmocka_unit_test(early_store_in_place),
                                        cmocka_unit_test(loss_and_gradient),
                                        cmocka_unit_test(normalise),
                                        cmocka_unit_test(several_dims),
