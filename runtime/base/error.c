@@ -1,6 +1,7 @@
 /*
  * Errors: the first one of a context stays until it is cleared. Text is formatted into the record
- * itself, so that running out of memory needs none. Also the tables of statuses and dtypes.
+ * itself, so that running out of memory needs none; it is one line, whatever names it quotes. Also
+ * the tables of statuses and dtypes.
  */
 #include "context.h"
 
@@ -41,8 +42,17 @@ size_t cot_dtype_bytes(cot_dtype dtype) {
 
 /* ---- recording ---- */
 
+/* Names come from outside and may hold line ends and other control characters. */
+static void make_one_line(char *text) {
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        *text = c < 0x20 || c == 0x7f ? '?' : *text;
+    }
+}
+
 static void copy_name(char target[COTI_NAME_BYTES], const char *name) {
-    snprintf(target, COTI_NAME_BYTES, "%s", name != NULL ? name : "");
+    (void)snprintf(target, COTI_NAME_BYTES, "%s", name != NULL ? name : "");
+    make_one_line(target);
 }
 
 cot_status coti_fail_at(cot_context *context, const char *file, int32_t line, cot_status status,
@@ -53,8 +63,9 @@ cot_status coti_fail_at(cot_context *context, const char *file, int32_t line, co
     }
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
+    (void)vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
+    make_one_line(error->message);
     copy_name(error->op, op);
     copy_name(error->layer, layer);
     error->status = status;
@@ -66,8 +77,9 @@ cot_status coti_fail_at(cot_context *context, const char *file, int32_t line, co
 cot_status coti_error_set(coti_error *error, cot_status status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
+    (void)vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
+    make_one_line(error->message);
     error->op[0] = '\0';
     error->layer[0] = '\0';
     error->status = status;

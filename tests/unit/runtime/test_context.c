@@ -171,6 +171,20 @@ static void first_error_stays(void **state) {
     cot_error_clear(NULL);
 }
 
+static void a_message_is_one_line(void **state) {
+    (void)state;
+    cot_context *context = cot_context_create(NULL);
+    COTI_FAIL_OP(context, COT_E_ARG, "add\n", "a\tb\x7f", "name \"%s\" is taken", "x\ny\r");
+    cot_error error = cot_error_get(context);
+    assert_string_equal(error.message, "name \"x?y?\" is taken");
+    assert_string_equal(error.op, "add?");
+    assert_string_equal(error.layer, "a?b?");
+    cot_context_destroy(context);
+    coti_error record;
+    coti_error_set(&record, COT_E_IO, "\"%s\" is missing, sch\xc3\xb6n", "\x1b[2J");
+    assert_string_equal(record.message, "\"?[2J\" is missing, sch\xc3\xb6n");
+}
+
 static void long_messages_are_cut(void **state) {
     (void)state;
     cot_context *context = cot_context_create(NULL);
@@ -289,6 +303,7 @@ int main(void) {
         cmocka_unit_test(bad_options_give_null),
         cmocka_unit_test(shorter_options_are_accepted),
         cmocka_unit_test(first_error_stays),
+        cmocka_unit_test(a_message_is_one_line),
         cmocka_unit_test(long_messages_are_cut),
         cmocka_unit_test(names_and_sizes),
         cmocka_unit_test(memory_is_aligned_and_checked),
