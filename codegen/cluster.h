@@ -1,0 +1,344 @@
+/*
+ * Clusters: what the files of fusion and lowering share. A cluster is a group while it grows.
+ *
+ *     prepare.c      graph -> graph whose nodes are each part of exactly one kernel
+ *     fuse.c         the walk: each node joins a cluster or starts one
+ *     fuse_join.c    may a node join a cluster, and where do its elements lie in it
+ *     fuse_merge.c   may two clusters become one; side reductions of products
+ *     fuse_cycle.c   no cycles: an order of the clusters
+ *     fuse_store.c   which values go to memory, which are computed again by their readers
+ *     lower_body.c   members of a cluster -> scalar expressions, accesses and stores
+ *     lower_domain.c the dimensions of the kernel
+ *     lower_intern.c equal kernels are one
+ *     lower.c        clusters -> kernels and groups
+ *     order.c        the order of the groups; states that cannot be written in place
+ *
+ * Domain. A cluster has dimensions of its own. `dim` of a member tells which dimension each of its
+ * axes runs along: of a reduction the axes of its operand, of any other node its own ("frame"). A
+ * member of a reducing cluster is full if it runs along the reduced dimensions too, else it is
+ * kept.
+ *
+ * Invariants. Clusters with the edges "reads a value of" form no cycle, after every step. A cluster
+ * reads a value of its own only at the same point of its domain, hence in a register.
+ */
+#ifndef COTI_CLUSTER_H
+#define COTI_CLUSTER_H
+
+#include "group.h"
+#include "view.h"
+
+enum {
+    COTI_PREFERRED_SLOTS = 24, /* growth stops here */
+    COTI_PREFERRED_NODES = 128,
+    COTI_MAX_VISITS = 400, /* of a search for cycles */
+    COTI_MAX_DEPTH = 4,    /* of expressions that are computed again */
+    COTI_MAX_ARRAYS = 2,   /* arrays that computing again may read */
+    COTI_MAX_LEAVES = 4    /* buffers that computing again may read */
+};
+
+/* Where the frame axes of a node run: dimensions of a domain, -1: none (the axis is not live). */
+typedef struct coti_place {
+    int8_t dim[COT_MAX_RANK];
+} coti_place;
+
+typedef struct coti_member {
+    uint32_t cluster; /* as first joined: find it by coti_cluster_of */
+    uint32_t next;    /* member of the same cluster; 0: the last */
+    coti_place place;
+    coti_reason reason;
+    bool used;       /* an output or update needs it */
+    bool must;       /* must be in memory: an output, a product's operand */
+    bool outside;    /* a member of another cluster reads it */
+    bool stored;     /* goes to memory */
+    bool live;       /* stored, written to a state, or needed by one that is */
+    bool again;      /* readers may compute it again: ... */
+    bool of_rows;    /* ... a scalar that depends on N alone */
+    uint8_t depth;   /* ... from what is in memory, that deep */
+    uint8_t leaves;  /* ... that many buffers */
+    uint8_t arrays;  /* ... of which are no scalars */
+    uint32_t reader; /* the latest member that reads it */
+} coti_member;
+
+typedef struct coti_cluster {
+    uint32_t merged_into; /* 0: it stands for itself */
+    coti_skeleton skeleton;
+    bool scalar;       /* MAP: without dimensions */
+    bool rows;         /* dimension 0 is batched and kept */
+    bool reduced_rows; /* dimension n_kept is batched */
+    int32_t n_dims, n_kept;
+    int64_t extent[COT_MAX_RANK];
+    int8_t axis_class[COT_MAX_RANK]; /* of a product: 0 batch, 1 m, 2 n */
+    uint32_t anchor;                 /* the product, or the first reduction */
+    uint32_t first, last;            /* smallest and largest member */
+    uint32_t head, tail;             /* of the list of members */
+    int32_t n_members, n_must;
+    COTI_VEC(uint32_t) read; /* roots that it reads from memory, each once */
+    bool swapped;            /* product: a's free axes are n, b's are m */
+    uint32_t side;           /* product: the cluster of its side reduction; 0: none */
+    uint32_t side_of;        /* the product whose side reduction this is; 0: none */
+    uint32_t visit;          /* the last search that came by */
+    uint32_t before, after;  /* in the order of the clusters; 0: its ends */
+    int64_t label;           /* ascends along the order */
+} coti_cluster;
+
+/* An update of a state, and how it is made. */
+typedef struct coti_write {
+    uint32_t state, value;
+    uint32_t next; /* another write of the same value; 0: none */
+    bool copied;   /* not in place: by a copy after all readers */
+} coti_write;
+
+typedef struct coti_fusion {
+    cot_context *context;
+    const coti_target *target;
+    coti_groups *groups; /* being made; its arena holds what outlives fusion */
+    const cot_graph *graph;
+    coti_views views;
+    coti_member *member;            /* by node */
+    uint32_t *first_write;          /* by node: its writes; 0: none */
+    COTI_VEC(coti_cluster) cluster; /* [0] is not used */
+    COTI_VEC(coti_write) write;     /* [0] is not used */
+    uint32_t *users;                /* computed nodes that read each computed node, grouped */
+    uint32_t *users_of;             /* by node: where its users begin; node count + 1 of them */
+    uint32_t early_scalar;  /* cluster of the scalars that need no other cluster; 0: none yet */
+    uint32_t scalar_totals; /* cluster of sums over all rows into scalars; 0: none yet */
+    uint32_t n_searches;
+    uint32_t sought;          /* the target of the search */
+    COTI_VEC(uint32_t) found; /* by the search: clusters that must come before the target */
+} coti_fusion;
+
+/* ---- prepare.c ---- */
+
+/* See the head of prepare.c. The result is the caller's. */
+cot_status coti_prepare(const cot_graph *graph, cot_graph **result_out);
+
+/* Is the node computed by a kernel: neither a view nor a leaf but IOTA? */
+bool coti_is_computed(const coti_node *node);
+
+/* Axes that a SUM, REDUCE_MAX or ARGMAX reduces. */
+uint32_t coti_reduced_axes(const coti_node *node);
+static inline bool coti_is_reduction(const coti_node *node) {
+    return coti_op_table[node->op].kind == COTI_KIND_REDUCE || node->op == COT_OP_ARGMAX;
+}
+
+/*
+ * Does reducing these axes of a shape make a row reduction? If the last live axis is reduced, and
+ * not the rows of the batch. Else it is a column reduction.
+ */
+bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced);
+
+/* The collapsed axes of a product's operands: batch, free, contracted. False if they do not. */
+bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[3],
+                       coti_run b_out[3]);
+
+/* ---- fuse.c ---- */
+
+static inline const coti_node *coti_fnode(const coti_fusion *f, uint32_t id) {
+    return coti_node_at(f->graph, id);
+}
+
+/* The shape whose axes a member's place tells. */
+const cot_shape *coti_frame(const coti_fusion *f, uint32_t id);
+/* The place of a node's own axes. */
+coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *place);
+/* Operand i as a view over the node's frame (of a DOT: over the operand's own axes). */
+coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i);
+
+/* The cluster that a node is in, or was merged into; 0: it is in none. */
+uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id);
+static inline coti_cluster *coti_cluster_at(const coti_fusion *f, uint32_t cluster) {
+    return &f->cluster.data[cluster];
+}
+
+/* Is the root a scalar that is written into kernels: a constant of one element, N? */
+bool coti_is_inline(const coti_fusion *f, const coti_view *view);
+
+/* A new cluster of one node; its domain is the node's own. */
+cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out);
+/* Append a node whose place is set; its operands are counted as read. */
+cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id);
+
+/* ---- fuse_join.c ---- */
+
+/* Put a node into the best cluster that takes it. *joined_out: whether there was one. */
+cot_status coti_join(coti_fusion *f, uint32_t id, bool *joined_out);
+
+/*
+ * Is an access with these strides, bounds in the dimensions of the mask, one that the cluster's
+ * kernel can make, whose dimensions will be collapsed?
+ */
+bool coti_access_fits(const coti_cluster *c, const int64_t stride[COT_MAX_RANK], uint32_t bounded);
+/* Strides of a view in the dimensions of a domain, by the place of its axes. */
+void coti_place_strides(const coti_view *view, const cot_shape *shape, const coti_place *place,
+                        int64_t stride_out[COT_MAX_RANK], uint32_t *bounded_out);
+/* Does every operand of a node at this place fit the cluster? */
+bool coti_operands_fit(const coti_fusion *f, const coti_cluster *c, uint32_t id,
+                       const coti_place *place);
+
+/* ---- fuse_cycle.c ---- */
+
+/* What stands for a cluster in the order: the product whose side reduction it is, or itself. */
+uint32_t coti_group_of(const coti_fusion *f, uint32_t cluster);
+
+/* A new cluster, after all others. */
+void coti_order_append(coti_fusion *f, uint32_t cluster);
+
+/*
+ * May `target` come to need other clusters? Begin, name each, end; false at any step: one of them
+ * depends on the target, or that is not found out in COTI_MAX_VISITS steps. When all is true,
+ * coti_move_found makes the order so.
+ */
+void coti_search_begin(coti_fusion *f, uint32_t target);
+bool coti_search_from(coti_fusion *f, uint32_t cluster);
+bool coti_search_end(coti_fusion *f);
+void coti_move_found(coti_fusion *f);
+
+/* May two clusters become one: is there no way between them through a third? Then coti_unite
+ * follows, which takes `from` out of the order. */
+bool coti_can_unite(coti_fusion *f, uint32_t a, uint32_t b);
+void coti_unite(coti_fusion *f, uint32_t into, uint32_t from);
+
+/* ---- fuse_merge.c ---- */
+
+/* Does the cluster read no computed value? */
+bool coti_is_early(const coti_fusion *f, uint32_t cluster);
+
+/* Merge clusters of other operands of a node that has just joined, where that is possible. */
+cot_status coti_absorb_operands(coti_fusion *f, uint32_t id);
+
+/* Make column sums of a product's operand its side reduction. */
+cot_status coti_find_sides(coti_fusion *f);
+
+/* ---- fuse_store.c ---- */
+
+/* Set stored, live and again of all members. */
+void coti_decide_stores(coti_fusion *f);
+
+/* One element that an expression takes: where it comes from. */
+typedef enum coti_source_kind {
+    COTI_FROM_CONST,    /* the constant node `node` */
+    COTI_FROM_ROWS,     /* N */
+    COTI_FROM_MEMORY,   /* `view`, by the strides of `place` */
+    COTI_FROM_REGISTER, /* member `node` of the same cluster */
+    COTI_FROM_AGAIN     /* `node`, computed again at `place` */
+} coti_source_kind;
+
+typedef struct coti_element {
+    coti_source_kind kind;
+    uint32_t node;
+    coti_view view;
+    const cot_shape *shape; /* of the view */
+    coti_place place;       /* of the view's axes; AGAIN: of the node's frame */
+} coti_element;
+
+/* What operand i of a node at a place takes, within a cluster. */
+coti_element coti_element_of(const coti_fusion *f, uint32_t cluster, uint32_t id,
+                             const coti_place *place, int32_t i);
+
+/* ---- lower_body.c ---- */
+
+/* A node that has become an expression, at a place. */
+typedef struct coti_made {
+    uint32_t node;
+    coti_place place;
+    int32_t expr;
+} coti_made;
+
+/*
+ * A kernel being made. Its arrays have the largest sizes; its accesses are in the dimensions of the
+ * cluster until coti_lower_domain.
+ */
+typedef struct coti_lowering {
+    coti_fusion *f;
+    uint32_t cluster; /* whose members are being lowered */
+    bool overflow;    /* too many slots, expressions or accesses */
+    coti_kernel kernel;
+    coti_operand operand[COTI_MAX_SLOTS];
+    coti_body *body; /* of the kernel */
+    coti_made *made; /* in this body; at most COTI_MAX_EXPRS */
+    int32_t n_made;
+    uint32_t *node; /* members and nodes computed again, of all bodies; 2 * COTI_MAX_EXPRS */
+    coti_reason *reason;
+    int32_t n_nodes;
+} coti_lowering;
+
+cot_status coti_lowering_init(coti_lowering *l, coti_fusion *f);
+void coti_lowering_free(coti_lowering *l);
+/* Begin another kernel. */
+void coti_lowering_reset(coti_lowering *l);
+
+/* The slot of a buffer, made if it is new; overflow is set if there are too many. */
+int32_t coti_lowering_slot(coti_lowering *l, coti_operand_kind kind, uint32_t id);
+/* Under which kind a root's memory is known. */
+coti_operand_kind coti_root_kind(const coti_fusion *f, uint32_t root);
+/* The access of a view at a place; overflow is set if there are too many. */
+int32_t coti_lowering_access(coti_lowering *l, int32_t slot, const coti_view *view,
+                             const cot_shape *shape, const coti_place *place);
+/* Append an expression; overflow is set if there are too many. */
+int32_t coti_lowering_expr(coti_lowering *l, const coti_expr *expr);
+void coti_lowering_store(coti_lowering *l, int32_t expr, int32_t access);
+
+/*
+ * Lower the live members of a cluster, in order, into a body, with stores of what is stored and of
+ * states' new values. A product, and the reduction of a side, become the accumulator.
+ */
+void coti_lower_body(coti_lowering *l, uint32_t cluster, coti_body *body);
+
+/* Append a copy of a stored value to its state, over the domain of a cluster of no members. */
+void coti_lower_copy(coti_lowering *l, uint32_t cluster, const coti_write *write,
+                     const coti_place *place);
+
+/* In `bounded` of an access until the domain is made: every element is `fill`. */
+#define COTI_NOWHERE ((uint32_t)1 << 31)
+
+/* ---- lower_domain.c ---- */
+
+/*
+ * Give the kernel its own dimensions: those of the cluster, merged where all accesses merge, or
+ * [b, m, n] for a product. Sets its domain and turns all accesses.
+ */
+void coti_lower_domain(coti_lowering *l, uint32_t cluster);
+
+/* ---- lower_intern.c ---- */
+
+/* Kernels by what they are; the kernels live in the arena of the groups. */
+typedef struct coti_interned {
+    coti_map map;
+    COTI_VEC(coti_kernel *) kernel;
+    COTI_VEC(int64_t) word; /* the words of all kernels, and of one more that is looked up */
+    COTI_VEC(size_t) begin; /* where each kernel's begin */
+} coti_interned;
+
+void coti_interned_init(coti_interned *interned, cot_context *context);
+void coti_interned_free(coti_interned *interned, cot_context *context);
+/* The kernel equal to l->kernel but for its tile; a copy, with its tile chosen, if it is new. */
+cot_status coti_intern_kernel(coti_interned *interned, coti_lowering *l, coti_kernel **kernel_out);
+
+/* ---- lower.c ---- */
+
+/* A group, and what is needed to order it among the others. */
+typedef struct coti_lowered {
+    coti_group group;
+    uint32_t cluster; /* 0: a load or a copy */
+    uint32_t first;   /* its first node: smaller comes earlier where nothing else decides */
+} coti_lowered;
+
+typedef struct coti_lowered_list {
+    COTI_VEC(coti_lowered) at;
+    coti_interned interned;
+} coti_lowered_list;
+
+/* Lower all clusters, order the groups and hand them to f->groups. */
+cot_status coti_lower_clusters(coti_fusion *f);
+
+/* ---- order.c ---- */
+
+/*
+ * Order groups so that each runs after what it reads, and a state's writer after its other readers.
+ * Where that cannot be, or would make others wait, write.copied is set, *changed_out, and the order
+ * means nothing. order_out: indices of the list, as many as it has.
+ */
+cot_status coti_order_groups(coti_fusion *f, const coti_lowered_list *list, uint32_t *order_out,
+                             bool *changed_out);
+
+#endif

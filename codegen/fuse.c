@@ -1,0 +1,394 @@
+/*
+ * Fusion: the walk that puts every node of a prepared graph into a cluster, and coti_fuse, which
+ * strings all of it together.
+ *
+ * Greedy, in the order of the nodes, which is topological: a node joins the best cluster of those
+ * that make its operands, or starts one (fuse_join.c). Products and reductions are where clusters
+ * start; what follows elementwise grows on them, the backward pass's on the product that makes its
+ * operand, the optimizer's on the product that makes the gradient. Every step is bounded, so the
+ * whole is near-linear in nodes.
+ */
+#include "cluster.h"
+
+#include <string.h>
+
+/* ---- nodes ---- */
+
+const cot_shape *coti_frame(const coti_fusion *f, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
+    return coti_is_reduction(node) ? &coti_fnode(f, node->input[0])->shape : &node->shape;
+}
+
+coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *place) {
+    const coti_node *node = coti_fnode(f, id);
+    if (!coti_is_reduction(node)) {
+        return *place;
+    }
+    coti_place own;
+    memset(&own, -1, sizeof own);
+    uint32_t reduced = coti_reduced_axes(node);
+    int32_t to = 0;
+    for (int32_t a = 0; a < coti_frame(f, id)->rank; a++) {
+        if ((reduced >> a & 1) == 0) {
+            own.dim[to++] = place->dim[a];
+        }
+    }
+    return own;
+}
+
+/* A one_hot's last axis and a random's axes are not its operands': their strides are 0. */
+coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i) {
+    return coti_view_at(&f->views, coti_fnode(f, id)->input[i]);
+}
+
+bool coti_is_inline(const coti_fusion *f, const coti_view *view) {
+    const coti_node *root = coti_fnode(f, view->root);
+    int64_t count = 0;
+    if (root->op == COT_OP_ROWS) {
+        return view->bounds == NULL;
+    }
+    return root->op == COT_OP_CONST && view->bounds == NULL &&
+           coti_shape_elements(&root->shape, 1, &count) && count == 1;
+}
+
+uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id) {
+    uint32_t cluster = f->member[id].cluster;
+    while (cluster != 0 && f->cluster.data[cluster].merged_into != 0) {
+        cluster = f->cluster.data[cluster].merged_into;
+    }
+    if (f->member[id].cluster != cluster) {
+        f->member[id].cluster = cluster; /* shorten the way for the next */
+    }
+    return cluster;
+}
+
+/* ---- clusters ---- */
+
+static void add_dim(coti_cluster *c, coti_place *place, const cot_shape *shape, int32_t axis) {
+    place->dim[axis] = (int8_t)c->n_dims;
+    c->extent[c->n_dims++] = shape->dim[axis];
+}
+
+/* Domain of a product: the axes of its result. */
+static void start_product(coti_cluster *c, coti_place *place, const coti_node *node,
+                          int32_t n_free) {
+    int32_t n_batch = ((const coti_attr_DOT *)node->attr)->a_batch.n;
+    c->skeleton = COTI_SKELETON_GEMM;
+    for (int32_t a = 0; a < node->shape.rank; a++) {
+        if (coti_axis_live(&node->shape, a)) {
+            c->axis_class[c->n_dims] = (int8_t)(a < n_batch ? 0 : a < n_batch + n_free ? 1 : 2);
+            add_dim(c, place, &node->shape, a);
+        }
+    }
+    c->n_kept = c->n_dims;
+    c->rows = node->shape.batched;
+}
+
+/* Domain of a reduction: the kept axes, then the reduced ones. */
+static void start_reduction(coti_cluster *c, coti_place *place, const cot_shape *shape,
+                            uint32_t reduced) {
+    c->skeleton =
+        coti_reduces_rowwise(shape, reduced) ? COTI_SKELETON_ROWRED : COTI_SKELETON_COLRED;
+    for (int32_t part = 0; part < 2; part++) {
+        c->n_kept = c->n_dims;
+        for (int32_t a = 0; a < shape->rank; a++) {
+            if ((int32_t)(reduced >> a & 1) == part && coti_axis_live(shape, a)) {
+                add_dim(c, place, shape, a);
+            }
+        }
+    }
+    c->rows = shape->batched && (reduced & 1) == 0;
+    c->reduced_rows = shape->batched && (reduced & 1) != 0;
+}
+
+static void start_map(coti_cluster *c, coti_place *place, const cot_shape *shape) {
+    c->skeleton = COTI_SKELETON_MAP;
+    for (int32_t a = 0; a < shape->rank; a++) {
+        if (coti_axis_live(shape, a)) {
+            add_dim(c, place, shape, a);
+        }
+    }
+    c->n_kept = c->n_dims;
+    c->scalar = c->n_dims == 0;
+    c->rows = shape->batched;
+}
+
+cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out) {
+    COTI_TRY(coti_vec_reserve(f->context, &f->cluster, f->cluster.count + 1));
+    coti_cluster c = {.skeleton = COTI_SKELETON_MAP, .first = id};
+    const coti_node *node = coti_fnode(f, id);
+    coti_place *place = &f->member[id].place;
+    memset(place, -1, sizeof *place);
+    if (node->op == COT_OP_DOT) {
+        const coti_attr_DOT *attr = node->attr;
+        const cot_shape *a = &coti_fnode(f, node->input[0])->shape;
+        start_product(&c, place, node, a->rank - attr->a_batch.n - attr->a_contract.n);
+        c.anchor = id;
+    } else if (coti_is_reduction(node)) {
+        start_reduction(&c, place, coti_frame(f, id), coti_reduced_axes(node));
+        c.anchor = id;
+    } else {
+        start_map(&c, place, &node->shape);
+    }
+    *cluster_out = (uint32_t)f->cluster.count;
+    f->cluster.data[f->cluster.count++] = c;
+    coti_order_append(f, *cluster_out);
+    return coti_cluster_append(f, *cluster_out, id);
+}
+
+/* Note that the cluster reads a root, if it has not yet. */
+static cot_status note_read(coti_fusion *f, coti_cluster *c, uint32_t root) {
+    for (size_t i = 0; i < c->read.count; i++) {
+        if (c->read.data[i] == root) {
+            return COT_OK;
+        }
+    }
+    COTI_TRY(coti_vec_reserve(f->context, &c->read, c->read.count + 1));
+    c->read.data[c->read.count++] = root;
+    return COT_OK;
+}
+
+cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id) {
+    coti_cluster *c = coti_cluster_at(f, cluster);
+    const coti_node *node = coti_fnode(f, id);
+    f->member[id].cluster = cluster;
+    f->member[id].next = 0;
+    if (c->head == 0) {
+        c->head = id;
+    } else {
+        f->member[c->tail].next = id;
+    }
+    c->tail = id;
+    c->first = id < c->first ? id : c->first;
+    c->last = id > c->last ? id : c->last;
+    c->n_members++;
+    c->n_must += f->member[id].must;
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        coti_view view = coti_operand_view(f, id, i);
+        if (coti_is_inline(f, &view) || coti_cluster_of(f, view.root) == cluster) {
+            continue;
+        }
+        COTI_TRY(note_read(f, c, view.root));
+        if (node->op != COT_OP_DOT) {
+            f->member[view.root].reader = id;
+        }
+    }
+    return COT_OK;
+}
+
+/* ---- before the walk ---- */
+
+/* What the JIT has no kernel for. */
+static cot_status check_supported(const coti_fusion *f, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
+    const coti_op_info *info = &coti_op_table[node->op];
+    bool is_f64 = node->dtype == COT_F64;
+    bool refused = info->kind == COTI_KIND_COMPOSITE;
+    switch (node->op) {
+    case COT_OP_EXP:
+    case COT_OP_LOG:
+    case COT_OP_TANH:
+    case COT_OP_SIGMOID:
+    case COT_OP_ERF:
+    case COT_OP_POW:
+    case COT_OP_SQRT:
+    case COT_OP_RSQRT:
+    case COT_OP_RANDOM:
+    case COT_OP_DOT:
+        refused = is_f64;
+        break;
+    default:
+        break;
+    }
+    if (refused) {
+        char type[COTI_TYPE_BYTES];
+        return COTI_FAIL_OP(f->context, COT_E_UNSUPPORTED, info->name, node->layer,
+                            "%s: there is no kernel for a result of type %s", info->name,
+                            coti_type_text(type, (cot_dtype)node->dtype, &node->shape));
+    }
+    return COT_OK;
+}
+
+/* Which nodes outputs and updates need. */
+static void mark_used(coti_fusion *f) {
+    for (size_t i = 0; i < f->graph->output.count; i++) {
+        f->member[f->graph->output.data[i].value].used = true;
+        f->member[f->graph->output.data[i].value].must = true;
+    }
+    for (size_t i = 0; i < f->graph->update.count; i++) {
+        f->member[f->graph->update.data[i].value].used = true;
+    }
+    for (uint32_t id = (uint32_t)f->graph->node.count; id-- > 1;) {
+        const coti_node *node = coti_fnode(f, id);
+        for (int32_t i = 0; f->member[id].used && i < node->n_inputs; i++) {
+            f->member[node->input[i]].used = true;
+            if (node->op == COT_OP_DOT) {
+                f->member[coti_operand_view(f, id, i).root].must = true;
+            }
+        }
+    }
+}
+
+/* Fill users: for each root, the computed nodes that read it. Two passes: count, then place. */
+static cot_status collect_users(coti_fusion *f) {
+    size_t n_nodes = f->graph->node.count;
+    f->users_of = coti_calloc(f->context, n_nodes + 1, sizeof *f->users_of);
+    if (f->users_of == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t id = (uint32_t)n_nodes; id-- > 1;) {
+            const coti_node *node = coti_fnode(f, id);
+            bool counts = f->member[id].used && coti_is_computed(node);
+            for (int32_t i = 0; counts && i < node->n_inputs; i++) {
+                uint32_t root = coti_operand_view(f, id, i).root;
+                if (pass == 0) {
+                    f->users_of[root]++;
+                } else {
+                    f->users[--f->users_of[root]] = id;
+                }
+            }
+        }
+        if (pass == 0) {
+            for (size_t i = 0; i < n_nodes; i++) {
+                f->users_of[i + 1] += f->users_of[i];
+            }
+            f->users = coti_calloc(f->context, f->users_of[n_nodes] + 1, sizeof *f->users);
+            if (f->users == NULL) {
+                return COT_E_NOMEM;
+            }
+        }
+    }
+    return COT_OK;
+}
+
+static cot_status collect_writes(coti_fusion *f) {
+    COTI_TRY(coti_vec_reserve(f->context, &f->write, f->graph->update.count + 1));
+    f->write.data[f->write.count++] = (coti_write){.state = 0};
+    for (size_t i = 0; i < f->graph->update.count; i++) {
+        const coti_update *update = &f->graph->update.data[i];
+        uint32_t *first = &f->first_write[update->value];
+        f->write.data[f->write.count] = (coti_write){update->state, update->value, *first, false};
+        f->first_write[update->state] = (uint32_t)f->write.count;
+        *first = (uint32_t)f->write.count++;
+    }
+    return COT_OK;
+}
+
+/* ---- the walk ---- */
+
+/* Why a node starts a group of its own. */
+static coti_reason reason_alone(const coti_fusion *f, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
+    if (!f->context->fuse) {
+        return (coti_reason){COTI_REASON_UNFUSED, 0};
+    }
+    if (node->op == COT_OP_DOT) {
+        return (coti_reason){COTI_REASON_PRODUCT, 0};
+    }
+    if (coti_is_reduction(node)) {
+        return (coti_reason){COTI_REASON_REDUCTION, coti_operand_view(f, id, 0).root};
+    }
+    for (uint32_t u = f->users_of[id]; u < f->users_of[id + 1]; u++) {
+        if (coti_fnode(f, f->users[u])->op == COT_OP_DOT) {
+            return (coti_reason){COTI_REASON_OPERAND, f->users[u]};
+        }
+    }
+    return (coti_reason){COTI_REASON_ALONE, 0};
+}
+
+static cot_status place_node(coti_fusion *f, uint32_t id) {
+    bool joined = false;
+    if (f->context->fuse) {
+        COTI_TRY(coti_join(f, id, &joined));
+    }
+    if (joined) {
+        return coti_absorb_operands(f, id);
+    }
+    uint32_t cluster = 0;
+    COTI_TRY(coti_cluster_start(f, id, &cluster));
+    f->member[id].reason = reason_alone(f, id);
+    const coti_cluster *c = coti_cluster_at(f, cluster);
+    if (c->scalar && coti_is_early(f, cluster)) {
+        f->early_scalar = cluster;
+    }
+    if (c->skeleton == COTI_SKELETON_COLRED && c->n_kept == 0 && c->reduced_rows) {
+        f->scalar_totals = cluster;
+    }
+    return COT_OK;
+}
+
+static cot_status walk(coti_fusion *f) {
+    COTI_TRY(coti_vec_reserve(f->context, &f->cluster, 64));
+    memset(&f->cluster.data[0], 0, sizeof f->cluster.data[0]);
+    f->cluster.count = 1;
+    for (uint32_t id = 1; id < f->graph->node.count; id++) {
+        if (f->member[id].used && coti_is_computed(coti_fnode(f, id))) {
+            COTI_TRY(check_supported(f, id));
+            COTI_TRY(place_node(f, id));
+        }
+    }
+    return f->context->fuse ? coti_find_sides(f) : COT_OK;
+}
+
+/* ---- coti_fuse ---- */
+
+static cot_status fusion_init(coti_fusion *f, coti_groups *groups, const coti_target *target) {
+    *f = (coti_fusion){
+        .context = groups->context, .target = target, .groups = groups, .graph = groups->graph};
+    coti_views_init(&f->views, f->graph);
+    size_t n_nodes = f->graph->node.count;
+    f->member = coti_calloc(f->context, n_nodes, sizeof *f->member);
+    f->first_write = coti_calloc(f->context, n_nodes, sizeof *f->first_write);
+    if (f->member == NULL || f->first_write == NULL) {
+        return COT_E_NOMEM;
+    }
+    COTI_TRY(coti_views_extend(&f->views));
+    mark_used(f);
+    COTI_TRY(collect_users(f));
+    return collect_writes(f);
+}
+
+static void fusion_free(coti_fusion *f) {
+    for (size_t i = 0; i < f->cluster.count; i++) {
+        coti_vec_free(f->context, &f->cluster.data[i].read);
+    }
+    coti_vec_free(f->context, &f->cluster);
+    coti_vec_free(f->context, &f->write);
+    coti_vec_free(f->context, &f->found);
+    coti_free(f->context, f->member);
+    coti_free(f->context, f->first_write);
+    coti_free(f->context, f->users);
+    coti_free(f->context, f->users_of);
+    coti_views_free(&f->views);
+}
+
+static cot_status fuse(coti_fusion *f, coti_groups *groups, const coti_target *target) {
+    COTI_TRY(fusion_init(f, groups, target));
+    COTI_TRY(walk(f));
+    return coti_lower_clusters(f);
+}
+
+cot_status coti_fuse(const cot_graph *graph, const coti_target *target, int64_t max_rows,
+                     coti_groups **groups_out) {
+    cot_context *context = graph->context;
+    coti_groups *groups = coti_calloc(context, 1, sizeof *groups);
+    if (groups == NULL) {
+        return COT_E_NOMEM;
+    }
+    groups->context = context;
+    groups->max_rows = max_rows;
+    coti_arena_init(&groups->arena, context);
+    cot_status status = coti_prepare(graph, &groups->graph);
+    if (status == COT_OK) {
+        coti_fusion f;
+        status = fuse(&f, groups, target);
+        fusion_free(&f);
+    }
+    if (status != COT_OK) {
+        coti_groups_destroy(groups);
+        return status;
+    }
+    *groups_out = groups;
+    return COT_OK;
+}

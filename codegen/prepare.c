@@ -1,0 +1,420 @@
+/*
+ * Prepare a graph for fusion: rewrite it so that every node that is no view becomes part of exactly
+ * one kernel, and every view is an affine access (view.h). An ordinary graph comes out, with the
+ * same inputs, outputs and states.
+ *
+ *   copies       a CAST of a value to its own dtype: put under a RESHAPE, PAD, DOT or column sum
+ *                whose operand's strides do not fit, and on outputs and updates that are leaves,
+ *                views, or taken already
+ *   reductions   those that a single loop cannot make are split, inner axes first: rows together
+ *                with all else, and several separate runs of axes under a kept innermost one.
+ *                Which form a reduction has is a function of its shape alone, for that fixes the
+ *                order of summation.
+ *   CONCAT       selects among padded operands by index
+ *   DOT          operands whose axes do not collapse to batch, free and contracted are copied in
+ *                that order
+ */
+#include "cluster.h"
+
+#include <string.h>
+
+typedef struct preparation {
+    coti_views views; /* of the new graph */
+    bool started;
+} preparation;
+
+static const coti_node *node_of(cot_value value) {
+    return coti_node_at(value.graph, value.id);
+}
+
+static cot_value copy_of(cot_value x) {
+    if (x.graph == NULL) {
+        return x;
+    }
+    return coti_graph_add(x.graph, COT_OP_CAST, &x, 1, NULL, (cot_dtype)node_of(x)->dtype, NULL);
+}
+
+static cot_value reshape_to(cot_value x, const cot_shape *shape) {
+    if (x.graph == NULL || coti_shape_equal(&node_of(x)->shape, shape)) {
+        return x;
+    }
+    return cot_op_reshape(x, *shape);
+}
+
+/* ---- reductions ---- */
+
+uint32_t coti_reduced_axes(const coti_node *node) {
+    if (node->op == COT_OP_ARGMAX) {
+        return (uint32_t)1 << ((const coti_attr_AXIS *)node->attr)->axis;
+    }
+    const coti_attr_AXES_type *axes = &((const coti_attr_AXES *)node->attr)->axes;
+    uint32_t mask = 0;
+    for (int32_t i = 0; i < axes->n; i++) {
+        mask |= (uint32_t)1 << axes->v[i];
+    }
+    return mask;
+}
+
+static uint32_t live_mask(const cot_shape *shape) {
+    uint32_t mask = 0;
+    for (int32_t a = 0; a < shape->rank; a++) {
+        mask |= coti_axis_live(shape, a) ? (uint32_t)1 << a : 0;
+    }
+    return mask;
+}
+
+static int32_t highest(uint32_t mask) {
+    return 31 - __builtin_clz(mask);
+}
+
+bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced) {
+    uint32_t live = live_mask(shape);
+    bool rows = shape->batched && (reduced & 1) != 0;
+    return !rows && (reduced & live) != 0 && (reduced >> highest(live) & 1) != 0;
+}
+
+/* The axes to reduce first, of live reduced ones: all, if one loop does. */
+static uint32_t first_part(const cot_shape *shape, uint32_t reduced) {
+    uint32_t live = live_mask(shape);
+    uint32_t kept = live & ~reduced;
+    uint32_t rest = reduced & live;
+    if (coti_reduces_rowwise(shape, reduced)) {
+        return rest;
+    }
+    if (kept == 0) {
+        return rest == 1 ? rest : rest & ~(uint32_t)1; /* all is summed: rows come last */
+    }
+    uint32_t run = 0; /* the innermost run of adjacent live axes */
+    for (int32_t a = highest(rest); a >= 0 && (kept >> a & 1) == 0; a--) {
+        run |= rest & ((uint32_t)1 << a);
+    }
+    return run;
+}
+
+static int32_t mask_to_axes(uint32_t mask, int32_t *axes) {
+    int32_t n = 0;
+    for (int32_t a = 0; a < COT_MAX_RANK; a++) {
+        if ((mask >> a & 1) != 0) {
+            axes[n++] = a;
+        }
+    }
+    return n;
+}
+
+/* Take the axes of `gone` out of a mask, as the axes after them move up. */
+static uint32_t drop_axes(uint32_t mask, uint32_t gone) {
+    uint32_t result = 0;
+    int32_t to = 0;
+    for (int32_t a = 0; a < COT_MAX_RANK; a++) {
+        if ((gone >> a & 1) == 0) {
+            result |= (mask >> a & 1) << to++;
+        }
+    }
+    return result;
+}
+
+/* A column sum needs its run of axes to have one stride. */
+static cot_value fit_columns(preparation *p, cot_value x, uint32_t part) {
+    int32_t axes[COT_MAX_RANK];
+    int32_t n = mask_to_axes(part, axes);
+    const cot_shape *shape = &node_of(x)->shape;
+    coti_run run;
+    if (n < 2 || coti_reduces_rowwise(shape, part) || coti_views_extend(&p->views) != COT_OK) {
+        return x;
+    }
+    coti_view view = coti_view_at(&p->views, x.id);
+    return coti_view_collapse(&view, shape, axes, n, &run) ? x : copy_of(x);
+}
+
+static cot_value prepare_reduction(preparation *p, cot_value x, const coti_node *node) {
+    uint32_t reduced = coti_reduced_axes(node);
+    const cot_op op = (cot_op)node->op;
+    const cot_shape result = node->shape;
+    while (x.graph != NULL && (reduced & live_mask(&node_of(x)->shape)) != 0) {
+        uint32_t live = live_mask(&node_of(x)->shape);
+        uint32_t part = first_part(&node_of(x)->shape, reduced);
+        x = fit_columns(p, x, part);
+        if (x.graph == NULL) {
+            break;
+        }
+        part |= reduced & ~live; /* extents of 1 go along with the first */
+        int32_t axes[COT_MAX_RANK];
+        int32_t n = mask_to_axes(part, axes);
+        x = cot_op_reduce(op, x, axes, n, false);
+        reduced = drop_axes(reduced, part);
+    }
+    return reshape_to(x, &result);
+}
+
+/* The index of a maximum among one is 0. */
+static cot_value prepare_argmax(coti_rewrite *rewrite, uint32_t id) {
+    const coti_node *node = coti_node_at(rewrite->from, id);
+    const coti_node *x = coti_node_at(rewrite->from, node->input[0]);
+    if ((coti_reduced_axes(node) & live_mask(&x->shape)) != 0) {
+        return coti_rewrite_keep(rewrite, id);
+    }
+    return cot_op_broadcast(cot_op_constant(rewrite->to, COT_I32, 0), node->shape, NULL, 0);
+}
+
+/* ---- views ---- */
+
+static cot_value prepare_reshape(preparation *p, cot_value x, const cot_shape *shape) {
+    if (!coti_view_can_reshape(&p->views, x.id, shape)) {
+        x = copy_of(x);
+    }
+    return x.graph != NULL ? cot_op_reshape(x, *shape) : x;
+}
+
+static cot_value prepare_pad(preparation *p, cot_value x, const coti_attr_PAD *attr) {
+    if (!coti_view_can_pad(&p->views, x.id, attr)) {
+        x = copy_of(x);
+    }
+    return x.graph != NULL ? cot_op_pad(x, attr->low.v, attr->high.v, attr->value) : x;
+}
+
+/* Operand x of a concat, ending at `end` of `total` along the axis, padded to the whole. */
+static cot_value pad_part(preparation *p, cot_value x, int32_t axis, int64_t end, int64_t total) {
+    coti_attr_PAD attr = {.low.n = node_of(x)->shape.rank, .high.n = node_of(x)->shape.rank};
+    attr.low.v[axis] = end - node_of(x)->shape.dim[axis];
+    attr.high.v[axis] = total - end;
+    return attr.low.v[axis] + attr.high.v[axis] == 0 ? x : prepare_pad(p, x, &attr);
+}
+
+/* concat(x0, x1, x2) is select(i < end of x0, x0 padded, select(i < end of x1, x1 padded, x2
+ * padded)), made from the last operand on. */
+static cot_value prepare_concat(preparation *p, coti_rewrite *rewrite, const coti_node *node) {
+    int32_t axis = ((const coti_attr_AXIS *)node->attr)->axis;
+    const cot_shape shape = node->shape;
+    cot_dtype index = shape.dim[axis] < INT32_MAX ? COT_I32 : COT_I64;
+    cot_value result = coti_poison();
+    int64_t end = shape.dim[axis];
+    for (int32_t i = node->n_inputs - 1; i >= 0; i--) {
+        cot_value x = rewrite->map[node->input[i]];
+        int64_t extent = node_of(x)->shape.dim[axis];
+        if (extent == 0) {
+            continue;
+        }
+        x = pad_part(p, x, axis, end, shape.dim[axis]);
+        if (x.graph != NULL && result.graph != NULL) {
+            cot_value at = cot_op_iota(rewrite->to, index, shape, axis);
+            cot_value limit = cot_op_constant(rewrite->to, index, (double)end);
+            x = cot_op_select(cot_op_binary(COT_OP_LT, at, limit), x, result);
+        }
+        if (x.graph == NULL) {
+            return x;
+        }
+        result = x;
+        end -= extent;
+    }
+    return result.graph != NULL ? result : rewrite->map[node->input[0]];
+}
+
+/* ---- products ---- */
+
+/* Axes of one operand of a product, in the order in which its kernel walks them. */
+typedef struct dot_side {
+    int32_t n_batch, n_free, n_contract;
+    int32_t batch[COT_MAX_RANK], free[COT_MAX_RANK], contract[COT_MAX_RANK];
+} dot_side;
+
+static dot_side side_of(const cot_shape *shape, const coti_attr_AXES_type *batch,
+                        const coti_attr_AXES_type *contract) {
+    dot_side side = {.n_batch = batch->n, .n_contract = contract->n};
+    uint32_t bound = 0;
+    for (int32_t i = 0; i < batch->n; i++) {
+        side.batch[i] = batch->v[i];
+        bound |= (uint32_t)1 << batch->v[i];
+    }
+    for (int32_t i = 0; i < contract->n; i++) {
+        side.contract[i] = contract->v[i];
+        bound |= (uint32_t)1 << contract->v[i];
+    }
+    for (int32_t a = 0; a < shape->rank; a++) {
+        if ((bound >> a & 1) == 0) {
+            side.free[side.n_free++] = a;
+        }
+    }
+    return side;
+}
+
+/* The contracted pairs in the order of a's axes, so that rows come first. */
+static void sort_contracted(dot_side *a, dot_side *b) {
+    for (int32_t i = 1; i < a->n_contract; i++) {
+        for (int32_t j = i; j > 0 && a->contract[j - 1] > a->contract[j]; j--) {
+            int32_t of_a = a->contract[j];
+            int32_t of_b = b->contract[j];
+            a->contract[j] = a->contract[j - 1];
+            b->contract[j] = b->contract[j - 1];
+            a->contract[j - 1] = of_a;
+            b->contract[j - 1] = of_b;
+        }
+    }
+}
+
+static bool collapse_side(const coti_view *view, const cot_shape *shape, const dot_side *side,
+                          coti_run out[3]) {
+    return view->bounds == NULL &&
+           coti_view_collapse(view, shape, side->batch, side->n_batch, &out[0]) &&
+           coti_view_collapse(view, shape, side->free, side->n_free, &out[1]) &&
+           coti_view_collapse(view, shape, side->contract, side->n_contract, &out[2]) &&
+           out[0].stride >= 0 && out[1].stride >= 0 && out[2].stride >= 0;
+}
+
+static void dot_sides(const coti_node *node, const cot_shape *a_shape, const cot_shape *b_shape,
+                      dot_side *a, dot_side *b) {
+    const coti_attr_DOT *attr = node->attr;
+    *a = side_of(a_shape, &attr->a_batch, &attr->a_contract);
+    *b = side_of(b_shape, &attr->b_batch, &attr->b_contract);
+    sort_contracted(a, b);
+}
+
+bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[3],
+                       coti_run b_out[3]) {
+    const cot_shape *a_shape = &coti_node_at(views->graph, node->input[0])->shape;
+    const cot_shape *b_shape = &coti_node_at(views->graph, node->input[1])->shape;
+    coti_view a_view = coti_view_at(views, node->input[0]);
+    coti_view b_view = coti_view_at(views, node->input[1]);
+    dot_side a;
+    dot_side b;
+    dot_sides(node, a_shape, b_shape, &a, &b);
+    return collapse_side(&a_view, a_shape, &a, a_out) && collapse_side(&b_view, b_shape, &b, b_out);
+}
+
+static void append_axes(int32_t *order, int32_t *n, int32_t *axis, int32_t n_axes) {
+    for (int32_t i = 0; i < n_axes; i++) {
+        order[*n] = axis[i];
+        axis[i] = (*n)++; /* where it will be */
+    }
+}
+
+/*
+ * x copied so that its axes of each kind are adjacent, rows first; `side` then tells the new axes.
+ * x itself if its strides do.
+ */
+static cot_value fit_operand(preparation *p, cot_value x, dot_side *side) {
+    const cot_shape shape = node_of(x)->shape;
+    coti_view view = coti_view_at(&p->views, x.id);
+    coti_run run[3];
+    cot_op root = (cot_op)coti_node_at(p->views.graph, view.root)->op;
+    if (root != COT_OP_ROWS && collapse_side(&view, &shape, side, run)) {
+        return x;
+    }
+    int32_t order[COT_MAX_RANK];
+    int32_t n = 0;
+    bool rows_contracted = shape.batched && side->n_contract > 0 && side->contract[0] == 0;
+    if (rows_contracted) {
+        append_axes(order, &n, side->contract, side->n_contract);
+    }
+    append_axes(order, &n, side->batch, side->n_batch);
+    append_axes(order, &n, side->free, side->n_free);
+    if (!rows_contracted) {
+        append_axes(order, &n, side->contract, side->n_contract);
+    }
+    return copy_of(cot_op_permute(x, order, n));
+}
+
+static cot_value prepare_dot(preparation *p, cot_value a, cot_value b, const coti_node *node) {
+    dot_side a_side;
+    dot_side b_side;
+    dot_sides(node, &node_of(a)->shape, &node_of(b)->shape, &a_side, &b_side);
+    a = fit_operand(p, a, &a_side);
+    b = fit_operand(p, b, &b_side);
+    cot_dot_axes axes = {.n_batch = a_side.n_batch, .n_contract = a_side.n_contract};
+    memcpy(axes.a_batch, a_side.batch, sizeof axes.a_batch);
+    memcpy(axes.b_batch, b_side.batch, sizeof axes.b_batch);
+    memcpy(axes.a_contract, a_side.contract, sizeof axes.a_contract);
+    memcpy(axes.b_contract, b_side.contract, sizeof axes.b_contract);
+    return a.graph != NULL && b.graph != NULL ? cot_op_dot(a, b, &axes) : coti_poison();
+}
+
+/* ---- the pass ---- */
+
+static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
+    preparation *p = user;
+    const coti_node *node = coti_node_at(rewrite->from, id);
+    if (!p->started) {
+        coti_views_init(&p->views, rewrite->to);
+        p->started = true;
+    }
+    if (coti_views_extend(&p->views) != COT_OK) {
+        return coti_poison();
+    }
+    switch (node->op) {
+    case COT_OP_SUM:
+    case COT_OP_REDUCE_MAX:
+        return prepare_reduction(p, rewrite->map[node->input[0]], node);
+    case COT_OP_ARGMAX:
+        return prepare_argmax(rewrite, id);
+    case COT_OP_CONCAT:
+        return prepare_concat(p, rewrite, node);
+    case COT_OP_RESHAPE:
+        return prepare_reshape(p, rewrite->map[node->input[0]], &node->shape);
+    case COT_OP_PAD:
+        return prepare_pad(p, rewrite->map[node->input[0]], node->attr);
+    case COT_OP_DOT:
+        return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
+    default:
+        return coti_rewrite_keep(rewrite, id);
+    }
+}
+
+bool coti_is_computed(const coti_node *node) {
+    coti_kind kind = coti_op_table[node->op].kind;
+    return kind != COTI_KIND_VIEW && (kind != COTI_KIND_LEAF || node->op == COT_OP_IOTA);
+}
+
+/* Every output has a computed value of its own. */
+static cot_status own_outputs(cot_graph *graph) {
+    /* At most one new node an output: a copy of a taken value is new, or another's copy already. */
+    size_t n_nodes = graph->node.count + graph->output.count;
+    bool *taken = coti_calloc(graph->context, n_nodes, sizeof *taken);
+    cot_status status = taken != NULL ? COT_OK : COT_E_NOMEM;
+    for (size_t i = 0; i < graph->output.count && status == COT_OK; i++) {
+        cot_value value = {graph, graph->output.data[i].value};
+        while (value.graph != NULL && (!coti_is_computed(node_of(value)) || taken[value.id])) {
+            value = copy_of(value);
+        }
+        if (value.graph == NULL) {
+            status = graph->context->error.status;
+        } else {
+            taken[value.id] = true;
+            graph->output.data[i].value = value.id;
+        }
+    }
+    coti_free(graph->context, taken);
+    return status;
+}
+
+/* Every state's new value is computed. */
+static cot_status own_updates(cot_graph *graph) {
+    for (size_t i = 0; i < graph->update.count; i++) {
+        cot_value value = {graph, graph->update.data[i].value};
+        value = coti_is_computed(node_of(value)) ? value : copy_of(value);
+        if (value.graph == NULL) {
+            return graph->context->error.status;
+        }
+        graph->update.data[i].value = value.id;
+    }
+    return COT_OK;
+}
+
+cot_status coti_prepare(const cot_graph *graph, cot_graph **result_out) {
+    preparation p = {.started = false};
+    cot_graph *result = NULL;
+    cot_status status = coti_graph_rewrite(graph, prepare_node, &p, &result);
+    if (p.started) {
+        coti_views_free(&p.views);
+    }
+    if (status == COT_OK) {
+        status = own_outputs(result);
+    }
+    if (status == COT_OK) {
+        status = own_updates(result);
+    }
+    if (status != COT_OK) {
+        cot_graph_destroy(result);
+        return status;
+    }
+    *result_out = result;
+    return COT_OK;
+}

@@ -1,0 +1,329 @@
+/*
+ * A graph lowered to groups and run by the interpreter, against the reference evaluator.
+ */
+#include "fuse_case.h"
+
+#include "groups_interpret.h"
+#include "runtime/base/philox.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const coti_target fuse_target = {COT_ISA_AVX512, 16, 32, true};
+
+coti_groups *fuse_groups(const cot_graph *graph, int64_t max_rows) {
+    cot_graph *expanded = NULL;
+    coti_groups *groups = NULL;
+    bool changed = false;
+    CHECK_OK(graph->context, coti_pass_expand(graph, &expanded, &changed));
+    CHECK_OK(graph->context, coti_fuse(expanded, &fuse_target, max_rows, &groups));
+    cot_graph_destroy(expanded);
+    return groups;
+}
+
+/* ---- what the planner relies on ---- */
+
+/* By node: 1 + the group that writes its value, its state. */
+typedef struct writers {
+    int32_t *value, *state;
+} writers;
+
+static const char *check_reads(const coti_groups *groups, const writers *w, int32_t g) {
+    const coti_group *group = &groups->group[g];
+    for (int32_t s = 0; s < group->kernel->n_slots; s++) {
+        const coti_operand *operand = &group->operand[s];
+        const coti_node *node = coti_node_at(groups->graph, operand->id);
+        int32_t writer =
+            operand->kind == COTI_OPERAND_STATE ? w->state[operand->id] : w->value[operand->id];
+        if (!operand->read && !operand->written) {
+            return "a slot is neither read nor written";
+        }
+        if ((cot_dtype)node->dtype != group->kernel->slot_dtype[s]) {
+            return "a slot has another dtype than its operand";
+        }
+        if (operand->written != group->kernel->slot_written[s]) {
+            return "a slot is written, its operand is not, or the other way round";
+        }
+        if (operand->kind == COTI_OPERAND_VALUE && operand->read && writer == 0) {
+            return "a value is read before it is written";
+        }
+        if (operand->kind == COTI_OPERAND_VALUE && operand->written && writer != 0) {
+            return "a value is written twice";
+        }
+        if (operand->kind == COTI_OPERAND_STATE && operand->read && writer != 0) {
+            return "a state is read after it was written";
+        }
+        if (operand->kind == COTI_OPERAND_STATE && operand->written && writer != 0) {
+            return "a state is written twice";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_order(const coti_groups *groups, writers *w) {
+    for (int32_t g = 0; g < groups->n_groups; g++) {
+        const char *complaint = check_reads(groups, w, g);
+        if (complaint != NULL) {
+            return complaint;
+        }
+        const coti_group *group = &groups->group[g];
+        for (int32_t s = 0; s < group->kernel->n_slots; s++) {
+            if (group->operand[s].written) {
+                bool state = group->operand[s].kind == COTI_OPERAND_STATE;
+                (state ? w->state : w->value)[group->operand[s].id] = g + 1;
+            }
+        }
+        if (group->work < 0 || (group->rows ? group->coefficient < 1 : group->n_units < 0) ||
+            group->n_nodes < 1) {
+            return "a group says nonsense of itself";
+        }
+    }
+    for (size_t i = 0; i < groups->graph->output.count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (groups->output[i] == groups->output[j]) {
+                return "two outputs share a value";
+            }
+        }
+        if (w->value[groups->output[i]] == 0) {
+            return "an output is not written";
+        }
+    }
+    for (size_t i = 0; i < groups->graph->update.count; i++) {
+        if (w->state[groups->graph->update.data[i].state] == 0) {
+            return "a state is not written";
+        }
+    }
+    return NULL;
+}
+
+/* Equal text, and only that, is one kernel. */
+static const char *check_shared(const coti_groups *groups) {
+    const char *complaint = NULL;
+    int32_t n = groups->n_groups;
+    coti_str *text = calloc((size_t)n + 1, sizeof *text);
+    for (int32_t g = 0; g < n; g++) {
+        coti_str_init(&text[g], groups->context);
+        coti_kernel_print(&text[g], groups->group[g].kernel);
+        if (coti_kernel_verify(groups->context, groups->group[g].kernel) != COT_OK) {
+            complaint = cot_error_message(groups->context);
+        }
+        for (int32_t h = 0; h < g; h++) {
+            bool same = strcmp(coti_str_text(&text[g]), coti_str_text(&text[h])) == 0;
+            if (same != (groups->group[g].kernel == groups->group[h].kernel)) {
+                complaint = "kernels of equal text are two, or of different text one";
+            }
+        }
+    }
+    for (int32_t g = 0; g < n; g++) {
+        coti_str_free(&text[g]);
+    }
+    free(text);
+    return complaint;
+}
+
+const char *fuse_complaint(const coti_groups *groups) {
+    size_t n = groups->graph->node.count;
+    writers w = {calloc(n, sizeof *w.value), calloc(n, sizeof *w.state)};
+    const char *complaint = check_order(groups, &w);
+    free(w.value);
+    free(w.state);
+    return complaint != NULL ? complaint : check_shared(groups);
+}
+
+/* ---- data ---- */
+
+static void fill(coti_tensor *x, uint64_t seed, int64_t count) {
+    coti_philox_key key = coti_philox_make_key(seed, 77);
+    for (int64_t i = 0; i < count; i++) {
+        double normal = coti_philox_normal(key, 0, (uint64_t)i);
+        uint32_t word = coti_philox_word(key, 1, (uint64_t)i);
+        switch (x->dtype) {
+        case COT_F32:
+            ((float *)x->data)[i] = (float)normal;
+            break;
+        case COT_F64:
+            ((double *)x->data)[i] = normal;
+            break;
+        case COT_I32:
+            ((int32_t *)x->data)[i] = (int32_t)(word % 7) - 1;
+            break;
+        case COT_I64:
+            ((int64_t *)x->data)[i] = (int64_t)(word % 7) - 1;
+            break;
+        case COT_U8:
+            ((uint8_t *)x->data)[i] = (uint8_t)word;
+            break;
+        case COT_BOOL:
+            ((uint8_t *)x->data)[i] = word & 1;
+            break;
+        }
+    }
+}
+
+static int64_t count_of(const cot_shape *shape, int64_t rows) {
+    int64_t count = 0;
+    assert_true(coti_shape_elements(shape, rows, &count));
+    return count;
+}
+
+static coti_tensor tensor_for(const coti_node *node, int64_t rows) {
+    size_t bytes = (size_t)count_of(&node->shape, rows) * cot_dtype_bytes((cot_dtype)node->dtype);
+    return (coti_tensor){(cot_dtype)node->dtype, coti_shape_bind(&node->shape, rows),
+                         calloc(1, bytes + 1)};
+}
+
+static coti_tensor *tensors_for(const cot_graph *graph, const uint32_t *id, size_t n,
+                                int64_t rows) {
+    coti_tensor *list = calloc(n + 1, sizeof *list);
+    for (size_t i = 0; i < n; i++) {
+        list[i] = tensor_for(coti_node_at(graph, id[i]), rows);
+    }
+    return list;
+}
+
+static void free_tensors(coti_tensor *list, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        free(list[i].data);
+    }
+    free(list);
+}
+
+static cot_variable *variable_of(const cot_graph *graph, size_t i) {
+    const coti_attr_VARIABLE *attr = coti_node_at(graph, graph->state.data[i])->attr;
+    return attr->variable;
+}
+
+/* Copy states from variables to tensors, or back. */
+static void move_states(const cot_graph *graph, coti_tensor *list, bool set) {
+    for (size_t i = 0; i < graph->state.count; i++) {
+        size_t bytes = (size_t)count_of(&list[i].shape, 1) * cot_dtype_bytes(list[i].dtype);
+        cot_variable *variable = variable_of(graph, i);
+        CHECK_OK(graph->context, set ? cot_variable_set(variable, list[i].data, bytes)
+                                     : cot_variable_get(variable, list[i].data, bytes));
+    }
+}
+
+/* ---- comparison ---- */
+
+static void compare(const cot_graph *graph, const char *what, size_t which,
+                    const coti_tensor *expected, const coti_tensor *found, double tolerance) {
+    int64_t count = count_of(&expected->shape, 1);
+    for (int64_t i = 0; i < count; i++) {
+        double a = coti_tensor_get(expected, i);
+        double b = coti_tensor_get(found, i);
+        double limit = expected->dtype == COT_F32 || expected->dtype == COT_F64
+                           ? tolerance * (fabs(a) > 1 ? fabs(a) : 1)
+                           : 0;
+        bool equal = (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= limit;
+        if (!equal) {
+            fail_msg("graph %s: %s %d, element %lld: expected %.9g, found %.9g", graph->name, what,
+                     (int)which, (long long)i, a, b);
+        }
+    }
+}
+
+static void compare_all(const cot_graph *graph, const char *what, const coti_tensor *expected,
+                        const coti_tensor *found, size_t n, double tolerance) {
+    for (size_t i = 0; i < n; i++) {
+        compare(graph, what, i, &expected[i], &found[i], tolerance);
+    }
+}
+
+static uint32_t *output_ids(const cot_graph *graph) {
+    uint32_t *id = calloc(graph->output.count + 1, sizeof *id);
+    for (size_t i = 0; i < graph->output.count; i++) {
+        id[i] = graph->output.data[i].value;
+    }
+    return id;
+}
+
+void fuse_check(const cot_graph *graph, int64_t rows, uint64_t seed, double tolerance) {
+    size_t n_inputs = graph->input.count;
+    size_t n_outputs = graph->output.count;
+    size_t n_states = graph->state.count;
+    uint32_t *ids = output_ids(graph);
+    coti_tensor *input = tensors_for(graph, graph->input.data, n_inputs, rows);
+    coti_tensor *expected = tensors_for(graph, ids, n_outputs, rows);
+    coti_tensor *found = tensors_for(graph, ids, n_outputs, rows);
+    coti_tensor *before = tensors_for(graph, graph->state.data, n_states, rows);
+    coti_tensor *after = tensors_for(graph, graph->state.data, n_states, rows);
+    coti_tensor *state = tensors_for(graph, graph->state.data, n_states, rows);
+    for (size_t i = 0; i < n_inputs; i++) {
+        fill(&input[i], seed + i, count_of(&input[i].shape, 1));
+    }
+    for (size_t i = 0; i < n_states; i++) {
+        fill(&before[i], seed + 100 + i, count_of(&before[i].shape, 1));
+    }
+    coti_groups *groups = fuse_groups(graph, 64);
+    CHECK_NO_COMPLAINT(fuse_complaint(groups));
+    move_states(graph, before, true);
+    CHECK_OK(graph->context, coti_eval_graph(graph, rows, input, expected));
+    move_states(graph, after, false);
+    for (int64_t chunk = 1; chunk <= 16; chunk += 15) {
+        move_states(graph, before, true);
+        CHECK_OK(graph->context, coti_groups_interpret(groups, rows, chunk, input, found));
+        move_states(graph, state, false);
+        compare_all(graph, "output", expected, found, n_outputs, tolerance);
+        compare_all(graph, "state", after, state, n_states, tolerance);
+    }
+    coti_groups_destroy(groups);
+    free_tensors(input, n_inputs);
+    free_tensors(expected, n_outputs);
+    free_tensors(found, n_outputs);
+    free_tensors(before, n_states);
+    free_tensors(after, n_states);
+    free_tensors(state, n_states);
+    free(ids);
+}
+
+void fuse_check_text(cot_context *context, const char *text) {
+    static const int64_t rows[] = {1, 3, 40};
+    for (int32_t fuse = 0; fuse < 2; fuse++) {
+        cot_graph *graph = cot_graph_parse(context, text, strlen(text));
+        if (graph == NULL) {
+            fail_msg("%s in\n%s", cot_error_message(context), text);
+        }
+        context->fuse = fuse == 1;
+        for (uint64_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            fuse_check(graph, rows[i], i, 2e-5);
+        }
+        context->fuse = true;
+        cot_graph_destroy(graph);
+    }
+}
+
+/* ---- looking into groups ---- */
+
+char *fuse_text(const coti_groups *groups) {
+    coti_str text;
+    coti_str_init(&text, groups->context);
+    coti_groups_print(&text, groups);
+    assert_int_equal(coti_str_status(&text), COT_OK);
+    char *copy = strdup(coti_str_text(&text));
+    coti_str_free(&text);
+    return copy;
+}
+
+int32_t fuse_count_kernels(const coti_groups *groups) {
+    int32_t n = 0;
+    for (int32_t g = 0; g < groups->n_groups; g++) {
+        bool is_new = true;
+        for (int32_t h = 0; h < g && is_new; h++) {
+            is_new = groups->group[h].kernel != groups->group[g].kernel;
+        }
+        n += is_new;
+    }
+    return n;
+}
+
+int32_t fuse_find(const coti_groups *groups, cot_op op, int32_t from) {
+    for (int32_t g = from; g < groups->n_groups; g++) {
+        for (int32_t i = 0; i < groups->group[g].n_nodes; i++) {
+            if (coti_node_at(groups->graph, groups->group[g].node[i])->op == (uint16_t)op) {
+                return g;
+            }
+        }
+    }
+    return -1;
+}
