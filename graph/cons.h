@@ -1,8 +1,8 @@
 /*
  * Hash-consing. A node's key is its op, dtype, shape, inputs and attributes; equal keys are one
  * node, whatever layer asked for it. The operands of a commutative op are ordered by id in the key
- * alone, the node keeps the order of its first maker: that changes no result but which zero or NaN
- * a max or min of equal operands gives. A key is a coti_infer whose rule has run.
+ * alone, the node keeps the order of its first maker: that changes no result, which NaN it is
+ * apart. A key is a coti_infer whose rule has run.
  */
 #ifndef COTI_CONS_H
 #define COTI_CONS_H

@@ -319,12 +319,12 @@ cot_status cot_graph_output(cot_value value, const char *name) {
     if (symbol == NULL) {
         return COT_E_NOMEM;
     }
-    if (symbol->output) {
+    if (symbol->output != 0) {
         return COTI_OP_FAIL(graph->context, COT_E_ARG, "output", NULL,
                             "name \"%s\" is already taken by an output of the graph", name);
     }
-    symbol->output = true;
     graph->output.data[graph->output.count++] = (coti_output){value.id, symbol->text};
+    symbol->output = (uint32_t)graph->output.count;
     return COT_OK;
 }
 
@@ -352,12 +352,12 @@ cot_status cot_graph_update(cot_value state, cot_value value) {
     COTI_TRY(coti_vec_reserve(graph->context, &graph->update, graph->update.count + 1));
     coti_symbol *symbol = coti_graph_find_symbol(graph, to->name);
     COTI_ASSERT(graph->context, symbol != NULL);
-    if (symbol->updated) {
+    if (symbol->update != 0) {
         return COTI_OP_FAIL(graph->context, COT_E_ARG, "update", graph->layer,
                             "state \"%s\" (%s) is updated twice", to->name, type[0]);
     }
-    symbol->updated = true;
     graph->update.data[graph->update.count++] = (coti_update){state.id, value.id};
+    symbol->update = (uint32_t)graph->update.count;
     return COT_OK;
 }
 

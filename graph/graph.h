@@ -112,9 +112,9 @@ typedef struct coti_node {
 /* An interned string and what it names in this graph. */
 typedef struct coti_symbol {
     const char *text;
-    uint32_t value; /* INPUT or STATE of this name; 0: none */
-    bool output;    /* an output has this name */
-    bool updated;   /* the state of this name has an update */
+    uint32_t value;  /* INPUT or STATE of this name; 0: none */
+    uint32_t output; /* place of the output of this name, from 1; 0: none */
+    uint32_t update; /* place of the update of the state of this name, from 1; 0: none */
 } coti_symbol;
 
 typedef struct coti_update {
@@ -242,9 +242,9 @@ cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, v
                               cot_graph **result_out);
 cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id);
 
-/* Local identities that change no bit of a result, which NaN it is apart: x*1, x+(-0), x-0, x/1,
- * --x, select of equal branches, casts by way of a wider dtype, view of view, op of broadcasts,
- * stop_gradient. */
+/* Local identities that change no bit of a result, but which NaN it is, and the sign of a zero
+ * summed over no axis: x*1, x+(-0), x-0, x/1, --x, select of equal branches, casts by way of a
+ * wider dtype, view of view, op of broadcasts, stop_gradient. */
 cot_status coti_pass_simplify(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 /* Evaluate nodes whose inputs are constants (results of at most 4096 bytes). */
 cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *changed_out);

@@ -2,8 +2,8 @@
  * Simplification rules: local identities, tried where a node is about to be made.
  *
  * Requirements on every rule:
- * - it changes no bit of a result, -0 and the infinities included; which of several NaNs comes out
- *   may change;
+ * - it changes no bit of a result, -0 and the infinities included. Two things are excepted: which
+ * of several NaNs comes out, and that a -0 summed over no axis at all stays -0;
  * - it looks at the site and a bounded number of nodes below it, so that the pass stays linear, and
  *   makes each node it wants by coti_simplify_make: what comes out is simplified in turn, each rule
  *   leaving less to do, so the depth is a small constant;

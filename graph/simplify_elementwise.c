@@ -102,10 +102,10 @@ static bool rule_projection(const coti_site *site, cot_value *value_out) {
     return coti_site_operand(site, 0, site->op) != NULL;
 }
 
-/* |-x| = |x|, ||x|| = |x| */
+/* |-x| = |x|, but not for u8, whose -x is 256 - x; ||x|| = |x| */
 static bool rule_abs(const coti_site *site, cot_value *value_out) {
     const coti_node *neg = coti_site_operand(site, 0, COT_OP_NEG);
-    if (neg != NULL) {
+    if (neg != NULL && site->dtype != COT_U8) {
         const cot_value x = coti_site_input(site, neg, 0);
         *value_out = make(site, COT_OP_ABS, &x, 1);
         return true;

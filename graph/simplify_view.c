@@ -133,10 +133,16 @@ static bool rule_slice(const coti_site *site, cot_value *value_out) {
     const coti_attr_SLICE *first = inner->attr;
     coti_attr_SLICE both = {.start = {.n = outer->start.n}, .stride = {.n = outer->start.n}};
     for (int32_t i = 0; i < outer->start.n; i++) {
+        int64_t size = site->shape->dim[i];
         int64_t skipped = 0;
+        both.stride.v[i] = 1; /* of one element or none, where the product could be out of range */
+        if (size == 0) {
+            continue; /* nothing is taken, from 0 on */
+        }
         if (!coti_size_mul(outer->start.v[i], first->stride.v[i], &skipped) ||
             !coti_size_add(skipped, first->start.v[i], &both.start.v[i]) ||
-            !coti_size_mul(outer->stride.v[i], first->stride.v[i], &both.stride.v[i])) {
+            (size > 1 &&
+             !coti_size_mul(outer->stride.v[i], first->stride.v[i], &both.stride.v[i]))) {
             return false;
         }
     }
@@ -183,12 +189,13 @@ static bool rule_concat(const coti_site *site, cot_value *value_out) {
     return site->n_inputs == 1;
 }
 
-/* Over no axis. */
-static bool rule_reduce(const coti_site *site, cot_value *value_out) {
+/* A sum over no axis: its operand, of whose zeros it would have made +0 (simplify.h). */
+static bool rule_sum(const coti_site *site, cot_value *value_out) {
     return same_shape(site, value_out);
 }
 
-/* Over axes of extent 1: a maximum is then its one element. A sum is not, it turns -0 into +0. */
+/* Over no axis or axes of extent 1: a maximum is then its one element. A sum starts at +0 and is
+ * not. */
 static bool rule_reduce_max(const coti_site *site, cot_value *value_out) {
     const coti_attr_AXES_type *axes = &((const coti_attr_AXES *)site->attr)->axes;
     const cot_shape *shape = &coti_node_of(site->input[0])->shape;
@@ -203,11 +210,15 @@ static bool rule_reduce_max(const coti_site *site, cot_value *value_out) {
 
 coti_simplify_fn coti_simplify_view_rule(cot_op op) {
     static const coti_simplify_fn rules[COT_OP_COUNT] = {
-        [COT_OP_RESHAPE] = rule_reshape,     [COT_OP_PERMUTE] = rule_permute,
-        [COT_OP_BROADCAST] = rule_broadcast, [COT_OP_SLICE] = rule_slice,
+        [COT_OP_RESHAPE] = rule_reshape,
+        [COT_OP_PERMUTE] = rule_permute,
+        [COT_OP_BROADCAST] = rule_broadcast,
+        [COT_OP_SLICE] = rule_slice,
         [COT_OP_PAD] = same_shape, /* by nothing */
-        [COT_OP_FLIP] = rule_flip,           [COT_OP_CONCAT] = rule_concat,
-        [COT_OP_SUM] = rule_reduce,          [COT_OP_REDUCE_MAX] = rule_reduce_max,
+        [COT_OP_FLIP] = rule_flip,
+        [COT_OP_CONCAT] = rule_concat,
+        [COT_OP_SUM] = rule_sum,
+        [COT_OP_REDUCE_MAX] = rule_reduce_max,
     };
     return rules[op];
 }

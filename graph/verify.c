@@ -100,11 +100,11 @@ static cot_status check_names(const cot_graph *graph, uint32_t id, met *so_far) 
     return COT_OK;
 }
 
-/* Each update has its state's mark, and there are as many marks: so no state has two. */
+/* Each update is where its state's symbol says, so no state has two; and there are no others. */
 static cot_status check_updates(const cot_graph *graph) {
     size_t marks = 0;
     for (size_t i = 0; i < graph->symbol.count; i++) {
-        marks += graph->symbol.data[i].updated;
+        marks += graph->symbol.data[i].update != 0;
     }
     if (marks != graph->update.count) {
         return COTI_FAIL(graph->context, COT_E_INTERNAL, "verify: %zu updates of %zu states",
@@ -118,7 +118,8 @@ static cot_status check_updates(const cot_graph *graph) {
         }
         const coti_node *state = coti_node_at(graph, update.state);
         const coti_node *value = coti_node_at(graph, update.value);
-        if (state->op != COT_OP_STATE || !coti_graph_find_symbol(graph, state->name)->updated) {
+        if (state->op != COT_OP_STATE ||
+            coti_graph_find_symbol(graph, state->name)->update != i + 1) {
             return BROKEN(graph, state, "update %zu is of no state, or of one twice", i);
         }
         if (state->dtype != value->dtype || !coti_shape_equal(&state->shape, &value->shape)) {
@@ -132,7 +133,7 @@ static cot_status check_updates(const cot_graph *graph) {
 static cot_status check_outputs(const cot_graph *graph) {
     size_t marks = 0;
     for (size_t i = 0; i < graph->symbol.count; i++) {
-        marks += graph->symbol.data[i].output;
+        marks += graph->symbol.data[i].output != 0;
     }
     if (marks != graph->output.count) {
         return COTI_FAIL(graph->context, COT_E_INTERNAL, "verify: %zu outputs by %zu names",
@@ -145,7 +146,7 @@ static cot_status check_outputs(const cot_graph *graph) {
                              output.name);
         }
         if (!is_interned(graph, output.name) ||
-            !coti_graph_find_symbol(graph, output.name)->output) {
+            coti_graph_find_symbol(graph, output.name)->output != i + 1) {
             return COTI_FAIL(graph->context, COT_E_INTERNAL,
                              "verify: output \"%s\" does not own its name", output.name);
         }

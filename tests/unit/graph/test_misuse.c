@@ -95,6 +95,10 @@ static void bad_leaves(void **state) {
         "[16777216,16777216]", "140737488355328");
     BAD(cot_op_input(v.graph, COT_F32, SHAPE(INT64_MAX, INT64_MAX, INT64_MAX), "y"), COT_E_SHAPE,
         "9223372036854775807", "elements");
+    BAD(cot_op_input(v.graph, COT_F32, SHAPE(0, COTI_SIZE_MAX + 1), "y"), COT_E_SHAPE,
+        "[0,140737488355329]", "elements");
+    BAD(cot_op_input(v.graph, COT_F32, SHAPE(0, 1 << 24, 1 << 24), "y"), COT_E_SHAPE,
+        "[0,16777216,16777216]", "empty axis");
     BAD(cot_op_constant_array(v.graph, COT_F32, BATCH(1, 2), NULL), COT_E_SHAPE, "const",
         "batched");
     BAD(cot_op_constant_array(v.graph, COT_F32, SHAPE(2), NULL), COT_E_ARG, "const", "f32[2]");
