@@ -1,0 +1,161 @@
+/*
+ * Memory that runs out at every single allocation: of building, compiling, fitting, evaluating,
+ * predicting, of text, and of reading files. Each refusal must come out as COT_E_NOMEM and leave
+ * nothing behind.
+ */
+#include "frontend_support.h"
+
+#include "alloc_fail.h"
+
+#include <unistd.h>
+#include <zlib.h>
+
+/* Every allocation with the argument "all", else one in this many. */
+static int64_t usual_stride = 37;
+
+static void check_scenario(alloc_fail_scenario scenario, int64_t stride) {
+    char text[256];
+    const cot_options options = {.struct_size = sizeof options,
+                                 .threads = 1,
+                                 .environment = COT_OFF,
+                                 .jit = use_jit ? COT_ON : COT_OFF};
+    CHECK_NO_COMPLAINT(alloc_fail_every(text, stride, &options, scenario, NULL));
+}
+
+/* ---- a model's whole life ---- */
+
+static cot_status recorded(cot_context *context) {
+    return cot_error_get(context).status;
+}
+
+/* Two inputs, a shared layer, every kind of layer, two outputs. */
+static cot_model *build(cot_context *context) {
+    cot_tensor a = cot_input(context, COT_F32, COT_SHAPE(2, 2), "a");
+    cot_tensor b = cot_input(context, COT_F32, COT_SHAPE(4), NULL);
+    cot_layer *shared =
+        cot_dense_layer(context, 3, .activation = COT_TANH, .kernel_initializer = COT_HE_NORMAL);
+    cot_tensor flat = cot_flatten(a);
+    cot_tensor left = cot_call(shared, flat), right = cot_call(shared, b);
+    cot_tensor sum = cot_add(COT_TENSORS(left, right));
+    cot_tensor both = cot_concatenate(COT_TENSORS(sum, right));
+    cot_tensor y = cot_dense(both, 2, .activation = COT_SOFTMAX, .name = "y");
+    cot_tensor z = cot_activation(cot_dense(both, 1), COT_RELU, .name = "z");
+    return cot_model_create(context, COT_TENSORS(a, b), COT_TENSORS(y, z), NULL);
+}
+
+static cot_dataset *make_data(cot_context *context) {
+    static const float x[20] = {1, 2, 3, 4, 5, 6, 7}, t[5] = {1, 0, 1};
+    static const int32_t label[5] = {0, 1, 1, 0, 1};
+    const cot_array inputs[2] = {array_of(x, 5, 4), array_of(x, 5, 4)};
+    const cot_array targets[2] = {labels_of(label, 5), array_of(t, 5, 1)};
+    return cot_dataset_create(context, (cot_array_list){inputs, 2}, (cot_array_list){targets, 2},
+                              COT_COPY);
+}
+
+static cot_status use(cot_model *model, const cot_dataset *data) {
+    static collected text;
+    float y[10], z[5];
+    cot_console console = console_for(&text);
+    cot_logs report;
+    cot_status status = cot_model_compile(
+        model, .optimizer = cot_adam(), .metrics = {COT_ACCURACY}, .max_batch = 2,
+        .outputs = {cot_output("y", .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY),
+                    cot_output("z", .loss = COT_MEAN_SQUARED_ERROR, .loss_weight = 2.0)});
+    if (status == COT_OK) {
+        status = cot_model_fit(model, data, .epochs = 2, .batch_size = 2, .validation_split = 0.2,
+                               .console = &console);
+    }
+    if (status == COT_OK) { /* more than max_batch: compiles again */
+        status = cot_model_fit(model, data, .batch_size = 3);
+    }
+    if (status == COT_OK) {
+        status = cot_model_evaluate(model, data, &report, .console = &console);
+    }
+    if (status == COT_OK) {
+        status = cot_model_predict(model, data, COT_BUFFERS({y, sizeof y}, {z, sizeof z}),
+                                   .console = &console);
+    }
+    return status == COT_OK ? cot_model_summary(model, &console) : status;
+}
+
+static cot_status live(cot_context *context, void *user) {
+    (void)user;
+    cot_model *model = build(context);
+    cot_dataset *data = model != NULL ? make_data(context) : NULL;
+    cot_status status = data != NULL ? use(model, data) : recorded(context);
+    cot_model_destroy(model);
+    cot_dataset_destroy(data);
+    return status;
+}
+
+static void a_models_whole_life(void **state) {
+    (void)state;
+    check_scenario(live, usual_stride);
+}
+
+/* What failed may be tried again at once, in the same context. */
+static cot_status stack(cot_context *context, void *user) {
+    (void)user;
+    cot_status status = COT_E_NOMEM;
+    cot_model *model = cot_sequential_create(context, COT_F32, COT_SHAPE(4), NULL);
+    cot_layer *layer = model != NULL ? cot_dense_layer(context, 3) : NULL;
+    cot_layer *top = layer != NULL ? cot_activation_layer(context, COT_SOFTMAX, "top") : NULL;
+    if (top != NULL) {
+        status = cot_sequential_add(model, layer);
+        status = status == COT_OK ? cot_sequential_add(model, top) : status;
+        if (status == COT_OK && strcmp(cot_layer_name(layer), "dense") != 0) {
+            status = COT_E_INTERNAL;
+        }
+    }
+    cot_model_destroy(model);
+    return status;
+}
+
+static void a_stack_of_layers(void **state) {
+    (void)state;
+    check_scenario(stack, 1);
+}
+
+/* ---- data ---- */
+
+static char path[] = "/tmp/cotangent_oom_XXXXXX";
+
+static cot_status read_file(cot_context *context, void *user) {
+    (void)user;
+    const char *paths[1] = {path};
+    cot_dataset *data = cot_dataset_read_cifar10(context, paths, 1, NULL);
+    cot_dataset *hot = data != NULL ? cot_dataset_to_categorical(data, 0, 0) : NULL;
+    cot_dataset *first = NULL, *last = NULL;
+    cot_status status =
+        hot != NULL ? cot_dataset_split(hot, 0.5, &first, &last) : recorded(context);
+    cot_dataset_destroy(first);
+    cot_dataset_destroy(last);
+    cot_dataset_destroy(hot);
+    cot_dataset_destroy(data);
+    return status;
+}
+
+static void a_gzip_file(void **state) {
+    (void)state;
+    static unsigned char records[3 * 3073];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    gzFile file = gzdopen(fd, "wb");
+    assert_int_equal(gzwrite(file, records, sizeof records), sizeof records);
+    assert_int_equal(gzclose(file), Z_OK);
+    check_scenario(read_file, 1);
+    unlink(path);
+}
+
+int main(int argc, char **argv) {
+    frontend_arguments(argc, argv);
+    for (int i = 1; i < argc; i++) {
+        usual_stride = strcmp(argv[i], "all") == 0 ? 1 : usual_stride;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_models_whole_life),
+        cmocka_unit_test(a_stack_of_layers),
+        cmocka_unit_test(a_gzip_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
