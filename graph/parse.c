@@ -36,12 +36,15 @@ typedef struct parser {
 static cot_status located(const parser *parse, size_t at) {
     coti_error *error = &parse->cursor.context->error;
     if (parse->clean && error->status != COT_E_NOMEM) {
-        char text[COTI_MESSAGE_BYTES];
+        char place[64];
         coti_position position = coti_cursor_position(&parse->cursor, at);
-        int n =
-            snprintf(text, sizeof text, "line %zu, column %zu: ", position.line, position.column);
-        snprintf(text + n, sizeof text - (size_t)n, "%s", error->message);
-        memcpy(error->message, text, sizeof text);
+        int length =
+            snprintf(place, sizeof place, "line %zu, column %zu: ", position.line, position.column);
+        size_t n = length < 0 ? 0 : (size_t)length;
+        /* What no longer fits at the end is cut off. */
+        memmove(error->message + n, error->message, sizeof error->message - n);
+        memcpy(error->message, place, n);
+        error->message[sizeof error->message - 1] = '\0';
     }
     return error->status;
 }

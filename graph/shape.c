@@ -10,6 +10,19 @@ bool coti_shape_equal(const cot_shape *a, const cot_shape *b) {
            memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]) == 0;
 }
 
+/* An empty axis limits the others no less than one of extent 1: strides, parts and axes that are
+ * dropped or permuted then overflow nowhere. */
+static bool extents_fit(const cot_shape *shape) {
+    int64_t product = 1;
+    for (int32_t i = 0; i < shape->rank; i++) {
+        int64_t extent = shape->dim[i] == 0 ? 1 : shape->dim[i];
+        if (!coti_size_mul(product, extent, &product)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,
                             const char *layer) {
     const char *who = op != NULL ? op : "shape";
@@ -34,11 +47,11 @@ cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const 
                                 (long long)shape->dim[i], i);
         }
     }
-    int64_t elements = 0;
-    if (!coti_shape_elements(shape, 1, &elements)) {
+    if (!extents_fit(shape)) {
         char text[COTI_TYPE_BYTES];
         const char *type = coti_type_text(text, COT_F32, shape);
-        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer, "%s has more than %lld elements",
+        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer,
+                            "%s has more than %lld elements, counting an empty axis as 1",
                             strchr(type, '['), (long long)COTI_SIZE_MAX);
     }
     return COT_OK;
