@@ -61,6 +61,15 @@ static void locked_free(void *pointer, void *user) {
 
 /* ---- a job ---- */
 
+/* Say which kernel LLVM's error is about; the emitter's errors say so themselves. */
+static cot_status name_error(coti_module *module, cot_status status, const char *symbol) {
+    if (status != COT_OK) {
+        coti_error unnamed = module->error;
+        (void)coti_error_set(&module->error, status, "kernel \"%s\": %s", symbol, unnamed.message);
+    }
+    return status;
+}
+
 cot_status coti_jit_emit(coti_module *module, cot_context *context, const coti_kernel *kernel,
                          const char *symbol) {
     LLVMModuleRef emitted = NULL;
@@ -71,13 +80,14 @@ cot_status coti_jit_emit(coti_module *module, cot_context *context, const coti_k
         return status;
     }
     coti_module_adopt(module, emitted);
-    return coti_module_finish(module);
+    return name_error(module, coti_module_finish(module), symbol);
 }
 
 static cot_status run_job(worker *w, coti_module *module, int32_t i) {
     const coti_jit_job *job = &w->pool->jobs->job[i];
     COTI_TRY(coti_jit_emit(module, &w->context, job->kernel, job->symbol));
-    return coti_module_take(module, LLVMObjectFile, &w->pool->jobs->object[i]);
+    LLVMMemoryBufferRef *object = &w->pool->jobs->object[i];
+    return name_error(module, coti_module_take(module, LLVMObjectFile, object), job->symbol);
 }
 
 static void *work(void *user) {
@@ -113,7 +123,7 @@ static void start(worker *w) {
 }
 
 /* Report the failure of the earliest job. */
-static cot_status report(coti_jit *jit, const coti_jit_jobs *jobs, const worker *w, int32_t n) {
+static cot_status report(coti_jit *jit, const worker *w, int32_t n) {
     const worker *first = NULL;
     for (int32_t i = 0; i < n; i++) {
         if (w[i].failed >= 0 && (first == NULL || w[i].failed < first->failed)) {
@@ -123,8 +133,7 @@ static cot_status report(coti_jit *jit, const coti_jit_jobs *jobs, const worker 
     if (first == NULL) {
         return COT_OK;
     }
-    return COTI_FAIL(jit->context, first->error.status, "kernel \"%s\": %s",
-                     jobs->job[first->failed].symbol, first->error.message);
+    return COTI_FAIL(jit->context, first->error.status, "%s", first->error.message);
 }
 
 static void set_up(pool *p, worker *w, int32_t n) {
@@ -162,7 +171,7 @@ cot_status coti_jit_build(coti_jit *jit, coti_jit_jobs *jobs, int32_t threads) {
         }
     }
     (void)pthread_mutex_destroy(&p.lock);
-    cot_status status = report(jit, jobs, w, n);
+    cot_status status = report(jit, w, n);
     coti_free(jit->context, w);
     return status;
 }
