@@ -139,20 +139,19 @@ static cot_status keep_reference(compilation *c) {
 
 static cot_status fuse(compilation *c) {
     COTI_TRY(coti_fuse(c->graph, &c->target, c->max_rows, &c->groups));
-    for (int32_t i = 0; i < c->groups->n_groups; i++) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; i < c->groups->n_groups && status == COT_OK; i++) {
         coti_kernel *kernel = c->groups->group[i].kernel;
         kernel->scratch_bytes = coti_jit_scratch_bytes(kernel, &c->target);
-        if (c->context->verify) {
-            COTI_TRY(coti_kernel_verify(c->context, kernel));
-        }
+        status = c->context->verify ? coti_kernel_verify(c->context, kernel) : COT_OK;
     }
-    return COT_OK;
+    return status;
 }
 
 static cot_status generate(compilation *c) {
     coti_plan *plan = c->plan;
     int32_t n_compiled = 0;
-    c->code = coti_calloc(c->context, (size_t)plan->n_kernels, sizeof *c->code);
+    c->code = (cotr_kernel *)coti_calloc(c->context, (size_t)plan->n_kernels, sizeof *c->code);
     if (c->code == NULL) {
         return COT_E_NOMEM;
     }
@@ -234,7 +233,7 @@ cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage unt
                      .max_rows = has_rows(graph) ? max_rows : 1,
                      .until = until};
     cot_status status = run_stages(&c);
-    coti_free(c.context, c.code);
+    coti_free(c.context, (void *)c.code);
     coti_plan_destroy(c.plan);
     coti_groups_destroy(c.groups);
     cot_graph_destroy(c.reference);

@@ -73,7 +73,8 @@ static cot_status make(coti_planner *p) {
         int64_t bytes = p->groups->group[g].kernel->scratch_bytes;
         program->scratch_bytes = bytes > program->scratch_bytes ? bytes : program->scratch_bytes;
     }
-    void **state = coti_arena_array(&p->plan->arena, (size_t)program->n_states, sizeof *state);
+    void **state =
+        (void **)coti_arena_array(&p->plan->arena, (size_t)program->n_states, sizeof *state);
     program->state = state;
     p->plan->state = state;
     return state != NULL ? COT_OK : COT_E_NOMEM;

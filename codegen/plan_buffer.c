@@ -92,6 +92,19 @@ static cot_status make_buffer(coti_planner *p, const coti_operand *operand) {
     return COT_OK;
 }
 
+/* The buffer of an operand, made if it has none yet. */
+static cot_status find_buffer(coti_planner *p, const coti_operand *operand, int32_t *buffer_out) {
+    coti_plan_value *value = &p->value[operand->id];
+    /* An input's rows as bound and as loaded are two buffers of one node. */
+    int32_t *buffer = operand->kind == COTI_OPERAND_SOURCE ? &value->source : &value->buffer;
+    if (*buffer < 0) {
+        *buffer = p->n_buffers;
+        COTI_TRY(make_buffer(p, operand));
+    }
+    *buffer_out = *buffer;
+    return COT_OK;
+}
+
 static cot_status make_slots(coti_planner *p, int32_t i_call) {
     cotr_call *call = &p->plan->call[i_call];
     const coti_group *group = &p->groups->group[p->plan->call_group[i_call]];
@@ -100,15 +113,7 @@ static cot_status make_slots(coti_planner *p, int32_t i_call) {
         return COT_E_NOMEM;
     }
     for (int32_t i = 0; i < call->n_slots; i++) {
-        const coti_operand *operand = &group->operand[i];
-        coti_plan_value *value = &p->value[operand->id];
-        /* An input's rows as bound and as loaded are two buffers of one node. */
-        int32_t *buffer = operand->kind == COTI_OPERAND_SOURCE ? &value->source : &value->buffer;
-        if (*buffer < 0) {
-            *buffer = p->n_buffers;
-            COTI_TRY(make_buffer(p, operand));
-        }
-        slot[i] = *buffer;
+        COTI_TRY(find_buffer(p, &group->operand[i], &slot[i]));
     }
     call->slot = slot;
     return COT_OK;
@@ -227,19 +232,20 @@ static cot_status place_local(coti_planner *p) {
     block_list list;
     int32_t i_chain = 0;
     COTI_TRY(new_list(p, &list));
-    for (int32_t i = 0; i < p->n_buffers; i++) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; i < p->n_buffers && status == COT_OK; i++) {
         if (p->buffer[i].kind != COTR_LOCAL) {
             continue;
         }
         const coti_plan_value *value = &p->value[p->plan->buffer_info[i].node];
         const coti_plan_group *writer = &p->group[value->writer];
         if (writer->chain != i_chain) {
-            COTI_TRY(place_chain(p, &list, i_chain));
+            status = place_chain(p, &list, i_chain);
             i_chain = writer->chain;
         }
         add_block(p, &list, i, (coti_lifetime){writer->position, value->last_position});
     }
-    return place_chain(p, &list, i_chain);
+    return status == COT_OK ? place_chain(p, &list, i_chain) : status;
 }
 
 cot_status coti_plan_buffers(coti_planner *p) {

@@ -125,19 +125,21 @@ static bool same_kernel(const void *user, uint32_t value) {
 
 /* Number the distinct kernels; `index` finds those that have a number. */
 static cot_status number_kernels(coti_plan *plan, coti_map *index, const coti_groups *groups) {
-    for (int32_t i = 0; i < plan->n_calls; i++) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; i < plan->n_calls && status == COT_OK; i++) {
         const coti_kernel *kernel = groups->group[plan->call_group[i]].kernel;
         const sought_kernel sought = {plan, kernel};
-        const uint64_t hash = coti_hash(0, &kernel, sizeof kernel);
+        const uintptr_t address = (uintptr_t)kernel;
+        const uint64_t hash = coti_hash(0, &address, sizeof address);
         uint32_t number = 0;
         if (!coti_map_find(index, hash, same_kernel, &sought, &number)) {
             number = (uint32_t)plan->n_kernels;
-            COTI_TRY(coti_map_add(index, hash, number));
             plan->kernel[plan->n_kernels++] = kernel;
+            status = coti_map_add(index, hash, number);
         }
         plan->call_kernel[i] = (int32_t)number;
     }
-    return COT_OK;
+    return status;
 }
 
 static cot_status make_calls(coti_planner *p) {
@@ -145,7 +147,7 @@ static cot_status make_calls(coti_planner *p) {
     const size_t n = (size_t)p->groups->n_groups;
     plan->n_calls = p->groups->n_groups;
     plan->call = coti_arena_array(&plan->arena, n, sizeof *plan->call);
-    plan->kernel = coti_arena_array(&plan->arena, n, sizeof *plan->kernel);
+    plan->kernel = (const coti_kernel **)coti_arena_array(&plan->arena, n, sizeof *plan->kernel);
     plan->call_kernel = coti_arena_array(&plan->arena, n, sizeof *plan->call_kernel);
     plan->call_group = coti_arena_copy(&plan->arena, p->order, n * sizeof *p->order);
     if (plan->call == NULL || plan->kernel == NULL || plan->call_kernel == NULL ||

@@ -46,7 +46,7 @@ static int compare_lives(const void *a, const void *b) {
  * the merged block of sorted[i], whose offset becomes its place in that.
  */
 static cot_status merge_lives(placement *p, coti_block **sorted, int32_t *member, int32_t n) {
-    qsort(sorted, (size_t)n, sizeof *sorted, compare_lives);
+    qsort((void *)sorted, (size_t)n, sizeof *sorted, compare_lives);
     for (int32_t i = 0; i < n; i++) {
         coti_block *last = p->n_blocks > 0 ? &p->block[p->n_blocks - 1] : NULL;
         bool same = last != NULL && last->life.first == sorted[i]->life.first &&
@@ -244,6 +244,24 @@ static bool overlap(coti_lifetime a, coti_lifetime b) {
     return a.first <= b.last && b.first <= a.last;
 }
 
+/* The first offset at which a block overlaps none of the n placed ones, which go by offset. */
+static int64_t find_gap(const placement *p, const coti_block *block, const int32_t *placed,
+                        int32_t n) {
+    int64_t offset = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const coti_block *other = &p->block[placed[i]];
+        if (!overlap(block->life, other->life)) {
+            continue;
+        }
+        if (p->offset[placed[i]] >= offset + block->bytes) {
+            break;
+        }
+        int64_t end = p->offset[placed[i]] + other->bytes;
+        offset = end > offset ? end : offset;
+    }
+    return offset;
+}
+
 static cot_status place_by_size(placement *p) {
     sized *order = coti_arena_array(&p->memory, (size_t)p->n_blocks, sizeof *order);
     int32_t *placed = coti_arena_array(&p->memory, (size_t)p->n_blocks, sizeof *placed);
@@ -255,18 +273,7 @@ static cot_status place_by_size(placement *p) {
     }
     qsort(order, (size_t)p->n_blocks, sizeof *order, compare_sizes);
     for (int32_t i = 0; i < p->n_blocks; i++) {
-        const coti_block *block = &p->block[order[i].block];
-        int64_t offset = 0;
-        for (int32_t j = 0; j < i; j++) { /* `placed` is sorted by offset */
-            const coti_block *other = &p->block[placed[j]];
-            if (overlap(block->life, other->life)) {
-                if (p->offset[placed[j]] >= offset + block->bytes) {
-                    break;
-                }
-                int64_t end = p->offset[placed[j]] + other->bytes;
-                offset = end > offset ? end : offset;
-            }
-        }
+        const int64_t offset = find_gap(p, &p->block[order[i].block], placed, i);
         p->offset[order[i].block] = offset;
         int32_t at = i;
         for (; at > 0 && p->offset[placed[at - 1]] > offset; at--) {
@@ -297,7 +304,7 @@ static cot_status try_ways(placement *p, bool share, int64_t bound) {
 
 static cot_status place_all(placement *p, coti_block *block, int32_t n, bool share,
                             int64_t *bound_out) {
-    coti_block **sorted = coti_arena_array(&p->memory, (size_t)n, sizeof *sorted);
+    coti_block **sorted = (coti_block **)coti_arena_array(&p->memory, (size_t)n, sizeof *sorted);
     int32_t *member = coti_arena_array(&p->memory, (size_t)n, sizeof *member);
     p->block = coti_arena_array(&p->memory, (size_t)n, sizeof *p->block);
     p->offset = coti_arena_array(&p->memory, (size_t)n, sizeof *p->offset);

@@ -78,7 +78,7 @@ cot_status coti_program_check(const cot_graph *graph, const cot_program_options 
 
 static double now_seconds(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -102,7 +102,8 @@ cot_program *cot_program_create(const cot_graph *graph, const cot_program_option
 /* Hold the variables of a graph: their storage must outlive it. */
 static cot_status retain_variables(cot_program *program, const cot_graph *graph) {
     const size_t n = graph->state.count;
-    program->variable = coti_arena_array(&program->arena, n, sizeof *program->variable);
+    program->variable =
+        (cot_variable **)coti_arena_array(&program->arena, n, sizeof *program->variable);
     if (program->variable == NULL) {
         return COT_E_NOMEM;
     }
@@ -130,19 +131,20 @@ static cot_status copy_constant(cot_program *program, const coti_node *node, voi
 
 static cot_status bind_states(cot_program *program, const cot_graph *graph, coti_plan *plan) {
     const size_t n = (size_t)plan->program.n_states;
-    program->constant = coti_arena_array(&program->arena, n, sizeof *program->constant);
+    program->constant = (void **)coti_arena_array(&program->arena, n, sizeof *program->constant);
     if (program->constant == NULL) {
         return COT_E_NOMEM;
     }
-    for (size_t i = 0; i < n; i++) {
+    cot_status status = COT_OK;
+    for (size_t i = 0; i < n && status == COT_OK; i++) {
         const coti_node *node = coti_node_at(graph, plan->state_node[i]);
         if (node->op == COT_OP_STATE) {
             plan->state[i] = ((const coti_attr_VARIABLE *)node->attr)->variable->storage;
         } else {
-            COTI_TRY(copy_constant(program, node, &plan->state[i]));
+            status = copy_constant(program, node, &plan->state[i]);
         }
     }
-    return COT_OK;
+    return status;
 }
 
 static void describe(cot_program *program) {

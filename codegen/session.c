@@ -9,7 +9,7 @@
  */
 #include "compile.h"
 
-#include <string.h>
+#include <stdio.h>
 
 /* What a session on the evaluator has beside its bindings. */
 typedef struct evaluator {
@@ -44,7 +44,7 @@ static cot_status new_memory(evaluator *e, const cotr_input *type, int64_t rows,
 static cot_status new_side(evaluator *e, const cotr_input *type, int32_t n, int64_t rows,
                            coti_tensor **tensor_out, void ***memory_out) {
     *tensor_out = coti_calloc(&e->context, (size_t)n, sizeof **tensor_out);
-    *memory_out = coti_calloc(&e->context, (size_t)n, sizeof **memory_out);
+    *memory_out = (void **)coti_calloc(&e->context, (size_t)n, sizeof **memory_out);
     if (*tensor_out == NULL || *memory_out == NULL) {
         return COT_E_NOMEM;
     }
@@ -58,7 +58,7 @@ static void free_side(evaluator *e, int32_t n, coti_tensor *tensor, void **memor
     for (int32_t i = 0; memory != NULL && i < n; i++) {
         coti_free(&e->context, memory[i]);
     }
-    coti_free(&e->context, memory);
+    coti_free(&e->context, (void *)memory);
     coti_free(&e->context, tensor);
 }
 
@@ -135,24 +135,18 @@ const char *cot_session_message(const cot_session *session) {
     return session != NULL ? coti_session_error(session)->message : "the session is NULL";
 }
 
-/* "no input "y": inputs are "x", "label"" */
+/* `program "net" has no input "z"; it has "x", "label"` */
 static cot_status fail_unknown(cot_session *session, const char *what, const char *name,
                                const cotr_input *type, int32_t n) {
-    char list[COTI_MESSAGE_BYTES / 2] = "";
-    for (int32_t i = 0; i < n; i++) {
-        size_t used = strlen(list), length = strlen(type[i].name) + 4;
-        if (used + length + 4 > sizeof list) {
-            strcpy(list + used, "...");
-            break;
-        }
-        strcpy(list + used, i == 0 ? "\"" : ", \"");
-        strcat(list + used, type[i].name);
-        strcat(list + used, "\"");
+    char list[COTI_MESSAGE_BYTES / 2] = "nothing";
+    size_t used = 0;
+    for (int32_t i = 0; i < n && used < sizeof list; i++) {
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s\"%s\"", i == 0 ? "" : ", ",
+                                 type[i].name);
     }
     return cotr_session_fail(session->runtime, COT_E_ARG,
-                             "program \"%s\" has no %s \"%.64s\"%s%s%s", session->program->name,
-                             what, name != NULL ? name : "(NULL)", n > 0 ? "; it has " : "", list,
-                             n == 0 ? " and no other" : "");
+                             "program \"%s\" has no %s \"%.64s\"; it has %s",
+                             session->program->name, what, name != NULL ? name : "(NULL)", list);
 }
 
 /* ---- binding ---- */

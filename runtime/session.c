@@ -152,36 +152,40 @@ static void fill_fixed_addresses(cotr_session *session, void **address) {
     }
 }
 
-/* The arena, and for each thread: local block, scratch, addresses, times; each 64-byte aligned, so
- * that no two threads write one cache line. */
-static cot_status make_memory(cotr_session *session, const census *n) {
+/* A thread's blocks, each 64-byte aligned and padded: no two threads write to one cache line. */
+static cot_status make_thread(cotr_session *session, cotr_thread *thread, const census *n) {
     const cotr_program *program = session->program;
     cot_context *context = session->memory.context;
     const int64_t local = coti_round_up(program->local_bytes, ALIGNMENT);
     const int64_t scratch = coti_round_up(program->scratch_bytes, ALIGNMENT);
-    const int64_t addresses = coti_round_up(n->n_entries * (int64_t)sizeof(void *), ALIGNMENT);
-    const int64_t times = coti_round_up(n->n_calls * (int64_t)sizeof(int64_t), ALIGNMENT);
-    const int64_t each = local + scratch + addresses + times;
-    int64_t all = 0, states = session->n_threads * (int64_t)sizeof(cotr_thread);
-    if (!coti_size_mul(each, session->n_threads, &all)) {
-        return COTI_FAIL(context, COT_E_NOMEM, "out of memory");
-    }
-    session->arena = coti_alloc_aligned(context, (size_t)program->arena_bytes);
-    session->thread = coti_alloc_aligned(context, (size_t)states);
-    session->thread_memory = coti_alloc_aligned(context, (size_t)all);
-    if (session->arena == NULL || session->thread == NULL || session->thread_memory == NULL) {
+    const int64_t addresses =
+        coti_round_up(n->n_entries * (int64_t)sizeof *thread->address, ALIGNMENT);
+    const int64_t times = coti_round_up(n->n_calls * (int64_t)sizeof *thread->call_ns, ALIGNMENT);
+    thread->local = coti_alloc_aligned(context, (size_t)(local + scratch));
+    thread->address = (void **)coti_alloc_aligned(context, (size_t)addresses);
+    thread->call_ns = coti_alloc_aligned(context, (size_t)times);
+    if (thread->local == NULL || thread->address == NULL || thread->call_ns == NULL) {
         return COT_E_NOMEM;
     }
-    memset(session->thread, 0, (size_t)states);
-    unsigned char *next = session->thread_memory;
-    for (int32_t i = 0; i < session->n_threads; i++, next += each) {
-        cotr_thread *thread = &session->thread[i];
-        thread->local = next;
-        thread->scratch = next + local;
-        thread->address = (void **)(void *)(next + local + scratch);
-        thread->call_ns = (int64_t *)(void *)(next + local + scratch + addresses);
-        memset(thread->call_ns, 0, (size_t)times);
-        fill_fixed_addresses(session, thread->address);
+    thread->scratch = thread->local + local;
+    memset(thread->call_ns, 0, (size_t)times);
+    fill_fixed_addresses(session, thread->address);
+    return COT_OK;
+}
+
+static cot_status make_memory(cotr_session *session, const census *n) {
+    cot_context *context = session->memory.context;
+    const size_t states = (size_t)session->n_threads * sizeof(cotr_thread);
+    session->arena = coti_alloc_aligned(context, (size_t)session->program->arena_bytes);
+    session->thread = coti_alloc_aligned(context, states);
+    if (session->thread != NULL) {
+        memset(session->thread, 0, states);
+    }
+    if (session->arena == NULL || session->thread == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t i = 0; i < session->n_threads; i++) {
+        COTI_TRY(make_thread(session, &session->thread[i], n));
     }
     return COT_OK;
 }
@@ -219,9 +223,13 @@ void cotr_session_destroy(cotr_session *session) {
             coti_free(context, session->binding[i].converted);
         }
     }
+    for (int32_t i = 0; session->thread != NULL && i < session->n_threads; i++) {
+        coti_free_aligned(context, session->thread[i].local);
+        coti_free_aligned(context, (void *)session->thread[i].address);
+        coti_free_aligned(context, session->thread[i].call_ns);
+    }
     coti_free_aligned(context, session->arena);
     coti_free_aligned(context, session->thread);
-    coti_free_aligned(context, session->thread_memory);
     coti_arena_clear(&session->memory);
     coti_free(context, session);
 }
@@ -236,7 +244,7 @@ cot_status cotr_session_fail(cotr_session *session, cot_status status, const cha
     char message[COTI_MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     return coti_error_set(&session->error, status, "%s", message);
 }

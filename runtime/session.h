@@ -53,9 +53,9 @@ typedef struct cotr_phase_layout {
 typedef struct cotr_thread {
     _Alignas(64) _Atomic int64_t claimed; /* tasks of this thread's share that somebody has taken */
     _Alignas(64) void **address;
-    unsigned char *local, *scratch;
-    int64_t *call_ns; /* a call */
-    int64_t step;     /* the step that the moving addresses belong to */
+    unsigned char *local, *scratch; /* one block */
+    int64_t *call_ns;               /* a call */
+    int64_t step;                   /* the step that the moving addresses belong to */
 } cotr_thread;
 
 struct cotr_session {
@@ -75,7 +75,6 @@ struct cotr_session {
     int64_t layout_rows; /* 0: none yet */
     unsigned char *arena;
     cotr_thread *thread;
-    unsigned char *thread_memory;
     bool timing;
     int64_t n_steps; /* since creation: numbers steps, so that threads notice a new one */
 };

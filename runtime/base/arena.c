@@ -107,7 +107,7 @@ char *coti_arena_printf(coti_arena *arena, const char *format, ...) {
     char *text = coti_arena_alloc(arena, (size_t)length + 1);
     if (text != NULL) {
         va_start(arguments, format);
-        vsnprintf(text, (size_t)length + 1, format, arguments);
+        (void)vsnprintf(text, (size_t)length + 1, format, arguments);
         va_end(arguments);
     }
     return text;
@@ -123,12 +123,12 @@ cot_status coti_vec_grow(cot_context *context, void **data, size_t *capacity, si
     }
     /* `data` is the address of a pointer of another type: read and write it as bytes. */
     void *old = NULL;
-    memcpy(&old, data, sizeof old);
+    memcpy((void *)&old, (const void *)data, sizeof old);
     void *grown = coti_realloc(context, old, *capacity * element_bytes, bytes);
     if (grown == NULL) {
         return COT_E_NOMEM;
     }
-    memcpy(data, &grown, sizeof grown);
+    memcpy((void *)data, (const void *)&grown, sizeof grown);
     *capacity = wanted;
     return COT_OK;
 }

@@ -151,14 +151,14 @@ void *coti_alloc_aligned(cot_context *context, size_t bytes) {
     }
     uintptr_t first = (uintptr_t)block + sizeof(void *);
     char *aligned = block + sizeof(void *) + ((0 - first) & (ALIGNMENT - 1));
-    memcpy(aligned - sizeof(void *), &block, sizeof block);
+    memcpy(aligned - sizeof(void *), (const void *)&block, sizeof(void *));
     return aligned;
 }
 
 void coti_free_aligned(cot_context *context, void *pointer) {
     if (pointer != NULL) {
         char *block = NULL;
-        memcpy(&block, (char *)pointer - sizeof(void *), sizeof block);
+        memcpy((void *)&block, (char *)pointer - sizeof(void *), sizeof(void *));
         coti_free(context, block);
     }
 }

@@ -121,7 +121,9 @@ cot_status coti_dump_close(cot_context *context, coti_dump *dump) {
         return refused ? COTI_FAIL(context, COT_E_IO, "the receiver of a dump refused its text")
                        : COT_OK;
     }
-    bool failed = ferror(dump->file) != 0;
-    failed |= fclose(dump->file) != 0;
-    return finish(context, dump, !failed ? 0 : errno != 0 ? errno : EIO);
+    int failed_errno = ferror(dump->file) != 0 ? EIO : 0;
+    if (fclose(dump->file) != 0) {
+        failed_errno = errno;
+    }
+    return finish(context, dump, failed_errno);
 }

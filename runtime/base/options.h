@@ -26,6 +26,6 @@ extern const coti_environment coti_environment_table[];
  * not fail: it is recorded as the context's first error, so that the next create reports it by
  * name.
  */
-cot_status coti_options_apply(cot_context *context, const cot_options *options);
+cot_status coti_options_apply(cot_context *context, const cot_options *given);
 
 #endif

@@ -66,7 +66,7 @@ void coti_str_printf(coti_str *str, const char *format, ...) {
         return;
     }
     va_start(arguments, format);
-    vsnprintf(str->data + str->count, (size_t)length + 1, format, arguments);
+    (void)vsnprintf(str->data + str->count, (size_t)length + 1, format, arguments);
     va_end(arguments);
     str->count += (size_t)length;
 }
@@ -79,7 +79,7 @@ void coti_str_printf(coti_str *str, const char *format, ...) {
 static void format_double(char text[DOUBLE_BYTES], double value) {
     int digits = fabs(value) < 2.3e-308 ? 1 : 15;
     do {
-        snprintf(text, DOUBLE_BYTES, "%.*g", digits, value);
+        (void)snprintf(text, DOUBLE_BYTES, "%.*g", digits, value);
     } while (strtod(text, NULL) != value && ++digits <= 17);
 }
 
@@ -110,12 +110,12 @@ const char *coti_type_text(char buffer[COTI_TYPE_BYTES], cot_dtype dtype, const 
         bool rows = shape->batched && i == 0;
         char extent[24] = "";
         if (!rows || shape->dim[i] != 1) {
-            snprintf(extent, sizeof extent, "%lld", (long long)shape->dim[i]);
+            (void)snprintf(extent, sizeof extent, "%lld", (long long)shape->dim[i]);
         }
         used += (size_t)snprintf(buffer + used, COTI_TYPE_BYTES - used, "%s%s%s", i == 0 ? "" : ",",
                                  extent, rows ? "N" : "");
     }
-    snprintf(buffer + used, COTI_TYPE_BYTES - used, "]");
+    (void)snprintf(buffer + used, COTI_TYPE_BYTES - used, "]");
     return buffer;
 }
 

@@ -70,7 +70,7 @@ static void arrays_grow(void **state) {
     for (int32_t i = 0; i < 1000; i++) {
         assert_int_equal(numbers.data[i], i * i);
     }
-    assert_int_equal(coti_vec_reserve(context, &numbers, SIZE_MAX / 8), COT_E_NOMEM);
+    assert_int_equal(coti_vec_reserve(context, &numbers, SIZE_MAX / 2), COT_E_NOMEM);
     CHECK_ERROR(context, COT_E_NOMEM, "out of memory");
     assert_int_equal(numbers.data[999], 999 * 999);
     coti_vec_free(context, &numbers);
