@@ -179,7 +179,7 @@ static cot_status compile_kernels(compilation *c) {
         return COT_OK;
     }
     COTI_TRY(generate(c));
-    return coti_program_take_plan(c->program, c->graph, &c->plan);
+    return coti_program_take_plan(c->program, c->groups->graph, &c->plan);
 }
 
 /* There are kernels for this machine, but none for this graph: the evaluator is to run it. */

@@ -47,8 +47,8 @@ cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage unt
  * cot_program_destroy. */
 cot_program *coti_program_new(cot_context *context, const char *name);
 
-/* Make a program run on kernels: takes *plan, whose calls are linked. graph: what it was made of.
- */
+/* Make a program run on kernels: takes *plan, whose calls are linked. graph: the groups' own, whose
+ * ids the plan holds. */
 cot_status coti_program_take_plan(cot_program *program, const cot_graph *graph, coti_plan **plan);
 
 /* Make a program run on the evaluator: takes *reference. */
