@@ -99,28 +99,28 @@ static bool equal_DISTRIBUTION(const void *a, const void *b) {
 }
 
 static uint64_t hash_TEXT(uint64_t seed, const void *field) {
-    const coti_attr_TEXT_type *text = field;
+    const coti_attr_TEXT_type *text = (const coti_attr_TEXT_type *)field;
     return coti_hash(seed, *text, strlen(*text));
 }
 static bool equal_TEXT(const void *a, const void *b) {
-    const coti_attr_TEXT_type *left = a;
-    const coti_attr_TEXT_type *right = b;
+    const coti_attr_TEXT_type *left = (const coti_attr_TEXT_type *)a;
+    const coti_attr_TEXT_type *right = (const coti_attr_TEXT_type *)b;
     return strcmp(*left, *right) == 0;
 }
 static cot_status copy_TEXT(cot_graph *graph, void *field) {
-    coti_attr_TEXT_type *text = field;
+    coti_attr_TEXT_type *text = (coti_attr_TEXT_type *)field;
     *text = coti_graph_intern(graph, *text);
     return *text != NULL ? COT_OK : COT_E_NOMEM;
 }
 
 /* A variable is itself: two of equal name and shape are two. */
 static uint64_t hash_VARIABLE(uint64_t seed, const void *field) {
-    const coti_attr_VARIABLE_type *variable = field;
+    const coti_attr_VARIABLE_type *variable = (const coti_attr_VARIABLE_type *)field;
     return coti_hash(seed, &(*variable)->id, sizeof(*variable)->id);
 }
 static bool equal_VARIABLE(const void *a, const void *b) {
-    const coti_attr_VARIABLE_type *left = a;
-    const coti_attr_VARIABLE_type *right = b;
+    const coti_attr_VARIABLE_type *left = (const coti_attr_VARIABLE_type *)a;
+    const coti_attr_VARIABLE_type *right = (const coti_attr_VARIABLE_type *)b;
     return *left == *right;
 }
 
@@ -181,10 +181,9 @@ cot_status coti_attr_copy(cot_graph *graph, coti_attr_id id, const void *attr,
         return COT_E_NOMEM;
     }
     for (; f->name != NULL; f++) {
-        memcpy(copy + f->offset, coti_field_at(attr, f), ops[f->type].bytes);
-        if (ops[f->type].copy != NULL) {
-            COTI_TRY(ops[f->type].copy(graph, copy + f->offset));
-        }
+        const field_ops *type = &ops[f->type];
+        memcpy(copy + f->offset, coti_field_at(attr, f), type->bytes);
+        COTI_TRY(type->copy != NULL ? type->copy(graph, copy + f->offset) : COT_OK);
     }
     *copy_out = copy;
     return COT_OK;

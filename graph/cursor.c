@@ -28,7 +28,7 @@ cot_status coti_cursor_fail(const coti_cursor *cursor, size_t at, const char *fo
     coti_position position = coti_cursor_position(cursor, at);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     return COTI_FAIL(cursor->context, COT_E_PARSE, "line %zu, column %zu: %s", position.line,
                      position.column, text);
@@ -92,7 +92,7 @@ bool coti_cursor_peek(coti_cursor *cursor, char c) {
 cot_status coti_cursor_need(coti_cursor *cursor, const char *punctuation) {
     if (!coti_cursor_take(cursor, punctuation)) {
         char what[16];
-        snprintf(what, sizeof what, "'%s'", punctuation);
+        (void)snprintf(what, sizeof what, "'%s'", punctuation);
         return coti_cursor_expected(cursor, what);
     }
     return COT_OK;
@@ -344,19 +344,28 @@ static cot_status take_decimal(coti_cursor *cursor, size_t length, double *value
     return *end == '\0' ? COT_OK : coti_cursor_fail(cursor, start, "the number is malformed");
 }
 
+/* "nan" or "nan(0x7fc00001)"; stored as bits, since a conversion would quieten a signalling NaN. */
+static cot_status take_nan(coti_cursor *cursor, cot_dtype dtype, void *to) {
+    uint64_t bits = dtype == COT_F32 ? COTI_NAN_BITS_F32 : COTI_NAN_BITS_F64;
+    size_t start = cursor->at;
+    cursor->at += strlen("nan");
+    COTI_TRY(here(cursor) == '(' ? take_nan_bits(cursor, &bits) : COT_OK);
+    bool fits = dtype == COT_F32 ? bits <= UINT32_MAX && (bits & INT32_MAX) > 0x7f800000
+                                 : (bits & INT64_MAX) > UINT64_C(0x7ff0000000000000);
+    if (!fits) {
+        return coti_cursor_fail(cursor, start, "0x%llx are not the bits of a NaN in %s",
+                                (unsigned long long)bits, cot_dtype_name(dtype));
+    }
+    uint32_t low = (uint32_t)bits;
+    memcpy(to, dtype == COT_F32 ? (void *)&low : (void *)&bits, cot_dtype_bytes(dtype));
+    return COT_OK;
+}
+
 static cot_status take_float(coti_cursor *cursor, cot_dtype dtype, void *to) {
     double value = 0;
     size_t length = scalar_length(cursor);
     if (scalar_is(cursor, length, "nan")) {
-        uint64_t bits = dtype == COT_F32 ? COTI_NAN_BITS_F32 : COTI_NAN_BITS_F64;
-        cursor->at += length;
-        if (here(cursor) == '(') {
-            COTI_TRY(take_nan_bits(cursor, &bits));
-        }
-        /* Stored as bits: a conversion would quieten a signalling NaN. */
-        uint32_t low = (uint32_t)bits;
-        memcpy(to, dtype == COT_F32 ? (void *)&low : (void *)&bits, cot_dtype_bytes(dtype));
-        return COT_OK;
+        return take_nan(cursor, dtype, to);
     }
     if (scalar_is(cursor, length, "inf") || scalar_is(cursor, length, "-inf")) {
         value = here(cursor) == '-' ? -(double)HUGE_VALF : (double)HUGE_VALF;
@@ -468,18 +477,20 @@ static cot_status take_extent(coti_cursor *cursor, cot_shape *shape) {
     return COT_OK;
 }
 
+static cot_status take_extents(coti_cursor *cursor, cot_shape *shape) {
+    do {
+        COTI_TRY(take_extent(cursor, shape));
+    } while (coti_cursor_take(cursor, ","));
+    return COT_OK;
+}
+
 cot_status coti_cursor_type(coti_cursor *cursor, cot_dtype *dtype_out, cot_shape *shape_out) {
     cot_shape shape = {.rank = 0};
     COTI_TRY(take_dtype(cursor, dtype_out));
     COTI_TRY(coti_cursor_need(cursor, "["));
-    if (!coti_cursor_take(cursor, "]")) {
-        do {
-            COTI_TRY(take_extent(cursor, &shape));
-        } while (coti_cursor_take(cursor, ","));
-        COTI_TRY(coti_cursor_need(cursor, "]"));
-    }
+    COTI_TRY(coti_cursor_peek(cursor, ']') ? COT_OK : take_extents(cursor, &shape));
     *shape_out = shape;
-    return COT_OK;
+    return coti_cursor_need(cursor, "]");
 }
 
 static void skip_blanks(coti_cursor *cursor) {

@@ -20,7 +20,7 @@ cot_status coti_op_fail_at(cot_context *context, const char *file, int32_t line,
     char text[COTI_MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (layer == NULL) {
         return coti_fail_at(context, file, line, status, op, layer, "%s: %s", op, text);
@@ -62,7 +62,7 @@ static void describe_operands(const coti_infer *infer, char *text, size_t capaci
         used += (size_t)n;
     }
     if (infer->n_inputs > 4) {
-        snprintf(text + used, capacity - used, ", ...");
+        (void)snprintf(text + used, capacity - used, ", ...");
     }
 }
 
@@ -72,7 +72,7 @@ cot_status coti_infer_fail_at(const coti_infer *infer, const char *file, int32_t
     char operands[COTI_MESSAGE_BYTES] = "";
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     describe_operands(infer, operands, sizeof operands);
     return coti_op_fail_at(infer->graph->context, file, line, status, cot_op_name(infer->op),

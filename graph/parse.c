@@ -151,6 +151,13 @@ static cot_status take_leaf(parser *parse) {
     return value.graph != NULL ? define(parse, name, false, value) : located(parse, start);
 }
 
+static cot_status take_leaves(parser *parse) {
+    do {
+        COTI_TRY(take_leaf(parse));
+    } while (coti_cursor_take(&parse->cursor, ","));
+    return COT_OK;
+}
+
 /* From "graph" to "{": makes the graph. */
 static cot_status take_head(parser *parse) {
     coti_cursor *cursor = &parse->cursor;
@@ -165,12 +172,8 @@ static cot_status take_head(parser *parse) {
         return cursor->context->error.status;
     }
     COTI_TRY(coti_cursor_need(cursor, "("));
-    if (!coti_cursor_take(cursor, ")")) {
-        do {
-            COTI_TRY(take_leaf(parse));
-        } while (coti_cursor_take(cursor, ","));
-        COTI_TRY(coti_cursor_need(cursor, ")"));
-    }
+    COTI_TRY(coti_cursor_peek(cursor, ')') ? COT_OK : take_leaves(parse));
+    COTI_TRY(coti_cursor_need(cursor, ")"));
     parse->graph->has_backward = coti_cursor_take_word(cursor, "backward");
     return coti_cursor_need(cursor, "{");
 }
@@ -262,8 +265,8 @@ static cot_status take_node(parser *parse) {
 
 /* "update %w <- %17"; the word has been taken. */
 static cot_status take_update(parser *parse) {
-    cot_value state;
-    cot_value value;
+    cot_value state = coti_poison();
+    cot_value value = coti_poison();
     size_t start = coti_cursor_skip(&parse->cursor);
     COTI_TRY(take_value(parse, &state));
     COTI_TRY(coti_cursor_need(&parse->cursor, "<-"));
@@ -272,22 +275,25 @@ static cot_status take_update(parser *parse) {
     return cot_graph_update(state, value) == COT_OK ? COT_OK : located(parse, start);
 }
 
+/* "loss=%9" */
+static cot_status take_result(parser *parse) {
+    coti_cursor *cursor = &parse->cursor;
+    const char *name = NULL;
+    cot_value value = coti_poison();
+    size_t start = coti_cursor_skip(cursor);
+    COTI_TRY(coti_cursor_name(cursor, &name));
+    COTI_TRY(coti_cursor_need(cursor, "="));
+    COTI_TRY(take_value(parse, &value));
+    return cot_graph_output(value, name) == COT_OK ? COT_OK : located(parse, start);
+}
+
 /* "loss=%9, y=%4" or nothing, then "}" and the end of the text; "return" has been taken. */
 static cot_status take_results(parser *parse) {
     coti_cursor *cursor = &parse->cursor;
     while (!coti_cursor_peek(cursor, '}')) {
-        const char *name = NULL;
-        cot_value value;
-        if (parse->graph->output.count > 0) {
-            COTI_TRY(coti_cursor_need(cursor, ","));
-        }
-        size_t start = coti_cursor_skip(cursor);
-        COTI_TRY(coti_cursor_name(cursor, &name));
-        COTI_TRY(coti_cursor_need(cursor, "="));
-        COTI_TRY(take_value(parse, &value));
-        if (cot_graph_output(value, name) != COT_OK) {
-            return located(parse, start);
-        }
+        bool first = parse->graph->output.count == 0;
+        COTI_TRY(first ? COT_OK : coti_cursor_need(cursor, ","));
+        COTI_TRY(take_result(parse));
     }
     COTI_TRY(coti_cursor_need(cursor, "}"));
     if (coti_cursor_skip(cursor) != cursor->bytes) {
@@ -296,17 +302,20 @@ static cot_status take_results(parser *parse) {
     return COT_OK;
 }
 
+static cot_status take_statement(parser *parse) {
+    if (coti_cursor_peek(&parse->cursor, '%')) {
+        return take_node(parse);
+    }
+    if (coti_cursor_take_word(&parse->cursor, "update")) {
+        return take_update(parse);
+    }
+    return coti_cursor_expected(&parse->cursor, "a node, \"update\" or \"return\"");
+}
+
 static cot_status take_graph(parser *parse) {
-    coti_cursor *cursor = &parse->cursor;
     COTI_TRY(take_head(parse));
-    while (!coti_cursor_take_word(cursor, "return")) {
-        if (coti_cursor_peek(cursor, '%')) {
-            COTI_TRY(take_node(parse));
-        } else if (coti_cursor_take_word(cursor, "update")) {
-            COTI_TRY(take_update(parse));
-        } else {
-            return coti_cursor_expected(cursor, "a node, \"update\" or \"return\"");
-        }
+    while (!coti_cursor_take_word(&parse->cursor, "return")) {
+        COTI_TRY(take_statement(parse));
     }
     cot_graph_set_layer(parse->graph, NULL);
     return take_results(parse);

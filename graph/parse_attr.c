@@ -104,16 +104,14 @@ static cot_status parse_VARIABLE(const field_parse *parse) {
 
 /* Step over a scalar or a list of scalars; how many there are. */
 static cot_status skip_data(coti_cursor *cursor, int64_t *n_out) {
-    int64_t n = 1;
+    int64_t n = 0;
     if (!coti_cursor_take(cursor, "[")) {
+        *n_out = 1;
+        return coti_cursor_skip_scalar(cursor);
+    }
+    for (; !coti_cursor_take(cursor, "]"); n++) {
+        COTI_TRY(n > 0 ? coti_cursor_need(cursor, ",") : COT_OK);
         COTI_TRY(coti_cursor_skip_scalar(cursor));
-    } else {
-        for (n = 0; !coti_cursor_take(cursor, "]"); n++) {
-            if (n > 0) {
-                COTI_TRY(coti_cursor_need(cursor, ","));
-            }
-            COTI_TRY(coti_cursor_skip_scalar(cursor));
-        }
     }
     *n_out = n;
     return COT_OK;
@@ -168,6 +166,15 @@ static cot_status take_field(coti_cursor *cursor, coti_attr_id id, coti_parsed_a
     return parse_field[field->type](&parse);
 }
 
+/* "axes=[1], axis=0}" */
+static cot_status take_fields(coti_cursor *cursor, coti_attr_id id, coti_parsed_attr *parsed,
+                              uint32_t *seen) {
+    do {
+        COTI_TRY(take_field(cursor, id, parsed, seen));
+    } while (coti_cursor_take(cursor, ","));
+    return coti_cursor_need(cursor, "}");
+}
+
 /* Lists may be left out, they are then empty. */
 static bool may_miss(const coti_field *field) {
     return field->type == COTI_FIELD_AXES || field->type == COTI_FIELD_INTS;
@@ -181,10 +188,7 @@ cot_status coti_parse_attr(coti_cursor *cursor, coti_attr_id id, coti_parsed_att
         return COT_E_NOMEM;
     }
     if (coti_cursor_take(cursor, "{") && !coti_cursor_take(cursor, "}")) {
-        do {
-            COTI_TRY(take_field(cursor, id, parsed_out, &seen));
-        } while (coti_cursor_take(cursor, ","));
-        COTI_TRY(coti_cursor_need(cursor, "}"));
+        COTI_TRY(take_fields(cursor, id, parsed_out, &seen));
     }
     uint32_t bit = 1;
     for (const coti_field *f = coti_attr_fields(id); f->name != NULL; f++, bit <<= 1) {
@@ -212,9 +216,7 @@ cot_status coti_parse_data(coti_cursor *cursor, const coti_parsed_attr *parsed, 
     }
     bool list = coti_cursor_take(&reader, "[");
     for (int64_t i = 0; i < expected; i++) {
-        if (i > 0) {
-            COTI_TRY(coti_cursor_need(&reader, ","));
-        }
+        COTI_TRY(i > 0 ? coti_cursor_need(&reader, ",") : COT_OK);
         COTI_TRY(coti_cursor_element(&reader, dtype, data + (size_t)i * bytes));
     }
     if ((list && !coti_cursor_take(&reader, "]")) || reader.at != parsed->data_end) {

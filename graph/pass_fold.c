@@ -41,10 +41,9 @@ static coti_tensor make_tensor(cot_context *context, cot_dtype dtype, const cot_
 /* The data of a CONST, to be read only. */
 static coti_tensor constant_tensor(const coti_node *node) {
     const coti_attr_DATA *attr = node->attr;
-    coti_tensor tensor = {(cot_dtype)node->dtype, node->shape, NULL};
     /* The evaluator's tensors serve for inputs and outputs alike; it does not write to inputs. */
-    memcpy(&tensor.data, &attr->data.data, sizeof tensor.data);
-    return tensor;
+    void *data = (void *)(uintptr_t)attr->data.data;
+    return (coti_tensor){(cot_dtype)node->dtype, node->shape, data};
 }
 
 /* The elements of a constant; those of a broadcast are made, and *owned_out is to be freed. */

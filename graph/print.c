@@ -59,7 +59,7 @@ static double shortest_double(float value) {
     char text[32];
     double nearest = (double)value;
     for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        (void)snprintf(text, sizeof text, "%.*g", digits, (double)value);
         double candidate = strtod(text, NULL);
         if ((float)candidate == value) {
             return candidate;
@@ -159,7 +159,7 @@ static void print_TEXT(const field_text *text) {
 }
 
 static void print_VARIABLE(const field_text *text) {
-    const coti_attr_VARIABLE_type *variable = text->field;
+    const coti_attr_VARIABLE_type *variable = (const coti_attr_VARIABLE_type *)text->field;
     coti_text_quoted(text->out, (*variable)->name);
 }
 
@@ -303,12 +303,13 @@ static cot_status print_graph(coti_str *line, const cot_graph *graph, cot_write_
     print_head(line, graph);
     COTI_TRY(flush(line, write, user));
     for (uint32_t id = 1; id < graph->node.count; id++) {
-        if (coti_node_at(graph, id)->name == NULL) {
-            coti_str_append(line, "  ");
-            coti_node_print(line, graph, id);
-            coti_str_append(line, "\n");
-            COTI_TRY(flush(line, write, user));
+        if (coti_node_at(graph, id)->name != NULL) {
+            continue; /* stands in the head */
         }
+        coti_str_append(line, "  ");
+        coti_node_print(line, graph, id);
+        coti_str_append(line, "\n");
+        COTI_TRY(flush(line, write, user));
     }
     print_tail(line, graph);
     return flush(line, write, user);

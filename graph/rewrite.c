@@ -114,9 +114,8 @@ static cot_status fill(coti_rewrite *rewrite, const bool *reached, coti_rewrite_
         map[from->input.data[i]] = (cot_value){rewrite->to, rewrite->to->input.data[i]};
     }
     for (uint32_t id = 1; id < from->node.count; id++) {
-        if (reached[id] && coti_node_at(from, id)->op != COT_OP_INPUT) {
-            COTI_TRY(replace(rewrite, id, callback, user, &map[id]));
-        }
+        bool wanted = reached[id] && coti_node_at(from, id)->op != COT_OP_INPUT;
+        COTI_TRY(wanted ? replace(rewrite, id, callback, user, &map[id]) : COT_OK);
     }
     rewrite->to->layer = NULL;
     for (size_t i = 0; i < from->update.count; i++) {
@@ -136,7 +135,7 @@ static cot_status copy_reached(const cot_graph *graph, const bool *reached,
     cot_graph *to = NULL;
     cot_value *map = coti_calloc(context, graph->node.count, sizeof *map);
     cot_status status = map != NULL ? coti_graph_begin_copy(graph, &to) : COT_E_NOMEM;
-    if (status == COT_OK) {
+    if (status == COT_OK && to != NULL) {
         coti_rewrite frame = {.from = graph, .to = to, .map = map};
         status = fill(&frame, reached, callback, user, map);
     }
@@ -164,10 +163,11 @@ static bool has_dead(const cot_graph *graph, const bool *reached) {
     return false;
 }
 
-/* Copy a fresh graph once more if its making has left dead nodes; takes it, also on failure. */
-static cot_status sweep(cot_graph *graph, cot_graph **result_out) {
-    cot_status status = COT_OK;
+/* Replace a fresh graph by a copy if its making has left dead nodes. */
+static cot_status sweep(cot_graph **in_out) {
+    cot_graph *graph = *in_out;
     cot_graph *swept = graph;
+    cot_status status = COT_OK;
     bool *reached = coti_calloc(graph->context, graph->node.count, sizeof *reached);
     if (reached == NULL) {
         status = COT_E_NOMEM;
@@ -178,11 +178,9 @@ static cot_status sweep(cot_graph *graph, cot_graph **result_out) {
         }
     }
     coti_free(graph->context, reached);
-    if (status != COT_OK || swept != graph) {
+    if (status == COT_OK && swept != graph) {
         cot_graph_destroy(graph);
-    }
-    if (status == COT_OK) {
-        *result_out = swept;
+        *in_out = swept;
     }
     return status;
 }
@@ -197,15 +195,16 @@ cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, v
     cot_graph *copied = NULL;
     cot_status status = copy_reached(graph, reached, rewrite, user, &copied);
     coti_free(graph->context, reached);
-    COTI_TRY(status);
-    COTI_TRY(sweep(copied, &copied));
-    if (copied->context->verify) {
-        status = coti_graph_verify(copied);
-        if (status != COT_OK) {
-            cot_graph_destroy(copied);
-            return status;
-        }
+    if (status == COT_OK && copied != NULL) {
+        status = sweep(&copied);
     }
-    *result_out = copied;
-    return COT_OK;
+    if (status == COT_OK && copied != NULL && graph->context->verify) {
+        status = coti_graph_verify(copied);
+    }
+    if (status == COT_OK) {
+        *result_out = copied;
+    } else {
+        cot_graph_destroy(copied);
+    }
+    return status;
 }
