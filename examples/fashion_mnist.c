@@ -53,6 +53,16 @@ static cot_model *build_model(cot_context *context) {
     return cot_model_create(context, COT_TENSORS(image), COT_TENSORS(class), "fashion");
 }
 
+/* The lecture's step decay: a fifth of the learning rate for the last three epochs. user: the
+ * number of epochs. */
+static cot_status decay_learning_rate(cot_model *model, int32_t epoch, void *user) {
+    const int32_t *epochs = user;
+    if (epoch != *epochs - 3) {
+        return COT_OK;
+    }
+    return cot_model_set_learning_rate(model, 0.2 * cot_model_learning_rate(model));
+}
+
 static cot_status train(cot_model *model, const cot_dataset *train_set, const cot_dataset *test_set,
                         const trainer_options *options, const cot_console *console) {
     cot_status status = cot_model_compile(model, .optimizer = cot_adam(.learning_rate = 0.001),
@@ -61,10 +71,13 @@ static cot_status train(cot_model *model, const cot_dataset *train_set, const co
     if (status == COT_OK) {
         status = cot_model_summary(model, console);
     }
+    int32_t epochs = options->epochs;
+    const cot_callback decay = {
+        .struct_size = sizeof decay, .user = &epochs, .on_epoch_begin = decay_learning_rate};
     if (status == COT_OK) {
         status =
             cot_model_fit(model, train_set, .epochs = options->epochs, .batch_size = options->batch,
-                          .validation_split = 0.1, .console = console);
+                          .callbacks = {&decay}, .console = console);
     }
     cot_logs report = {0};
     if (status == COT_OK) {
