@@ -1,7 +1,7 @@
 /*
  * The planner: groups become calls, calls chains, chains phases, values buffers.
  *
- *     groups -> phases -> chains and chunks -> buffers -> places
+ *     groups -> phases -> chains and their chunks -> buffers -> places
  *
  * A plan depends on the groups, the largest row count and the number of threads; what a step
  * computes depends on neither of the latter. Cost: linear in groups and their operands, but for

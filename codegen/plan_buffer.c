@@ -57,8 +57,7 @@ static void describe_value(const coti_planner *p, uint32_t id, cotr_buffer *buff
         buffer->kind = COTR_OUTPUT;
         buffer->offset = value->output;
     } else if (value->one_chain && chain->rows && p->context->plan) {
-        int64_t rows =
-            chain->max_chunk < p->groups->max_rows ? chain->max_chunk : p->groups->max_rows;
+        int64_t rows = chain->chunk < p->groups->max_rows ? chain->chunk : p->groups->max_rows;
         buffer->kind = COTR_LOCAL;
         buffer->bytes = buffer->row_bytes * rows;
     }

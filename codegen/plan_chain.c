@@ -1,71 +1,10 @@
 /*
- * Calls, chains and chunks: the groups of a phase that are over rows become one chain, every other
+ * Calls and chains: the groups of a phase that are over rows become one chain, every other
  * group a chain of its own.
- *
- * Chunks of rows. A chain whose weights stay in a core's cache takes small chunks, so that values
- * that live within a chunk stay there too, and threads share the work evenly. One that streams more
- * weights than that takes as few chunks as there are threads, up to a size from which on the
- * weights' traffic is small beside the arithmetic. Chunks are multiples of the rows that the
- * heaviest product's register tile takes.
  */
 #include "planner.h"
 
 #include <stdlib.h>
-
-enum {
-    COARSE_BYTES = 512 * 1024, /* of weights: half of a small core's second-level cache */
-    COARSE_ROWS = 256,         /* 2 flops a byte and row: 128 flops for each byte of weights */
-    SMALL_ROWS = 32,
-    LEAST_ROWS = 8
-};
-
-/* ---- chunks ---- */
-
-static int64_t greatest_divisor(int64_t a, int64_t b) {
-    while (b != 0) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
-/* Rows of the batch that a group's register tile takes; 1 when it is no product over rows of m. */
-static int64_t tile_rows(const coti_planner *p, const coti_group *group) {
-    const coti_gemm *gemm = &group->kernel->gemm;
-    if (group->kernel->skeleton != COTI_SKELETON_GEMM || !gemm->m_rows) {
-        return 1;
-    }
-    int64_t tile = gemm->form == COTI_GEMM_N_VECTORS
-                       ? gemm->tile_broadcast
-                       : (int64_t)gemm->tile_vectors * p->target->lanes;
-    tile = tile < 1 ? 1 : tile;
-    return tile / greatest_divisor(tile, group->coefficient);
-}
-
-static int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
-/* Set a rows chain's grain, coarse and max_chunk; its calls are first_call and those after it. */
-static void choose_chunks(const coti_planner *p, int32_t first_call, cotr_chain *chain) {
-    const coti_group *heaviest = NULL;
-    int64_t shared_bytes = 0;
-    for (int32_t i = first_call; i < first_call + chain->n_calls; i++) {
-        const coti_group *group = &p->groups->group[p->plan->call_group[i]];
-        bool product = group->kernel->skeleton == COTI_SKELETON_GEMM;
-        shared_bytes += group->shared_bytes;
-        if (product && (heaviest == NULL || group->work > heaviest->work)) {
-            heaviest = group;
-        }
-    }
-    const int64_t tile = heaviest != NULL ? tile_rows(p, heaviest) : 1;
-    const int64_t share = divide_up(p->groups->max_rows, p->context->threads);
-    chain->grain = divide_up(LEAST_ROWS, tile) * tile;
-    chain->coarse = shared_bytes > COARSE_BYTES;
-    int64_t rows = chain->coarse ? (share < COARSE_ROWS ? share : COARSE_ROWS) : SMALL_ROWS;
-    chain->max_chunk = divide_up(rows, chain->grain) * chain->grain;
-}
 
 /* ---- calls ---- */
 
@@ -181,7 +120,6 @@ static void begin_chain(coti_planner *p, int32_t i_call, const coti_group *group
     cotr_chain *chain = &p->chain[p->n_chains++];
     *chain = (cotr_chain){.rows = group->rows,
                           .n_units = group->rows ? 0 : group->n_units,
-                          .grain = 1,
                           .call = &p->plan->call[i_call]};
     if (phase->n_chains++ == 0) {
         phase->chain = chain;
@@ -210,7 +148,7 @@ static void make_chains(coti_planner *p) {
     }
     for (int32_t i = 0; i < p->n_chains; i++) {
         if (p->chain[i].rows) {
-            choose_chunks(p, (int32_t)(p->chain[i].call - plan->call), &p->chain[i]);
+            coti_plan_chunk(p, &p->chain[i]);
         }
     }
 }

@@ -7,7 +7,7 @@
  *     local 5120, scratch 1088 bytes a thread; at most 128 rows
  *
  *     phase 0, shared: 15.8 Mflop
- *       chain over rows, chunks of 8 to 32: 15.8 Mflop
+ *       chain over rows, 32 a task, 15.8 Mflop
  *         call 0 = kernel 0 "load": x [source 0] -> x [arena +0]
  */
 #include "plan.h"
@@ -125,9 +125,7 @@ static void print_call(coti_str *out, const coti_plan *plan, const coti_groups *
 
 static void print_chain(coti_str *out, const cotr_chain *chain) {
     if (chain->rows) {
-        coti_str_printf(out, "  chain over rows, %s of %" PRId64 " to %" PRId64 " rows, ",
-                        chain->coarse ? "one chunk a thread" : "chunks", chain->grain,
-                        chain->max_chunk);
+        coti_str_printf(out, "  chain over rows, %" PRId64 " a task, ", chain->chunk);
     } else {
         coti_str_printf(out, "  chain over %" PRId64 " units, ", chain->n_units);
     }

@@ -3,7 +3,8 @@
  *
  *     plan.c         the steps in order; the program's types
  *     plan_phase.c   the phase of each group
- *     plan_chain.c   calls, chains, chunks
+ *     plan_chain.c   calls, chains
+ *     plan_chunk.c   the rows of a chain's tasks
  *     plan_buffer.c  values and states -> buffers, and where these lie
  *     plan_memory.c  blocks with lifetimes -> offsets
  *     plan_print.c   the dump
@@ -73,6 +74,9 @@ cot_status coti_plan_phases(coti_planner *p);
 /* Set order, the plan's calls but for their slots, phases and chains, each group's chain and
  * position. */
 cot_status coti_plan_chains(coti_planner *p);
+
+/* Set chunk and grain of a chain over rows, whose calls are there. */
+void coti_plan_chunk(const coti_planner *p, cotr_chain *chain);
 
 /* Make buffers and the calls' slots, and place them. */
 cot_status coti_plan_buffers(coti_planner *p);

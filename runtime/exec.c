@@ -20,9 +20,8 @@
 
 #include <time.h>
 
-/* Tasks of a rows chain that is not coarse, and of all unit chains of a phase together, a thread.
- */
-static const double row_tasks = 4, unit_tasks = 8;
+/* Tasks of all unit chains of a phase together, a thread. */
+static const double unit_tasks = 8;
 
 /* A task of units has at least this much work, if its chain has: some 2 us. */
 static const double least_task_work = 1e5;
@@ -53,18 +52,16 @@ static double work_at(const cotr_chain *chain, int64_t rows, int64_t max_rows) {
 /* The chunk of a chain with `range` rows or units, of a phase with this much work in all. */
 static int64_t choose_chunk(const cotr_chain *chain, int64_t range, int32_t threads,
                             double phase_work) {
-    double tasks = 0;
     if (chain->rows) {
-        tasks = threads * (chain->coarse ? 1 : row_tasks);
-    } else {
-        double share = phase_work > 0 ? chain->work / phase_work : 1;
-        double most = chain->work / least_task_work;
-        tasks = share * threads * unit_tasks;
-        tasks = tasks > most ? most : tasks;
+        int64_t share = divide_up(divide_up(range, threads), chain->grain) * chain->grain;
+        return share < chain->chunk && share > 0 ? share : chain->chunk;
     }
+    double share = phase_work > 0 ? chain->work / phase_work : 1;
+    double most = chain->work / least_task_work;
+    double tasks = share * threads * unit_tasks;
+    tasks = tasks > most ? most : tasks;
     int64_t chunk = divide_up(range, tasks < 1 ? 1 : (int64_t)tasks);
-    chunk = divide_up(chunk < 1 ? 1 : chunk, chain->grain) * chain->grain;
-    return chain->rows && chunk > chain->max_chunk ? chain->max_chunk : chunk;
+    return chunk < 1 ? 1 : chunk;
 }
 
 static void lay_out_phase(cotr_session *session, int32_t i_phase, int64_t rows) {

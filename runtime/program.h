@@ -56,12 +56,10 @@ typedef struct cotr_call {
 typedef struct cotr_chain {
     bool rows;       /* partition axis: rows of the batch, or n_units units */
     int64_t n_units; /* of a chain that is not over rows */
-    /* Smallest chunk, in rows or units; chunks are multiples of it but for the last. */
-    int64_t grain;
-    /* Over rows: the largest chunk, a multiple of grain. LOCAL buffers hold it. */
-    int64_t max_chunk;
-    /* One chunk a thread rather than many: the chain streams more weights than the cache holds. */
-    bool coarse;
+    /* Over rows: the rows of a task. LOCAL buffers hold so many, or max_rows if that is fewer. A
+     * step that has too few rows to give every thread a task takes smaller ones, multiples of
+     * grain. */
+    int64_t chunk, grain;
     int32_t n_calls;
     const cotr_call *call;
     double work; /* estimated flops of the whole chain at the largest row count */

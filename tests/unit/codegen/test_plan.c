@@ -97,12 +97,9 @@ static void a_training_step_has_two_phases(void **state) {
     /* Heavy chains first. */
     assert_true(p->phase[1].chain[0].work > p->phase[1].chain[1].work);
     assert_true(p->phase[1].chain[1].work > p->phase[1].chain[2].work);
-    /* 1.6 MB of weights: as few chunks as threads. */
-    assert_true(p->phase[0].chain[0].coarse);
-    assert_int_equal(p->phase[0].chain[0].max_chunk, 64);
     /* z is read within its chain alone; a, dz and x by the weight gradients too. */
     assert_int_equal(buffer_of(plan, 2, 2)->kind, COTR_LOCAL);
-    assert_int_equal(buffer_of(plan, 2, 2)->bytes, 64 * 40);
+    assert_int_equal(buffer_of(plan, 2, 2)->bytes, p->phase[0].chain[0].chunk * 40);
     assert_int_equal(buffer_of(plan, 1, 2)->kind, COTR_ARENA);
     assert_int_equal(buffer_of(plan, dw1, 2)->kind, COTR_STATE);
     /* All of these live in both phases: nothing can be shared. */
@@ -216,41 +213,51 @@ static void readers_of_old_states_stay_before(void **state) {
     hand_groups_end(h);
 }
 
-static void chunks_fit_the_tile(void **state) {
+/* A chain of one product over the rows, n and k 64, of so many rows at most. */
+static int64_t chunk_of(coti_gemm gemm, int64_t coefficient, int64_t shared, int64_t max_rows) {
+    hand_groups *h = hand_groups_begin(context, max_rows);
+    uint32_t v = hand_value(h, true, 5);
+    int32_t g = hand_group(h, true, large);
+    gemm.m_rows = true;
+    gemm.n = 64;
+    gemm.k = 64;
+    gemm.b_stride[2] = 1;
+    h->kernel[g].skeleton = COTI_SKELETON_GEMM;
+    h->kernel[g].gemm = gemm;
+    h->group[g].coefficient = coefficient;
+    h->group[g].shared_bytes = shared;
+    hand_write(h, g, COTI_OPERAND_VALUE, v);
+    hand_output(h, v);
+    coti_plan *plan = plan_of(h);
+    const cotr_chain *chain = &plan->program.phase[0].chain[0];
+    assert_int_equal(plan->call[0].coefficient, coefficient);
+    assert_int_equal(chain->chunk % chain->grain, 0);
+    int64_t chunk = chain->chunk;
+    coti_plan_destroy(plan);
+    hand_groups_end(h);
+    return chunk;
+}
+
+static void chunks_fit_tiles_and_threads(void **state) {
     (void)state;
-    const struct {
-        coti_gemm_form form;
-        int32_t broadcast, vectors;
-        int64_t coefficient, shared, grain, max_chunk;
-    } row[] = {
-        {COTI_GEMM_N_VECTORS, 6, 2, 1, 1000, 12, 36},
-        {COTI_GEMM_N_VECTORS, 16, 2, 1, 1000, 16, 32},
-        {COTI_GEMM_N_VECTORS, 14, 2, 1, 1 << 20, 14, 70}, /* 128 rows on 2 threads: 64 */
-        {COTI_GEMM_M_VECTORS, 4, 3, 1, 1000, 24, 48},
-        {COTI_GEMM_N_VECTORS, 12, 2, 4, 1000, 9, 36}, /* 4 N rows: 3 rows of N make 12 */
-        {COTI_GEMM_N_VECTORS, 6, 2, 64, 1000, 9, 36},
-    };
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        hand_groups *h = hand_groups_begin(context, 128);
-        uint32_t v = hand_value(h, true, 5);
-        int32_t g = hand_group(h, true, large);
-        h->kernel[g].skeleton = COTI_SKELETON_GEMM;
-        h->kernel[g].gemm = (coti_gemm){.m_rows = true,
-                                        .form = row[i].form,
-                                        .tile_broadcast = row[i].broadcast,
-                                        .tile_vectors = row[i].vectors};
-        h->group[g].coefficient = row[i].coefficient;
-        h->group[g].shared_bytes = row[i].shared;
-        hand_write(h, g, COTI_OPERAND_VALUE, v);
-        hand_output(h, v);
-        coti_plan *plan = plan_of(h);
-        const cotr_chain *chain = &plan->program.phase[0].chain[0];
-        assert_int_equal(chain->grain, row[i].grain);
-        assert_int_equal(chain->max_chunk, row[i].max_chunk);
-        assert_int_equal(plan->call[0].coefficient, row[i].coefficient);
-        coti_plan_destroy(plan);
-        hand_groups_end(h);
-    }
+    const coti_gemm tile8 = {.form = COTI_GEMM_N_VECTORS, .tile_broadcast = 8, .tile_vectors = 2};
+    coti_gemm tile24 = tile8, along_m = tile8, packed = tile8;
+    tile24.tile_broadcast = 24;
+    along_m.form = COTI_GEMM_M_VECTORS;
+    along_m.tile_vectors = 4; /* of 8 lanes: 32 rows, or half of them at the end */
+    packed.pack = true;
+    /* Whole tiles; the smallest of equals. */
+    assert_true(chunk_of(tile8, 1, 1000, 128) <= 16);
+    assert_int_equal(chunk_of(tile24, 1, 1000, 960) % 24, 0);
+    assert_int_equal(chunk_of(along_m, 1, 1000, 1024) % 16, 0);
+    /* 3 rows of N are 24 of 8 N. */
+    assert_true(chunk_of(tile24, 3, 1000, 960) <= 16);
+    /* Weights that are read from afar, or packed, for each chunk: fewer chunks. */
+    assert_int_equal(chunk_of(tile8, 1, 1 << 22, 128), 64); /* two threads */
+    assert_true(chunk_of(packed, 1, 1000, 1024) > chunk_of(tile8, 1, 1000, 1024));
+    /* Never more than a fixed number, never more than there are. */
+    assert_true(chunk_of(tile8, 1, 1 << 26, 1 << 20) <= 256);
+    assert_int_equal(chunk_of(tile24, 1, 1 << 26, 1), 8);
 }
 
 /* ---- many random lists ---- */
@@ -402,14 +409,16 @@ static void the_dump_tells_all(void **state) {
         "arena: 931328 planned bytes / 931328 lower bound = 1.000\n",
         "at most 128 rows a step\n",
         "\nphase 0, shared, 300.0 Mflop\n",
-        "  chain over rows, one chunk a thread of 8 to 64 rows, 300.0 Mflop\n",
+        "  chain over rows, ",
+        " a task, 300.0 Mflop\n",
         "    call 0 = kernel 0 \"hand\", left out when the rows lie so already\n",
         "      reads %v0 [source 0]\n",
         "      writes %v0 [arena +",
         "\nphase 1, shared, 150.0 Mflop\n",
         "  chain over 4 units, 100.0 Mflop\n",
         "writes %s6 [state ",
-        "  %v2: f32[N,10] [local +0] 2560 bytes, calls 2 to 3 of its chain\n",
+        "  %v2: f32[N,10] [local +0] ",
+        " bytes, calls 2 to 3 of its chain\n",
         "  %v1: f32[N,512] [arena +",
         ", phases 0 to 1\n",
         "  kernel 7 \"hand\", scratch 0 bytes\n    map",
@@ -431,7 +440,7 @@ int main(void) {
         cmocka_unit_test(small_neighbours_merge),
         cmocka_unit_test(groups_sink_to_their_readers),
         cmocka_unit_test(readers_of_old_states_stay_before),
-        cmocka_unit_test(chunks_fit_the_tile),
+        cmocka_unit_test(chunks_fit_tiles_and_threads),
         cmocka_unit_test(random_lists_are_planned_rightly),
         cmocka_unit_test(plan_off_shares_nothing),
         cmocka_unit_test(broken_groups_are_refused),

@@ -74,14 +74,10 @@ void hand_program_init(hand_program *hand, double work) {
     hand->call[1] = (cotr_call){kernel_double, 3, double_slots, 1, -1, "double"};
     hand->call[2] = (cotr_call){kernel_sum, 2, sum_slots, 1, -1, "sum"};
     hand->call[3] = (cotr_call){kernel_columns, 2, column_slots, 1, -1, "columns"};
-    hand->chain[0] = (cotr_chain){.rows = true,
-                                  .grain = 2,
-                                  .max_chunk = MAX_CHUNK,
-                                  .n_calls = 3,
-                                  .call = hand->call,
-                                  .work = work};
-    hand->chain[1] = (cotr_chain){
-        .n_units = COLUMNS, .grain = 1, .n_calls = 1, .call = hand->call + 3, .work = work};
+    hand->chain[0] = (cotr_chain){
+        .rows = true, .grain = 2, .chunk = CHUNK, .n_calls = 3, .call = hand->call, .work = work};
+    hand->chain[1] =
+        (cotr_chain){.n_units = COLUMNS, .n_calls = 1, .call = hand->call + 3, .work = work};
     hand->phase[0] = (cotr_phase){1, &hand->chain[0], false};
     hand->phase[1] = (cotr_phase){1, &hand->chain[1], false};
     hand->input[INPUT_X] =
@@ -104,7 +100,7 @@ void hand_program_init(hand_program *hand, double work) {
                                    .state = hand->state,
                                    .max_rows = MAX_ROWS,
                                    .arena_bytes = MAX_ROWS * (row + 4),
-                                   .local_bytes = 64 + MAX_CHUNK * row,
+                                   .local_bytes = 64 + CHUNK * row,
                                    .scratch_bytes = 4};
 }
 

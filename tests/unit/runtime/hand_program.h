@@ -10,7 +10,7 @@
 #include "cotangent/graph.h"
 #include "runtime/program.h"
 
-enum { COLUMNS = 5, MAX_ROWS = 64, MAX_CHUNK = 8 };
+enum { COLUMNS = 5, MAX_ROWS = 64, CHUNK = 8 };
 enum { BUFFER_X, BUFFER_A, BUFFER_B, BUFFER_Y, BUFFER_W, BUFFER_SCALE, N_BUFFERS };
 enum { INPUT_X, INPUT_SCALE, N_INPUTS };
 

@@ -108,13 +108,13 @@ static void many_steps_keep_in_step(void **state) {
     }
 }
 
-static void coarse_chains_give_the_same(void **state) {
+static void other_chunks_give_the_same(void **state) {
     (void)state;
     hand_program hand;
     float y[DATA_ROWS], expected_y[DATA_ROWS], expected_w[COLUMNS] = {0};
     const cot_array x = dense_x();
     hand_program_init(&hand, shared_work);
-    hand.chain[0].coarse = true;
+    hand.chain[0].chunk = 5; /* no multiple of the grain */
     cotr_session *session = session_for(&hand, 3, &x, order);
     assert_int_equal(cotr_session_bind_output(session, 0, y, DATA_ROWS), COT_OK);
     assert_int_equal(cotr_session_run(session, 0, DATA_ROWS, 13, NULL, NULL), COT_OK);
@@ -170,7 +170,7 @@ static void dense_rows_are_not_copied(void **state) {
             if (kind ==
                 1) { /* the loaded rows chunk-local: then only the rows chain may read them */
                 hand.buffer[BUFFER_A].kind = COTR_LOCAL;
-                hand.buffer[BUFFER_A].offset = 64 + MAX_CHUNK * COLUMNS * sizeof(float) + 20;
+                hand.buffer[BUFFER_A].offset = 64 + CHUNK * COLUMNS * sizeof(float) + 20;
                 hand.program.local_bytes *= 3;
                 hand.program.n_phases = 1;
             }
@@ -427,8 +427,8 @@ static void phases_keep_their_order(void **state) {
         number[i] = i;
         numbers[i] = &number[i];
         call[i] = (cotr_call){kernel_trace, 1, &slot[i], 1, -1, "trace"};
-        chain[i] = (cotr_chain){
-            .n_units = N_UNITS, .grain = 1, .n_calls = 1, .call = &call[i], .work = shared_work};
+        chain[i] =
+            (cotr_chain){.n_units = N_UNITS, .n_calls = 1, .call = &call[i], .work = shared_work};
         phase[i] = (cotr_phase){1, &chain[i], serial[i]};
         buffer[i] = (cotr_buffer){.kind = COTR_STATE, .offset = i};
     }
@@ -573,7 +573,7 @@ int main(void) {
         cmocka_unit_test(serial_runs_open_no_team),
         cmocka_unit_test(all_rows_batches_and_threads),
         cmocka_unit_test(many_steps_keep_in_step),
-        cmocka_unit_test(coarse_chains_give_the_same),
+        cmocka_unit_test(other_chunks_give_the_same),
         cmocka_unit_test(bytes_are_scaled),
         cmocka_unit_test(dense_rows_are_not_copied),
         cmocka_unit_test(bindings_may_change),

@@ -1,0 +1,134 @@
+/*
+ * How many rows a task of a chain takes: the count whose estimated time for a step is least, at the
+ * largest row count and on all threads; of those that are within a few hundredths of it the
+ * smallest, so that threads whose processors are disturbed can leave work to the others.
+ *
+ * The unit of time is the issue of one vector fma, as in tile.c. What is counted for a chunk:
+ *
+ *   arithmetic  register tiles are whole: rows that do not fill one are computed in vain, and where
+ * a chunk is shorter than a tile each row has a tile of its own, bound by latency packing     a
+ * product with vectors along n packs its weights anew for each chunk weights     are read again for
+ * each chunk: from a core's own cache, or from beyond it values      of the chunk's rows: the same
+ *   calls       a fixed price each
+ *
+ * and chunks run in rounds of one a thread.
+ */
+#include "planner.h"
+
+enum {
+    GRAIN = 8,               /* rows: candidates are its multiples */
+    MOST_ROWS = 256,         /* from here on weights' traffic is small beside the arithmetic */
+    CACHE_BYTES = 512 * 1024 /* half of a small core's second-level cache */
+};
+
+/* Times, in vector fmas. */
+static const double near_byte_time = 1.0 / 64, far_byte_time = 1.0 / 16;
+static const double copy_time = 2, transpose_time = 8, latency_chains = 8, call_time = 200;
+
+/* A chunk within this factor of the best is as good. */
+static const double tolerance = 1.04;
+
+static int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Rows that tiles along s compute in a range of `rows`, in units of well used ones. */
+static double rows_along_s(const coti_gemm *gemm, int64_t rows) {
+    const int64_t height = gemm->tile_broadcast;
+    if (rows >= height) {
+        return (double)(divide_up(rows, height) * height);
+    }
+    double slowness = latency_chains / gemm->tile_vectors;
+    return (double)rows * (slowness > 1 ? slowness : 1);
+}
+
+/* The same along v, where a tile of half the width may end a range. */
+static double rows_along_v(const coti_planner *p, const coti_gemm *gemm, int64_t rows) {
+    const int64_t width = (int64_t)gemm->tile_vectors * p->target->lanes;
+    const int64_t half = gemm->tile_vectors / 2 * p->target->lanes, rest = rows % width;
+    return (double)(rows - rest + (rest == 0 ? 0 : rest <= half ? half : width));
+}
+
+/* A product over the rows of m, for a chunk of them. */
+static double product_time(const coti_planner *p, const coti_group *group, int64_t chunk) {
+    const coti_gemm *gemm = &group->kernel->gemm;
+    const int64_t rows = chunk * group->coefficient, lanes = p->target->lanes;
+    double row_time = (double)divide_up(gemm->n, lanes) * (double)gemm->k;
+    if (gemm->form == COTI_GEMM_M_VECTORS) {
+        return rows_along_v(p, gemm, rows) / (double)lanes * (double)gemm->n * (double)gemm->k;
+    }
+    double pack = gemm->b_stride[2] == 1 ? copy_time : transpose_time;
+    return row_time * (rows_along_s(gemm, rows) + (gemm->pack ? pack : 0));
+}
+
+/* Bytes of a row of all values that the group uses. */
+static double row_bytes(const coti_planner *p, int32_t g) {
+    double bytes = 0;
+    COTI_PLAN_OPERANDS(p, g, operand) {
+        const coti_node *node = coti_plan_node(p, operand->id);
+        int64_t elements = 0;
+        if (operand->kind == COTI_OPERAND_VALUE && node->shape.batched &&
+            coti_shape_elements(&node->shape, 1, &elements)) {
+            bytes += (double)elements * (double)cot_dtype_bytes((cot_dtype)node->dtype);
+        }
+    }
+    return bytes;
+}
+
+/* What does not depend on the chunk, summed over a chain once. */
+typedef struct chain_facts {
+    double row_time, row_bytes, shared_bytes;
+    int32_t first_call, n_calls;
+} chain_facts;
+
+static bool is_row_product(const coti_group *group) {
+    return group->kernel->skeleton == COTI_SKELETON_GEMM && group->kernel->gemm.m_rows;
+}
+
+static chain_facts find_facts(const coti_planner *p, const cotr_chain *chain) {
+    chain_facts facts = {.first_call = (int32_t)(chain->call - p->plan->call),
+                         .n_calls = chain->n_calls};
+    for (int32_t i = 0; i < facts.n_calls; i++) {
+        const int32_t g = p->plan->call_group[facts.first_call + i];
+        const coti_group *group = &p->groups->group[g];
+        facts.row_bytes += row_bytes(p, g);
+        facts.shared_bytes += (double)group->shared_bytes;
+        if (!is_row_product(group)) {
+            facts.row_time += group->work / (double)p->groups->max_rows / p->target->lanes;
+        }
+    }
+    return facts;
+}
+
+/* Bytes that are read for each chunk, from near if all of them fit there. */
+static double byte_time(double bytes) {
+    return bytes * (bytes > CACHE_BYTES ? far_byte_time : near_byte_time);
+}
+
+/* Of a step at the largest row count. */
+static double step_time(const coti_planner *p, const chain_facts *facts, int64_t chunk) {
+    const double rows = (double)chunk;
+    double time = facts->row_time * rows + call_time * facts->n_calls +
+                  byte_time(facts->shared_bytes) + byte_time(facts->row_bytes * rows);
+    for (int32_t i = 0; i < facts->n_calls; i++) {
+        const coti_group *group = &p->groups->group[p->plan->call_group[facts->first_call + i]];
+        time += is_row_product(group) ? product_time(p, group, chunk) : 0;
+    }
+    int64_t n_chunks = divide_up(p->groups->max_rows, chunk);
+    return time * (double)divide_up(n_chunks, p->context->threads);
+}
+
+void coti_plan_chunk(const coti_planner *p, cotr_chain *chain) {
+    const chain_facts facts = find_facts(p, chain);
+    const int64_t max_rows = divide_up(p->groups->max_rows, GRAIN) * GRAIN;
+    const int64_t most = max_rows < MOST_ROWS ? max_rows : MOST_ROWS;
+    double best = step_time(p, &facts, GRAIN);
+    for (int64_t chunk = GRAIN; chunk <= most; chunk += GRAIN) {
+        double time = step_time(p, &facts, chunk);
+        best = time < best ? time : best;
+    }
+    chain->grain = GRAIN;
+    for (chain->chunk = GRAIN; step_time(p, &facts, chain->chunk) > tolerance * best;) {
+        chain->chunk += GRAIN;
+    }
+}
