@@ -83,7 +83,8 @@ cot_status coti_eval_SLICE(const coti_eval *eval) {
     coti_walk walk = walk_result(eval);
     for (int32_t d = 0; d < walk.rank; d++) {
         walk.offset[1] += attr->start.v[d] * stride[d];
-        walk.stride[1][d] = attr->stride.v[d] * stride[d];
+        /* The stride of one element or none may be past any tensor's end. */
+        walk.stride[1][d] = walk.extent[d] > 1 ? attr->stride.v[d] * stride[d] : 0;
     }
     copy_walk(walk, eval->out, &eval->input[0]);
     return COT_OK;

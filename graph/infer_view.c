@@ -111,9 +111,10 @@ cot_status coti_infer_SLICE(coti_infer *infer) {
                                    "the batched axis must be whole: start 0, size %lld, stride 1",
                                    (long long)x->dim[i]);
         }
-        if (stride < 1) {
-            return COTI_INFER_FAIL(infer, COT_E_SHAPE, "stride %lld of axis %d must be 1 or more",
-                                   (long long)stride, i);
+        if (stride < 1 || stride > COTI_SIZE_MAX) {
+            return COTI_INFER_FAIL(infer, COT_E_SHAPE,
+                                   "stride %lld of axis %d must be 1 or more, %lld at most",
+                                   (long long)stride, i, (long long)COTI_SIZE_MAX);
         }
         int64_t last = 0; /* one past the last element taken */
         if (start < 0 ||

@@ -191,6 +191,8 @@ static void bad_views(void **state) {
     BAD(cot_op_slice(v.v, INTS(-1), INTS(1), INTS(1)), COT_E_SHAPE, "slice", "start -1");
     BAD(cot_op_slice(v.v, INTS(0), INTS(2), INTS(0)), COT_E_SHAPE, "slice", "stride 0");
     BAD(cot_op_slice(v.v, INTS(0), INTS(2), INTS(-1)), COT_E_SHAPE, "slice", "stride -1");
+    BAD(cot_op_slice(v.v, INTS(0), INTS(1), INTS(COTI_SIZE_MAX + 1)), COT_E_SHAPE, "slice",
+        "stride 140737488355329");
     BAD(cot_op_slice(v.v, INTS(0), INTS(-2), INTS(1)), COT_E_SHAPE, "slice", "-2", "negative");
     BAD(cot_op_slice(v.v, INTS(0), INTS(2), INTS(INT64_MAX)), COT_E_SHAPE, "slice", "x is f32[3]");
     BAD(cot_op_slice(v.v, INTS(4), INTS(0), INTS(1)), COT_E_SHAPE, "slice", "start 4");
