@@ -29,22 +29,26 @@ cot_status coti_op_fail_at(cot_context *context, const char *file, int32_t line,
 }
 
 const char *coti_operand_name(cot_op op, int32_t n_inputs, int32_t i) {
-    static const char *const pair[] = {"a", "b"};
-    static const char *const condition[] = {"condition", "a", "b"};
-    static const char *const target[] = {"target", "logits"};
-    static const char *const seed[] = {"seed", "step"};
-    static const char *const list[] = {"x0", "x1", "x2", "x3"};
+    static const char *const pair[] = {"a", "b", NULL};
+    static const char *const condition[] = {"condition", "a", "b", NULL};
+    static const char *const target[] = {"target", "logits", NULL};
+    static const char *const seed[] = {"seed", "step", NULL};
+    static const char *const list[] = {"x0", "x1", "x2", "x3", NULL};
     const char *const *names = n_inputs == 3 ? condition : pair;
     if (op == COT_OP_SOFTMAX_XENT) {
         names = target;
     } else if (op == COT_OP_RANDOM) {
         names = seed;
     } else if ((size_t)op < COT_OP_COUNT && coti_op_table[op].n_inputs < 0) {
-        return i < 4 ? list[i] : "a further x";
+        names = list;
     } else if (n_inputs == 1) {
         return "x";
     }
-    return i < 3 ? names[i] : "?";
+    /* There may be more operands than the op takes: that is what the message is about. */
+    for (; i > 0 && *names != NULL; i--) {
+        names++;
+    }
+    return *names != NULL ? *names : "a further operand";
 }
 
 /* Append "a is f32[..], b is f32[..]"; of many operands the first four. */
