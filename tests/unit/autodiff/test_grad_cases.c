@@ -36,12 +36,12 @@ static cot_value reshape(cot_value x, const char *shape) {
 }
 
 static cot_value permute(cot_value x, const char *axes) {
-    int32_t list[COT_MAX_RANK];
+    int32_t list[COT_MAX_RANK] = {0};
     return cot_op_permute(x, list, read_axes(axes, list));
 }
 
 static cot_value broadcast(cot_value x, const char *shape, const char *axes) {
-    int32_t list[COT_MAX_RANK];
+    int32_t list[COT_MAX_RANK] = {0};
     int32_t n = read_axes(axes, list);
     return cot_op_broadcast(x, read_shape(shape), list, n);
 }
@@ -65,7 +65,7 @@ static cot_value pad(cot_value x, const char *low, const char *high, double valu
 }
 
 static cot_value flip(cot_value x, const char *axes) {
-    int32_t list[COT_MAX_RANK];
+    int32_t list[COT_MAX_RANK] = {0};
     return cot_op_flip(x, list, read_axes(axes, list));
 }
 
@@ -74,7 +74,7 @@ static cot_value concat(const cot_value *x, int32_t n, int32_t axis) {
 }
 
 static cot_value reduce(cot_op op, cot_value x, const char *axes, bool keep) {
-    int32_t list[COT_MAX_RANK];
+    int32_t list[COT_MAX_RANK] = {0};
     return cot_op_reduce(op, x, list, read_axes(axes, list), keep);
 }
 
