@@ -33,12 +33,15 @@ static void make_types(coti_emit *e) {
     e->t_i64 = LLVMInt64TypeInContext(e->llvm);
     e->t_f32 = LLVMFloatTypeInContext(e->llvm);
     e->t_f64 = LLVMDoubleTypeInContext(e->llvm);
-    const LLVMTypeRef value[COTI_DTYPES] = {
-        [COT_F32] = e->t_f32, [COT_F64] = e->t_f64, [COT_I32] = e->t_i32,
-        [COT_I64] = e->t_i64, [COT_U8] = e->t_i8,   [COT_BOOL] = e->t_i1};
-    memcpy(e->t_value, value, sizeof value);
-    memcpy(e->t_memory, value, sizeof value);
-    e->t_memory[COT_BOOL] = e->t_i8;
+    e->t_value[COT_F32] = e->t_f32;
+    e->t_value[COT_F64] = e->t_f64;
+    e->t_value[COT_I32] = e->t_i32;
+    e->t_value[COT_I64] = e->t_i64;
+    e->t_value[COT_U8] = e->t_i8;
+    e->t_value[COT_BOOL] = e->t_i1;
+    for (int32_t d = 0; d < COTI_DTYPES; d++) {
+        e->t_memory[d] = d == COT_BOOL ? e->t_i8 : e->t_value[d];
+    }
 }
 
 /* Field `i` of the argument block, each 8 bytes (kernel_abi.h). */

@@ -12,7 +12,10 @@
 
 #include <string.h>
 
-enum { MAX_TILE = 4 }; /* vectors of a tile */
+enum {
+    MAX_TILE = 4,       /* vectors of a tile */
+    MAX_TILE_EXPRS = 64 /* expressions of a tile's vectors: larger bodies have work enough in one */
+};
 
 /* One kernel's emission. */
 typedef struct columns {
@@ -85,8 +88,8 @@ static LLVMValueRef out_of_loop(coti_emit *e, coti_loop *loop, int32_t carry, LL
 }
 
 static void open_loop(coti_emit *e, const columns *c, tile *t, int32_t pass, coti_loop *loop,
-                      LLVMValueRef v_begin, LLVMValueRef v_end, const char *name) {
-    coti_loop_begin(e, loop, v_begin, v_end, 1, name);
+                      LLVMValueRef v_begin, LLVMValueRef v_end) {
+    coti_loop_begin(e, loop, v_begin, v_end, 1, "reduced");
     for_running(e, c, t, pass, loop, into_loop);
 }
 
@@ -150,12 +153,12 @@ static void set_index(tile *t, int32_t dim, LLVMValueRef v_index) {
 static void add_rows(coti_emit *e, const columns *c, tile *t, int32_t pass, LLVMValueRef v_from,
                      LLVMValueRef v_to) {
     coti_loop rows, loop[COTI_MAX_DIMS];
-    open_loop(e, c, t, pass, &rows, v_from, v_to, "rows");
+    open_loop(e, c, t, pass, &rows, v_from, v_to);
     set_index(t, e->kernel->n_kept, rows.v_i);
     LLVMValueRef v_place = rows.v_i;
     for (int32_t l = 0; l < c->n_inner; l++) {
         const coti_nest_loop *at = &c->inner.loop[l];
-        open_loop(e, c, t, pass, &loop[l], at->v_begin, at->v_end, "inner");
+        open_loop(e, c, t, pass, &loop[l], at->v_begin, at->v_end);
         set_index(t, at->dim, loop[l].v_i);
         v_place = LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, v_place, at->v_end, ""),
                                loop[l].v_i, "");
@@ -243,7 +246,9 @@ static void emit_tile(coti_emit *e, const columns *c, LLVMValueRef v_first, int3
     }
     t->vectors = vectors;
     for (int32_t v = 0; v < vectors; v++) {
-        memcpy(t->v_known[v], c->v_known, sizeof c->v_known);
+        for (int32_t i = 0; i < body->n_exprs; i++) {
+            t->v_known[v][i] = c->v_known[i];
+        }
         t->point[v] = c->point;
         t->point[v].lanes = lanes;
         t->point[v].vector_dim = dim;
@@ -277,6 +282,8 @@ static int32_t tile_vectors(coti_emit *e, const columns *c, int32_t lanes) {
     int32_t parts = lanes > e->target->lanes ? lanes / e->target->lanes : 1;
     int32_t vectors = e->target->registers / (2 * parts * n_running);
     vectors = vectors > MAX_TILE ? MAX_TILE : vectors;
+    int32_t of_exprs = MAX_TILE_EXPRS / (e->kernel->body.n_exprs + 1);
+    vectors = vectors > of_exprs ? of_exprs : vectors;
     while (vectors > 1 && loop->extent >= 0 && (int64_t)vectors * lanes > loop->extent) {
         vectors--;
     }

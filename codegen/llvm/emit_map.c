@@ -44,12 +44,18 @@ static void emit_rest(coti_emit *e, map *m, LLVMValueRef v_whole, LLVMValueRef v
     coti_branch_end(e, &branch);
 }
 
-/* A row whose length is known: no loop, constant masks. */
+/* A row whose length is known: no loop. The rest under a mask, or, where masked stores are dear, in
+ * ever narrower vectors. */
 static void emit_short_row(coti_emit *e, map *m, int64_t count, int32_t lanes) {
-    for (int64_t i = 0; i < count; i += lanes) {
+    bool masks = e->target->isa == COT_ISA_AVX512;
+    for (int64_t i = 0; i < count;) {
         int64_t left = count - i;
+        while (!masks && lanes > left) {
+            lanes /= 2;
+        }
         LLVMValueRef v_mask = left < lanes ? coti_l_mask(e, coti_l_i64(e, left), lanes) : NULL;
         emit_run(e, m, coti_l_i64(e, i), lanes, v_mask);
+        i += lanes;
     }
 }
 

@@ -21,8 +21,8 @@ static bool can_join(const coti_body *body, int32_t d, int32_t dim, int64_t coun
     }
     for (int32_t a = 0; a < body->n_accesses; a++) {
         const coti_access *access = &body->access[a];
-        uint32_t both = UINT32_C(1) << d | UINT32_C(1) << dim;
-        if ((access->bounded & both) != 0 || access->stride[d] != count * access->stride[dim]) {
+        bool bounded = (access->bounded >> d & 1) != 0 || (access->bounded >> dim & 1) != 0;
+        if (bounded || access->stride[d] != count * access->stride[dim]) {
             return false;
         }
     }
@@ -56,7 +56,7 @@ static void join(coti_emit *e, coti_nest_loop *loop, int32_t d) {
 void coti_nest_make(coti_emit *e, int32_t first, int32_t last, coti_nest *nest) {
     coti_nest_loop reversed[COTI_MAX_DIMS]; /* innermost first */
     int32_t n = 0;
-    for (int32_t d = last - 1; d >= first; d--) {
+    for (int32_t d = last - 1; d >= 0 && d >= first; d--) {
         bool skip = d != 0 && coti_dim_is_one(e->kernel, d) && !(d == first && n == 0);
         if (skip) {
             continue;

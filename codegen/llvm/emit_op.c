@@ -33,23 +33,23 @@ static LLVMValueRef constant(const op_call *call, int32_t value) {
 
 /* ---- arithmetic ---- */
 
-static LLVMValueRef emit_ADD(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_ADD(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFAdd(e->builder, call->v[0], call->v[1], "")
                       : LLVMBuildAdd(e->builder, call->v[0], call->v[1], "");
 }
-static LLVMValueRef emit_SUB(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_SUB(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFSub(e->builder, call->v[0], call->v[1], "")
                       : LLVMBuildSub(e->builder, call->v[0], call->v[1], "");
 }
-static LLVMValueRef emit_MUL(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_MUL(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFMul(e->builder, call->v[0], call->v[1], "")
                       : LLVMBuildMul(e->builder, call->v[0], call->v[1], "");
 }
-static LLVMValueRef emit_DIV(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_DIV(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFDiv(e->builder, call->v[0], call->v[1], "")
                       : unsupported(e, call);
 }
-static LLVMValueRef emit_NEG(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_NEG(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFNeg(e->builder, call->v[0], "")
                       : LLVMBuildNeg(e->builder, call->v[0], "");
 }
@@ -65,22 +65,22 @@ static LLVMValueRef compare(coti_emit *e, const op_call *call, LLVMRealPredicate
                          call->v[1], "");
 }
 
-static LLVMValueRef emit_EQ(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_EQ(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealOEQ, LLVMIntEQ, LLVMIntEQ);
 }
-static LLVMValueRef emit_NE(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_NE(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealUNE, LLVMIntNE, LLVMIntNE);
 }
-static LLVMValueRef emit_LT(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_LT(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealOLT, LLVMIntSLT, LLVMIntULT);
 }
-static LLVMValueRef emit_LE(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_LE(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealOLE, LLVMIntSLE, LLVMIntULE);
 }
-static LLVMValueRef emit_GT(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_GT(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealOGT, LLVMIntSGT, LLVMIntUGT);
 }
-static LLVMValueRef emit_GE(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_GE(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealOGE, LLVMIntSGE, LLVMIntUGE);
 }
 
@@ -93,24 +93,24 @@ static LLVMValueRef extreme(coti_emit *e, const op_call *call, LLVMValueRef v_a_
     LLVMValueRef v_nan = LLVMBuildFCmp(e->builder, LLVMRealUNO, call->v[0], call->v[0], "");
     return coti_l_select(e, v_nan, call->v[0], v_best, "");
 }
-static LLVMValueRef emit_MAX(coti_emit *e, const op_call *call) {
-    return extreme(e, call, emit_GT(e, call));
+static LLVMValueRef coti_emit_MAX(coti_emit *e, const op_call *call) {
+    return extreme(e, call, coti_emit_GT(e, call));
 }
-static LLVMValueRef emit_MIN(coti_emit *e, const op_call *call) {
-    return extreme(e, call, emit_LT(e, call));
+static LLVMValueRef coti_emit_MIN(coti_emit *e, const op_call *call) {
+    return extreme(e, call, coti_emit_LT(e, call));
 }
 
 /* ---- logic: bool only ---- */
 
-static LLVMValueRef emit_AND(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_AND(coti_emit *e, const op_call *call) {
     return call->dtype == COT_BOOL ? LLVMBuildAnd(e->builder, call->v[0], call->v[1], "")
                                    : unsupported(e, call);
 }
-static LLVMValueRef emit_OR(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_OR(coti_emit *e, const op_call *call) {
     return call->dtype == COT_BOOL ? LLVMBuildOr(e->builder, call->v[0], call->v[1], "")
                                    : unsupported(e, call);
 }
-static LLVMValueRef emit_NOT(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_NOT(coti_emit *e, const op_call *call) {
     return call->dtype == COT_BOOL ? LLVMBuildNot(e->builder, call->v[0], "")
                                    : unsupported(e, call);
 }
@@ -124,63 +124,64 @@ static op_call against(const op_call *call, int32_t value) {
     return other;
 }
 
-static LLVMValueRef emit_ABS(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_ABS(coti_emit *e, const op_call *call) {
     LLVMTypeRef type = call->type;
     LLVMValueRef v_x = call->v[0];
     if (call->real) {
         return coti_l_intrinsic(e, "llvm.fabs", &type, 1, &v_x, 1, "");
     }
     op_call zero = against(call, 0);
-    return coti_l_select(e, emit_LT(e, &zero), emit_NEG(e, call), v_x, "");
+    return coti_l_select(e, coti_emit_LT(e, &zero), coti_emit_NEG(e, call), v_x, "");
 }
-static LLVMValueRef emit_SIGN(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_SIGN(coti_emit *e, const op_call *call) {
     op_call zero = against(call, 0);
-    LLVMValueRef v_sign = coti_l_select(e, emit_LT(e, &zero), constant(call, -1), call->v[0], "");
-    return coti_l_select(e, emit_GT(e, &zero), constant(call, 1), v_sign, "");
+    LLVMValueRef v_sign =
+        coti_l_select(e, coti_emit_LT(e, &zero), constant(call, -1), call->v[0], "");
+    return coti_l_select(e, coti_emit_GT(e, &zero), constant(call, 1), v_sign, "");
 }
-static LLVMValueRef emit_RELU(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_RELU(coti_emit *e, const op_call *call) {
     op_call zero = against(call, 0);
-    return coti_l_select(e, emit_LE(e, &zero), zero.v[1], call->v[0], "");
+    return coti_l_select(e, coti_emit_LE(e, &zero), zero.v[1], call->v[0], "");
 }
-static LLVMValueRef emit_STOP_GRADIENT(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_STOP_GRADIENT(coti_emit *e, const op_call *call) {
     (void)e;
     return call->v[0];
 }
-static LLVMValueRef emit_SQRT(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_SQRT(coti_emit *e, const op_call *call) {
     LLVMTypeRef type = call->type;
     LLVMValueRef v_x = call->v[0];
     return call->real ? coti_l_intrinsic(e, "llvm.sqrt", &type, 1, &v_x, 1, "")
                       : unsupported(e, call);
 }
-static LLVMValueRef emit_RSQRT(coti_emit *e, const op_call *call) {
-    return call->real ? LLVMBuildFDiv(e->builder, constant(call, 1), emit_SQRT(e, call), "")
+static LLVMValueRef coti_emit_RSQRT(coti_emit *e, const op_call *call) {
+    return call->real ? LLVMBuildFDiv(e->builder, constant(call, 1), coti_emit_SQRT(e, call), "")
                       : unsupported(e, call);
 }
 
 /* ---- functions: f32 ---- */
 
-static LLVMValueRef emit_EXP(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_EXP(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_exp(e, call->v[0]) : unsupported(e, call);
 }
-static LLVMValueRef emit_LOG(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_LOG(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_log(e, call->v[0]) : unsupported(e, call);
 }
-static LLVMValueRef emit_TANH(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_TANH(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_tanh(e, call->v[0]) : unsupported(e, call);
 }
-static LLVMValueRef emit_SIGMOID(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_SIGMOID(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_sigmoid(e, call->v[0]) : unsupported(e, call);
 }
-static LLVMValueRef emit_ERF(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_ERF(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_erf(e, call->v[0]) : unsupported(e, call);
 }
-static LLVMValueRef emit_POW(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_POW(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_pow(e, call->v[0], call->v[1]) : unsupported(e, call);
 }
 
 /* ---- select and cast ---- */
 
-static LLVMValueRef emit_SELECT(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_SELECT(coti_emit *e, const op_call *call) {
     return coti_l_select(e, call->v[0], call->v[1], call->v[2], "");
 }
 
@@ -202,14 +203,14 @@ static LLVMValueRef cast_to_float(coti_emit *e, const op_call *call) {
                : LLVMBuildFPTrunc(e->builder, call->v[0], call->result, "");
 }
 
-static LLVMValueRef emit_CAST(coti_emit *e, const op_call *call) {
+static LLVMValueRef coti_emit_CAST(coti_emit *e, const op_call *call) {
     cot_dtype to = call->expr->dtype;
     if (to == call->dtype) {
         return call->v[0];
     }
     if (to == COT_BOOL) {
         op_call zero = against(call, 0);
-        return emit_NE(e, &zero);
+        return coti_emit_NE(e, &zero);
     }
     if (to == COT_F32 || to == COT_F64) {
         return cast_to_float(e, call);
@@ -223,8 +224,8 @@ static LLVMValueRef emit_CAST(coti_emit *e, const op_call *call) {
 /* ---- the table ---- */
 
 #define RULE_LEAF(id)
-#define RULE_ELEMWISE(id) [COT_OP_##id] = emit_##id,
-#define RULE_COMPARE(id) [COT_OP_##id] = emit_##id,
+#define RULE_ELEMWISE(id) [COT_OP_##id] = coti_emit_##id,
+#define RULE_COMPARE(id) [COT_OP_##id] = coti_emit_##id,
 #define RULE_VIEW(id)
 #define RULE_REDUCE(id)
 #define RULE_CONTRACT(id)
@@ -236,8 +237,8 @@ static const op_rule rules[COT_OP_COUNT] = {
 #define COT_OP(id, name, n_inputs, kind, attr, grad, flags) RULE_##kind(id)
 #include "graph/ops.def"
 #undef COT_OP
-    [COT_OP_SELECT] = emit_SELECT,
-    [COT_OP_CAST] = emit_CAST,
+    [COT_OP_SELECT] = coti_emit_SELECT,
+    [COT_OP_CAST] = coti_emit_CAST,
 };
 
 LLVMValueRef coti_emit_op(coti_emit *e, const coti_body *body, const coti_expr *expr,

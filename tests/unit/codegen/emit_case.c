@@ -273,21 +273,25 @@ static double largest_of(cot_dtype dtype, const void *data, int64_t n) {
     return largest;
 }
 
+static void compare_slot(const emit_case *c, int32_t s, const operands *got, const operands *want,
+                         const char *what, const char *how) {
+    cot_dtype dtype = c->kernel.slot_dtype[s];
+    double largest = largest_of(dtype, want->base[s], c->slot_elements[s]);
+    for (int64_t i = 0; i < c->slot_elements[s]; i++) {
+        if (!same_element(c, dtype, got->base[s], want->base[s], i, largest)) {
+            coti_tensor g = {dtype, {.rank = 0}, got->base[s]};
+            coti_tensor w = {dtype, {.rank = 0}, want->base[s]};
+            fail_msg("%s, %s: slot %d (%s), element %lld of %lld: %.9g, expected %.9g", what, how,
+                     (int)s, cot_dtype_name(dtype), (long long)i, (long long)c->slot_elements[s],
+                     coti_tensor_get(&g, i), coti_tensor_get(&w, i));
+        }
+    }
+}
+
 static void compare_slots(const emit_case *c, const operands *got, const operands *want,
                           const char *what, const char *how) {
     for (int32_t s = 0; s < c->kernel.n_slots; s++) {
-        cot_dtype dtype = c->kernel.slot_dtype[s];
-        double largest = largest_of(dtype, want->base[s], c->slot_elements[s]);
-        for (int64_t i = 0; i < c->slot_elements[s]; i++) {
-            if (!same_element(c, dtype, got->base[s], want->base[s], i, largest)) {
-                coti_tensor g = {dtype, {.rank = 0}, got->base[s]};
-                coti_tensor w = {dtype, {.rank = 0}, want->base[s]};
-                fail_msg("%s, %s: slot %d (%s), element %lld of %lld: %.9g, expected %.9g", what,
-                         how, (int)s, cot_dtype_name(dtype), (long long)i,
-                         (long long)c->slot_elements[s], coti_tensor_get(&g, i),
-                         coti_tensor_get(&w, i));
-            }
-        }
+        compare_slot(c, s, got, want, what, how);
     }
 }
 
@@ -351,8 +355,8 @@ static emit_case *copy_case(const emit_case *from) {
     return c;
 }
 
-void emit_case_refused(const emit_case *from, const char *text) {
-    emit_case *c = copy_case(from);
+void emit_case_refused(const emit_case *given, const char *text) {
+    emit_case *c = copy_case(given);
     cot_context *context = emit_case_context(COT_ISA_DEFAULT);
     const coti_kernel *kernel = &c->kernel;
     cotr_kernel code = NULL;
@@ -364,8 +368,8 @@ void emit_case_refused(const emit_case *from, const char *text) {
     free(c);
 }
 
-void emit_case_run(const emit_case *from, const char *what) {
-    emit_case *c = copy_case(from);
+void emit_case_run(const emit_case *given, const char *what) {
+    emit_case *c = copy_case(given);
     cot_context *context = emit_case_context(COT_ISA_BASELINE);
     assert_non_null(context);
     operands want = operands_make(c, 0, GUARD_END), result[COT_ISA_AVX512 + 1];

@@ -55,10 +55,10 @@ void emit_case_dense(const emit_case *c, int64_t stride[COTI_MAX_DIMS]);
  * guarded memory, and compare every written slot with the interpreter's; the results for AVX2 and
  * AVX-512 must be the same bits. `what` names the case in messages.
  */
-void emit_case_run(const emit_case *c, const char *what);
+void emit_case_run(const emit_case *given, const char *what);
 
 /* Compiling the kernel must fail with COT_E_UNSUPPORTED and this text. */
-void emit_case_refused(const emit_case *c, const char *text);
+void emit_case_refused(const emit_case *given, const char *text);
 
 /* A context for one instruction set; NULL when this machine lacks it. */
 cot_context *emit_case_context(cot_isa isa);

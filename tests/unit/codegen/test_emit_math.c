@@ -36,7 +36,7 @@ typedef struct function {
 
 static const function functions[] = {
     {COT_OP_EXP, exp, 1.02, 1.02},   {COT_OP_LOG, log, 0.76, 0.83},
-    {COT_OP_TANH, tanh, 1.17, 1.17}, {COT_OP_SIGMOID, sigmoid, 1.70, 1.70},
+    {COT_OP_TANH, tanh, 1.20, 1.20}, {COT_OP_SIGMOID, sigmoid, 1.70, 1.70},
     {COT_OP_ERF, erf, 0.95, 1.10},   {COT_OP_RSQRT, rsqrt, 1.51, 1.51},
 };
 
@@ -164,6 +164,22 @@ static void edges(void **state) {
     }
 }
 
+/* Results of pow, all sets, within half an ulp and a trifle; how many are not correctly rounded? */
+static uint64_t check_pow(bench *b, int64_t n) {
+    uint64_t n_off = 0;
+    bench_run(b, n);
+    for (int64_t i = 0; i < n; i++) {
+        double exact = pow((double)b->x[i], (double)b->y[i]);
+        for (int isa = COT_ISA_BASELINE; isa < SETS; isa++) {
+            if (b->code[isa] != NULL) {
+                check_result("pow", isa, b->x[i], b->y[i], b->result[isa][i], exact, 0.5001);
+                n_off += !isnan(exact) && b->result[isa][i] != (float)exact;
+            }
+        }
+    }
+    return n_off;
+}
+
 /* C17 F.10.4.4, by the C library's pow: all pairs of values that it tells apart. */
 static void pow_special(void **state) {
     (void)state;
@@ -183,17 +199,7 @@ static void pow_special(void **state) {
             b->y[n] = (k % 2 == 0 ? 1.0f : -1.0f) * value[k / 2];
         }
     }
-    bench_run(b, n);
-    for (int64_t i = 0; i < n; i++) {
-        double exact = pow((double)b->x[i], (double)b->y[i]);
-        for (int isa = COT_ISA_BASELINE; isa < SETS; isa++) {
-            if (b->code[isa] != NULL) {
-                check_result("pow", isa, b->x[i], b->y[i], b->result[isa][i], exact, 0.5001);
-                assert_int_equal(signbit(b->result[isa][i]) != 0 && !isnan(exact),
-                                 signbit(exact) != 0 && !isnan(exact));
-            }
-        }
-    }
+    assert_int_equal(check_pow(b, n), 0);
     bench_destroy(b);
 }
 
@@ -217,19 +223,10 @@ static void pow_rounding(void **state) {
             double power = log2((double)b->x[i]);
             b->y[i] = power != 0 ? (float)(reach / power) : 0.0f;
         }
-        bench_run(b, BLOCK);
-        for (int i = 0; i < BLOCK; i++) {
-            double exact = pow((double)b->x[i], (double)b->y[i]);
-            for (int isa = COT_ISA_BASELINE; isa < SETS; isa++) {
-                if (b->code[isa] != NULL) {
-                    check_result("pow", isa, b->x[i], b->y[i], b->result[isa][i], exact, 0.5001);
-                    n_off += b->result[isa][i] != (float)exact;
-                }
-            }
-        }
+        n_off += check_pow(b, BLOCK);
     }
-    /* About one in 2^18 would be 8. */
-    assert_true(n_off <= 30);
+    /* Of 2 million; about one in 2^20 is to be expected. */
+    assert_true(n_off <= 12);
     bench_destroy(b);
 }
 

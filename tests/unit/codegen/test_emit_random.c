@@ -7,18 +7,22 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* y[i,j] = random at element offset + i * row + j * step; seed and step of the stream in memory. */
-static void build(emit_case *c, cot_dtype dtype, cot_distribution distribution, int64_t m,
-                  int64_t n, int64_t offset, int64_t row, int64_t step) {
+/* Which element is drawn for y[i,j]: offset + i * row + j * step. */
+typedef struct layout {
+    int64_t m, n, offset, row, step;
+} layout;
+
+/* y[i,j] = random; seed and step of the stream in memory. */
+static void build(emit_case *c, cot_dtype dtype, cot_distribution distribution, layout l) {
     static const int64_t key[] = {(int64_t)0x9123456789abcdef, ((int64_t)1 << 40) + 5};
-    emit_case_begin(c, COTI_SKELETON_MAP, 2, 2, (int64_t[]){m, n});
+    emit_case_begin(c, COTI_SKELETON_MAP, 2, 2, (int64_t[]){l.m, l.n});
     int64_t none[] = {0, 0};
     int32_t seed = emit_case_slot(c, COT_I64, 2, false);
-    int32_t y = emit_case_slot(c, dtype, m * n, true);
+    int32_t y = emit_case_slot(c, dtype, l.m * l.n, true);
     c->slot_data[seed] = key;
     int32_t v_seed = emit_case_load(c, emit_case_access(c, seed, 0, none));
     int32_t v_step = emit_case_load(c, emit_case_access(c, seed, 1, none));
-    int32_t element = emit_case_access(c, -1, offset, (int64_t[]){row, step});
+    int32_t element = emit_case_access(c, -1, l.offset, (int64_t[]){l.row, l.step});
     c->expr[c->kernel.body.n_exprs] = (coti_expr){.kind = COTI_EXPR_RANDOM,
                                                   .dtype = dtype,
                                                   .n_args = 2,
@@ -26,22 +30,20 @@ static void build(emit_case *c, cot_dtype dtype, cot_distribution distribution, 
                                                   .index = element,
                                                   .integer = 1031,
                                                   .distribution = distribution};
-    emit_case_store(c, c->kernel.body.n_exprs++, emit_case_access(c, y, 0, (int64_t[]){n, 1}));
+    emit_case_store(c, c->kernel.body.n_exprs++, emit_case_access(c, y, 0, (int64_t[]){l.n, 1}));
 }
 
 static void uniform(void **state) {
     (void)state;
-    static const int64_t layout[][5] = {/* m, n, offset, row, step */
-                                        {3, 37, 0, 37, 1},
-                                        {2, 16, 3, 16, 1},
-                                        {5, 9, 1, 1, 5},
-                                        {1, 100, ((int64_t)1 << 34) + 2, 0, 7}};
-    for (size_t i = 0; i < COUNT(layout); i++) {
-        const int64_t *l = layout[i];
+    static const layout layouts[] = {{3, 37, 0, 37, 1},
+                                     {2, 16, 3, 16, 1},
+                                     {5, 9, 1, 1, 5},
+                                     {1, 100, ((int64_t)1 << 34) + 2, 0, 7}};
+    for (size_t i = 0; i < COUNT(layouts); i++) {
         emit_case c;
-        build(&c, COT_F32, COT_UNIFORM, l[0], l[1], l[2], l[3], l[4]);
+        build(&c, COT_F32, COT_UNIFORM, layouts[i]);
         emit_case_run(&c, "uniform f32");
-        build(&c, COT_F64, COT_UNIFORM, l[0], l[1], l[2], l[3], l[4]);
+        build(&c, COT_F64, COT_UNIFORM, layouts[i]);
         emit_case_run(&c, "uniform f64");
     }
 }
@@ -50,7 +52,7 @@ static void uniform(void **state) {
 static void normal(void **state) {
     (void)state;
     emit_case c;
-    build(&c, COT_F32, COT_NORMAL, 40, 1000, 1, 1000, 1);
+    build(&c, COT_F32, COT_NORMAL, (layout){40, 1000, 1, 1000, 1});
     c.compare = EMIT_ULP;
     c.ulp = 3;
     emit_case_run(&c, "normal f32");
@@ -59,7 +61,7 @@ static void normal(void **state) {
 static void normal_f64_refused(void **state) {
     (void)state;
     emit_case c;
-    build(&c, COT_F64, COT_NORMAL, 1, 16, 0, 16, 1);
+    build(&c, COT_F64, COT_NORMAL, (layout){1, 16, 0, 16, 1});
     emit_case_refused(&c, "random normal numbers have no kernel for f64");
 }
 
