@@ -102,6 +102,7 @@ typedef struct coti_fusion {
     uint32_t *users_of;             /* by node: where its users begin; node count + 1 of them */
     uint32_t early_scalar;  /* cluster of the scalars that need no other cluster; 0: none yet */
     uint32_t scalar_totals; /* cluster of sums over all rows into scalars; 0: none yet */
+    cot_status status;      /* of searches, which only say yes or no */
     uint32_t n_searches;
     uint32_t sought;          /* the target of the search */
     COTI_VEC(uint32_t) found; /* by the search: clusters that must come before the target */
@@ -207,7 +208,7 @@ bool coti_is_early(const coti_fusion *f, uint32_t cluster);
 cot_status coti_absorb_operands(coti_fusion *f, uint32_t id);
 
 /* Make column sums of a product's operand its side reduction. */
-cot_status coti_find_sides(coti_fusion *f);
+void coti_find_sides(coti_fusion *f);
 
 /* ---- fuse_store.c ---- */
 

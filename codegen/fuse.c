@@ -302,8 +302,10 @@ static cot_status place_node(coti_fusion *f, uint32_t id) {
     if (f->context->fuse) {
         COTI_TRY(coti_join(f, id, &joined));
     }
+    COTI_TRY(f->status);
     if (joined) {
-        return coti_absorb_operands(f, id);
+        COTI_TRY(coti_absorb_operands(f, id));
+        return f->status;
     }
     uint32_t cluster = 0;
     COTI_TRY(coti_cluster_start(f, id, &cluster));
@@ -328,7 +330,10 @@ static cot_status walk(coti_fusion *f) {
             COTI_TRY(place_node(f, id));
         }
     }
-    return f->context->fuse ? coti_find_sides(f) : COT_OK;
+    if (f->context->fuse) {
+        coti_find_sides(f);
+    }
+    return f->status;
 }
 
 /* ---- coti_fuse ---- */

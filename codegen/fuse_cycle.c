@@ -67,6 +67,7 @@ void coti_order_append(coti_fusion *f, uint32_t cluster) {
 
 static bool push(coti_fusion *f, uint32_t cluster) {
     if (coti_vec_reserve(f->context, &f->found, f->found.count + 1) != COT_OK) {
+        f->status = COT_E_NOMEM;
         return false;
     }
     f->found.data[f->found.count++] = cluster;

@@ -340,7 +340,7 @@ static bool try_side(coti_fusion *f, uint32_t columns, uint32_t dot) {
     return true;
 }
 
-cot_status coti_find_sides(coti_fusion *f) {
+void coti_find_sides(coti_fusion *f) {
     for (uint32_t cluster = 1; cluster < f->cluster.count; cluster++) {
         if (!is_plain_column_sum(f, cluster)) {
             continue;
@@ -352,5 +352,4 @@ cot_status coti_find_sides(coti_fusion *f) {
                 coti_fnode(f, f->users[u])->op == COT_OP_DOT && try_side(f, cluster, f->users[u]);
         }
     }
-    return COT_OK;
 }

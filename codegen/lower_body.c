@@ -286,8 +286,6 @@ static int32_t emit_node(coti_lowering *l, uint32_t id, const coti_place *place,
                          const int32_t *arg) {
     const coti_node *node = coti_fnode(l->f, id);
     switch (node->op) {
-    case COT_OP_DOT:
-        return accumulator(l);
     case COT_OP_IOTA:
         return index_along(l, place, ((const coti_attr_AXIS *)node->attr)->axis,
                            (cot_dtype)node->dtype);

@@ -119,8 +119,11 @@ static cot_value fit_columns(preparation *p, cot_value x, uint32_t part) {
     int32_t n = mask_to_axes(part, axes);
     const cot_shape *shape = &node_of(x)->shape;
     coti_run run;
-    if (n < 2 || coti_reduces_rowwise(shape, part) || coti_views_extend(&p->views) != COT_OK) {
+    if (n < 2 || coti_reduces_rowwise(shape, part)) {
         return x;
+    }
+    if (coti_views_extend(&p->views) != COT_OK) {
+        return coti_poison();
     }
     coti_view view = coti_view_at(&p->views, x.id);
     return coti_view_collapse(&view, shape, axes, n, &run) ? x : copy_of(x);

@@ -256,19 +256,14 @@ void coti_views_free(coti_views *views) {
     coti_arena_clear(&views->arena);
 }
 
-coti_view coti_view_at(const coti_views *views, uint32_t id) {
-    if (views->view.data[id] != NULL) {
-        return *views->view.data[id];
-    }
-    const coti_node *node = coti_node_at(views->graph, id);
+/* A node that is no view: its memory is dense, but for a state's home. */
+static coti_view memory_of(const coti_node *node, uint32_t id) {
     coti_view view = {.root = id};
     coti_view_dense(&node->shape, view.stride);
-    if (node->op == COT_OP_STATE) {
-        const coti_attr_VARIABLE *attr = node->attr;
-        if (attr->variable->transposed) {
-            view.stride[0] = coti_axis_live(&node->shape, 0) ? 1 : 0;
-            view.stride[1] = coti_axis_live(&node->shape, 1) ? node->shape.dim[0] : 0;
-        }
+    if (node->op == COT_OP_STATE &&
+        ((const coti_attr_VARIABLE *)node->attr)->variable->transposed) {
+        view.stride[0] = coti_axis_live(&node->shape, 0) ? 1 : 0;
+        view.stride[1] = coti_axis_live(&node->shape, 1) ? node->shape.dim[0] : 0;
     }
     return view;
 }
@@ -300,26 +295,23 @@ static bool view_of(const coti_views *views, const coti_node *node, bounded_view
 
 static cot_status add_view(coti_views *views, uint32_t id) {
     const coti_node *node = coti_node_at(views->graph, id);
-    const coti_view *kept = NULL;
-    if (id > 0 && coti_op_table[node->op].kind == COTI_KIND_VIEW) {
-        bounded_view y;
-        if (!view_of(views, node, &y)) {
-            return COTI_FAIL_OP(views->context, COT_E_INTERNAL, cot_op_name((cot_op)node->op),
-                                node->layer, "%s is not affine", cot_op_name((cot_op)node->op));
-        }
-        y.view.bounds = NULL;
-        if (y.has_bounds && (y.bounds.axes != 0 || y.bounds.nowhere)) {
-            y.view.bounds = coti_arena_copy(&views->arena, &y.bounds, sizeof y.bounds);
-            if (y.view.bounds == NULL) {
-                return COT_E_NOMEM;
-            }
-        }
-        kept = coti_arena_copy(&views->arena, &y.view, sizeof y.view);
-        if (kept == NULL) {
+    bounded_view y = {.has_bounds = false};
+    if (id == 0) {
+        y.view.root = 0; /* no node */
+    } else if (coti_op_table[node->op].kind != COTI_KIND_VIEW) {
+        y.view = memory_of(node, id);
+    } else if (!view_of(views, node, &y)) {
+        return COTI_FAIL_OP(views->context, COT_E_INTERNAL, cot_op_name((cot_op)node->op),
+                            node->layer, "%s is not affine", cot_op_name((cot_op)node->op));
+    }
+    y.view.bounds = NULL;
+    if (y.has_bounds && (y.bounds.axes != 0 || y.bounds.nowhere)) {
+        y.view.bounds = coti_arena_copy(&views->arena, &y.bounds, sizeof y.bounds);
+        if (y.view.bounds == NULL) {
             return COT_E_NOMEM;
         }
     }
-    views->view.data[views->view.count++] = kept;
+    views->view.data[views->view.count++] = y.view;
     return COT_OK;
 }
 

@@ -33,8 +33,8 @@ typedef struct coti_view {
 typedef struct coti_views {
     cot_context *context;
     const cot_graph *graph;
-    coti_arena arena;                 /* owns what follows */
-    COTI_VEC(const coti_view *) view; /* NULL: the node is no view */
+    coti_arena arena; /* owns the bounds */
+    COTI_VEC(coti_view) view;
 } coti_views;
 
 void coti_views_init(coti_views *views, const cot_graph *graph);
@@ -44,7 +44,9 @@ void coti_views_free(coti_views *views);
 cot_status coti_views_extend(coti_views *views);
 
 /* The view of a node that has been extended to; of one that is no view, its own memory. */
-coti_view coti_view_at(const coti_views *views, uint32_t id);
+static inline coti_view coti_view_at(const coti_views *views, uint32_t id) {
+    return views->view.data[id];
+}
 
 /* Would a RESHAPE of x to this shape, or this PAD of x, be affine? */
 bool coti_view_can_reshape(const coti_views *views, uint32_t x, const cot_shape *shape);
