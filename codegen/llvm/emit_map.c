@@ -1,10 +1,18 @@
 /*
  * MAP: every expression at every point. Loops over all dimensions but the innermost loop's, which
  * runs in vectors: whole ones, then the rest under a mask. Short static rows are written out.
+ *
+ * Where an operand lies across (a transposition: its neighbours in memory are neighbours in the
+ * loop around the innermost), the points are walked in tiles, a few vectors' worth of that loop for
+ * each vector, so that a line of memory is used up while it is near.
  */
 #include "emit.h"
 
-enum { MAX_UNROLLED_VECTORS = 4 };
+enum {
+    MAX_UNROLLED_VECTORS = 4,
+    TILE_ROWS = 16, /* elements of a line of memory, or two */
+    TILE_LANES = 8  /* lines at a time: as many as a set of the first cache has ways */
+};
 
 /* One kernel's emission. */
 typedef struct map {
@@ -13,8 +21,11 @@ typedef struct map {
     uint32_t depends[COTI_MAX_EXPRS];
     bool wanted[COTI_MAX_EXPRS];
     LLVMValueRef v_given[COTI_MAX_EXPRS];
+    const coti_nest_loop *across; /* the loop that is walked within each vector; NULL: none */
+    LLVMValueRef v_across, v_across_end; /* the tile's part of it */
 } map;
 
+/* `lanes` points from v_index on; of a tile, for each of its rows. */
 static void emit_run(coti_emit *e, map *m, LLVMValueRef v_index, int32_t lanes,
                      LLVMValueRef v_mask) {
     coti_point point = m->point;
@@ -23,7 +34,15 @@ static void emit_run(coti_emit *e, map *m, LLVMValueRef v_index, int32_t lanes,
     point.vector_dim = d;
     point.v_index[d] = v_index;
     point.v_mask = v_mask;
+    if (m->across == NULL) {
+        coti_emit_body(e, &e->kernel->body, &point);
+        return;
+    }
+    coti_loop rows;
+    coti_loop_begin(e, &rows, m->v_across, m->v_across_end, 1, "tile");
+    point.v_index[m->across->dim] = rows.v_i;
     coti_emit_body(e, &e->kernel->body, &point);
+    coti_loop_end(e, &rows);
 }
 
 /* What is left after the whole vectors: one masked vector, or, where masks are dear, one by one. */
@@ -63,6 +82,7 @@ static void emit_row(coti_emit *e, map *m) {
     const coti_nest_loop *row = &m->nest.loop[m->nest.n_loops - 1];
     bool whole_row = (row->dims & 1) == 0; /* dimension 0 has a range */
     int32_t lanes = coti_nest_lanes(row);
+    lanes = m->across != NULL && lanes > TILE_LANES ? TILE_LANES : lanes;
     if (whole_row && row->extent >= 0 && row->extent <= MAX_UNROLLED_VECTORS * COTI_LANES) {
         emit_short_row(e, m, row->extent, lanes);
         return;
@@ -79,6 +99,42 @@ static void emit_row(coti_emit *e, map *m) {
     }
 }
 
+/* Does an operand lie across the innermost loop, and along the one around it? */
+static bool lies_across(const coti_emit *e, const coti_nest *nest) {
+    if (nest->n_loops < 2) {
+        return false;
+    }
+    const coti_nest_loop *row = &nest->loop[nest->n_loops - 1], *outer = row - 1;
+    bool is_short = (row->extent >= 0 && row->extent < TILE_LANES) ||
+                    (outer->extent >= 0 && outer->extent < TILE_ROWS);
+    for (int32_t a = 0; a < e->kernel->body.n_accesses && !is_short; a++) {
+        const coti_access *access = &e->kernel->body.access[a];
+        int64_t along = access->stride[outer->dim], step = access->stride[row->dim];
+        if ((along == 1 || along == -1) && step != 0 && step != 1 && step != -1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The innermost loop, or the two innermost in tiles. */
+static void emit_inner(coti_emit *e, map *m, bool tiled) {
+    if (!tiled) {
+        emit_row(e, m);
+        return;
+    }
+    const coti_nest_loop *across = &m->nest.loop[m->nest.n_loops - 2];
+    coti_loop tiles;
+    coti_loop_begin(e, &tiles, across->v_begin, across->v_end, TILE_ROWS, "tiles");
+    LLVMValueRef v_end = LLVMBuildAdd(e->builder, tiles.v_i, coti_l_i64(e, TILE_ROWS), "");
+    LLVMValueRef v_last = LLVMBuildICmp(e->builder, LLVMIntSLT, across->v_end, v_end, "");
+    m->across = across;
+    m->v_across = tiles.v_i;
+    m->v_across_end = coti_l_select(e, v_last, across->v_end, v_end, "v_tile_end");
+    emit_row(e, m);
+    coti_loop_end(e, &tiles);
+}
+
 void coti_emit_map(coti_emit *e) {
     const coti_body *body = &e->kernel->body;
     map m = {.point = {.lanes = e->target->lanes, .vector_dim = -1}};
@@ -92,7 +148,8 @@ void coti_emit_map(coti_emit *e) {
     coti_body_close_wanted(body, NULL, m.wanted);
     m.point.v_given = m.v_given;
     uint32_t open = 0;
-    int32_t n_outer = m.nest.n_loops - 1;
+    bool tiled = lies_across(e, &m.nest);
+    int32_t n_outer = m.nest.n_loops - (tiled ? 2 : 1);
     coti_nest_hoist(e, &m.point, m.depends, open, m.wanted, m.v_given);
     for (int32_t l = 0; l < n_outer; l++) {
         const coti_nest_loop *at = &m.nest.loop[l];
@@ -101,7 +158,7 @@ void coti_emit_map(coti_emit *e) {
         open |= at->dims;
         coti_nest_hoist(e, &m.point, m.depends, open, m.wanted, m.v_given);
     }
-    emit_row(e, &m);
+    emit_inner(e, &m, tiled);
     for (int32_t l = n_outer - 1; l >= 0; l--) {
         coti_loop_end(e, &loop[l]);
     }

@@ -117,6 +117,31 @@ static void strides(void **state) {
     }
 }
 
+/* Transpositions inside a batch, large enough for tiles, with operands of every rank. */
+static void tiles(void **state) {
+    (void)state;
+    static const int64_t extent[][3] = {{2, 16, 8}, {3, 40, 21}, {1, 17, 70}, {2, 100, 9}};
+    for (size_t i = 0; i < COUNT(extent); i++) {
+        const int64_t *d = extent[i];
+        int64_t n = d[0] * d[1] * d[2], dense[COTI_MAX_DIMS];
+        emit_case c;
+        emit_case_begin(&c, COTI_SKELETON_MAP, 3, 3, d);
+        emit_case_dense(&c, dense);
+        int32_t x = emit_case_slot(&c, COT_F32, n, false);
+        int32_t row = emit_case_slot(&c, COT_F32, d[1], false);
+        int32_t column = emit_case_slot(&c, COT_F32, d[0] * d[2], false);
+        int32_t y = emit_case_slot(&c, COT_F32, n, true);
+        int32_t t =
+            emit_case_load(&c, emit_case_access(&c, x, 0, (int64_t[]){d[1] * d[2], 1, d[1]}));
+        int32_t r = emit_case_load(&c, emit_case_access(&c, row, 0, (int64_t[]){0, 1, 0}));
+        int32_t k = emit_case_load(&c, emit_case_access(&c, column, 0, (int64_t[]){d[2], 0, 1}));
+        int32_t sum = emit_case_op2(&c, COT_OP_ADD, emit_case_op2(&c, COT_OP_MUL, t, r), k);
+        emit_case_store(&c, emit_case_op2(&c, COT_OP_SUB, sum, emit_case_index(&c, COT_F32, 1)),
+                        emit_case_access(&c, y, 0, dense));
+        emit_case_run(&c, "tiles");
+    }
+}
+
 /* A padded operand: y[i,j] = i in [1, m-1) and j in [lo, hi) ? x[i-1,j-lo] : fill. */
 static void build_padded(emit_case *c, cot_dtype dtype, int64_t m, int64_t n, int64_t lo,
                          int64_t hi, int64_t step) {
@@ -256,16 +281,12 @@ static void scalar(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lengths),
-                                       cmocka_unit_test(batched),
-                                       cmocka_unit_test(broadcasts),
-                                       cmocka_unit_test(merged),
-                                       cmocka_unit_test(strides),
-                                       cmocka_unit_test(padded),
-                                       cmocka_unit_test(padded_broadcast),
-                                       cmocka_unit_test(update_in_place),
-                                       cmocka_unit_test(inner_rows),
-                                       cmocka_unit_test(leaves),
-                                       cmocka_unit_test(scalar)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lengths),         cmocka_unit_test(batched),
+        cmocka_unit_test(broadcasts),      cmocka_unit_test(merged),
+        cmocka_unit_test(strides),         cmocka_unit_test(tiles),
+        cmocka_unit_test(padded),          cmocka_unit_test(padded_broadcast),
+        cmocka_unit_test(update_in_place), cmocka_unit_test(inner_rows),
+        cmocka_unit_test(leaves),          cmocka_unit_test(scalar)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
