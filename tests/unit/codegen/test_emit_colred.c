@@ -1,4 +1,5 @@
 /* COLRED kernels: serial sums in blocks, tiles of columns, reductions on reductions. */
+#include "alloc_fail.h"
 #include "check.h"
 #include "emit_case.h"
 
@@ -141,9 +142,42 @@ static void many_dims(void **state) {
     }
 }
 
+/* Compile two reducing kernels; the row's needs scratch. */
+static cot_status compile_two(cot_context *context, void *user) {
+    static const cot_op ops[] = {COT_OP_SUM, COT_OP_ARGMAX};
+    (void)user;
+    for (int k = 0; k < 2; k++) {
+        emit_case c;
+        int32_t x = begin(&c, COT_F32, 40, 300);
+        int32_t sum = emit_case_reduce(&c, ops[k], emit_case_op1(&c, COT_OP_NEG, x));
+        store_column(&c, sum);
+        if (k == 0) {
+            c.kernel.skeleton = COTI_SKELETON_ROWRED;
+        }
+        c.kernel.body.expr = c.expr;
+        c.kernel.body.access = c.access;
+        c.kernel.body.store = c.store;
+        coti_target target;
+        COTI_TRY(coti_jit_target(context, &target));
+        c.kernel.scratch_bytes = coti_jit_scratch_bytes(&c.kernel, &target);
+        const coti_kernel *kernel = &c.kernel;
+        cotr_kernel code = NULL;
+        int32_t n_compiled = 0;
+        COTI_TRY(coti_jit_compile(context, "memory", &kernel, 1, &code, &n_compiled));
+    }
+    return COT_OK;
+}
+
+static void out_of_memory(void **state) {
+    (void)state;
+    char buffer[256];
+    cot_options options = {.threads = 1, .environment = COT_OFF};
+    CHECK_NO_COMPLAINT(alloc_fail_every(buffer, 1, &options, compile_two, NULL));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sums), cmocka_unit_test(blocks),
-                                       cmocka_unit_test(to_scalar), cmocka_unit_test(statistics),
-                                       cmocka_unit_test(many_dims)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums),       cmocka_unit_test(blocks),    cmocka_unit_test(to_scalar),
+        cmocka_unit_test(statistics), cmocka_unit_test(many_dims), cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
