@@ -90,32 +90,46 @@ static LLVMValueRef emit_constant(coti_emit *e, const coti_expr *expr, int32_t l
     return coti_l_splat(e, v_scalar, lanes, "");
 }
 
+/* May the index be computed in 32 bits? Where the result has no more, or the extent no such need.
+ */
+static bool index_is_short(const coti_emit *e, const coti_expr *expr) {
+    int64_t extent = e->kernel->extent[expr->index];
+    bool fits = !coti_dim_is_batched(e->kernel, expr->index) && extent <= INT32_MAX;
+    return expr->dtype == COT_I32 || expr->dtype == COT_U8 || (fits && expr->dtype != COT_I64);
+}
+
+/* The index of a dimension, of each lane, as an integer. */
+static LLVMValueRef lane_index(coti_emit *e, const coti_expr *expr, const coti_point *point) {
+    int32_t d = expr->index;
+    if (point->v_lane_index[d] != NULL) {
+        return point->v_lane_index[d];
+    }
+    LLVMTypeRef type = index_is_short(e, expr) ? e->t_i32 : e->t_i64;
+    LLVMValueRef v_first = point->v_index[d] != NULL ? point->v_index[d] : coti_l_i64(e, 0);
+    v_first = LLVMBuildIntCast2(e->builder, v_first, type, true, "");
+    v_first = coti_l_splat(e, v_first, point->lanes, "");
+    if (d != point->vector_dim) {
+        return v_first;
+    }
+    return LLVMBuildAdd(e->builder, v_first, coti_l_iota(type, point->lanes), "v_index");
+}
+
 /* The index of a dimension in dtype, as cast from i64. */
 static LLVMValueRef emit_index(coti_emit *e, const coti_expr *expr, const coti_point *point) {
-    int32_t d = expr->index;
     LLVMTypeRef type = coti_l_vector_type(e->t_value[expr->dtype], point->lanes);
-    LLVMValueRef v_index = point->v_lane_index[d];
-    if (v_index == NULL) {
-        LLVMValueRef v_first = point->v_index[d] != NULL ? point->v_index[d] : coti_l_i64(e, 0);
-        v_index = coti_l_splat(e, v_first, point->lanes, "");
-        if (d == point->vector_dim) {
-            LLVMValueRef v_iota = coti_l_iota(e->t_i64, point->lanes);
-            v_index = LLVMBuildAdd(e->builder, v_index, v_iota, "");
-        }
-    }
+    LLVMValueRef v_index = lane_index(e, expr, point);
     switch (expr->dtype) {
     case COT_F32:
     case COT_F64:
-        return LLVMBuildSIToFP(e->builder, v_index, type, "v_index");
+        return LLVMBuildSIToFP(e->builder, v_index, type, "");
     case COT_I32:
-    case COT_U8:
-        return LLVMBuildTrunc(e->builder, v_index, type, "v_index");
     case COT_I64:
-        break;
+    case COT_U8:
+        return LLVMBuildIntCast2(e->builder, v_index, type, true, "");
     case COT_BOOL:
-        return LLVMBuildICmp(e->builder, LLVMIntNE, v_index, coti_l_integer_like(v_index, 0), "");
+        break;
     }
-    return v_index;
+    return LLVMBuildICmp(e->builder, LLVMIntNE, v_index, coti_l_integer_like(v_index, 0), "");
 }
 
 static LLVMValueRef emit_given_by_caller(coti_emit *e, const coti_expr *expr, LLVMValueRef v_value,
