@@ -34,7 +34,7 @@ static LLVMValueRef shuffle(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b, co
 /* In each block of four, the lanes a[first], b[first], a[first + 1], b[first + 1]. */
 static LLVMValueRef interleave(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b, int32_t first,
                                int32_t lanes) {
-    int32_t from[COTI_LANES];
+    int32_t from[COTI_LANES] = {0};
     for (int32_t l = 0; l < lanes; l++) {
         from[l] = l - l % QUAD + first + (l % QUAD) / 2 + (l % 2) * lanes;
     }
@@ -44,7 +44,7 @@ static LLVMValueRef interleave(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b,
 /* In each block of four, the pairs a[first..], b[first..]. */
 static LLVMValueRef interleave_pairs(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b,
                                      int32_t first, int32_t lanes) {
-    int32_t from[COTI_LANES];
+    int32_t from[COTI_LANES] = {0};
     for (int32_t l = 0; l < lanes; l++) {
         from[l] = l - l % QUAD + first + l % 2 + ((l % QUAD) / 2) * lanes;
     }
@@ -54,7 +54,7 @@ static LLVMValueRef interleave_pairs(coti_emit *e, LLVMValueRef v_a, LLVMValueRe
 /* The blocks of four with even (0) or odd (1) number: a's, then b's. */
 static LLVMValueRef pick_blocks(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b, int32_t odd,
                                 int32_t lanes) {
-    int32_t from[COTI_LANES];
+    int32_t from[COTI_LANES] = {0};
     for (int32_t l = 0; l < lanes; l++) {
         int32_t half = lanes / 2, within = l % half;
         from[l] = (2 * (within / QUAD) + odd) * QUAD + l % QUAD + (l / half) * lanes;
@@ -109,7 +109,7 @@ static LLVMValueRef load_row(coti_emit *e, const coti_gemm_transposition *t, LLV
     if (t->block_k == t->lanes) {
         return v_load;
     }
-    int32_t from[COTI_LANES];
+    int32_t from[COTI_LANES] = {0};
     for (int32_t l = 0; l < t->lanes; l++) {
         from[l] = l % t->block_k;
     }
