@@ -113,7 +113,8 @@ cot_dataset *cot_dataset_to_categorical(const cot_dataset *dataset, int32_t i_ta
     cot_dataset *result = block != NULL ? cot_dataset_slice(dataset, 0, dataset->n_rows) : NULL;
     if (result != NULL) {
         coti_column *column = &result->column[dataset->n_inputs + i_target];
-        fill(labels, n, (float *)(void *)block->data);
+        void *hot = block->data; /* 16-byte aligned */
+        fill(labels, n, hot);
         coti_block_release(column->block);
         *column = (coti_column){.array = {.data = block->data,
                                           .dtype = COT_F32,

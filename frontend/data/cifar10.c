@@ -7,6 +7,8 @@
 #include "frontend/data/file.h"
 #include "frontend/layers/layer.h"
 
+#include <string.h>
+
 enum {
     PIXELS = 32 * 32,
     CHANNELS = 3,
@@ -28,8 +30,8 @@ static cot_status grow_block(batches *b, coti_block **block, int64_t used, int64
     if (larger == NULL) {
         return COT_E_NOMEM;
     }
-    for (int64_t i = 0; i < used; i++) {
-        larger->data[i] = (*block)->data[i];
+    if (*block != NULL) {
+        memcpy(larger->data, (*block)->data, (size_t)used);
     }
     coti_block_release(*block);
     *block = larger;
@@ -72,6 +74,7 @@ static cot_status read_record(batches *b, const char *path, coti_file *file, int
                          (long long)i_record, record[0], N_CLASSES - 1);
     }
     COTI_TRY(reserve(b, path, b->n_rows + 1));
+    COTI_ASSERT(b->context, b->pixels != NULL && b->labels != NULL);
     store(b, record);
     return COT_OK;
 }

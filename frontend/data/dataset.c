@@ -116,22 +116,29 @@ static cot_status copy_column(cot_context *context, coti_column *column) {
     return COT_OK;
 }
 
-static cot_status read_columns(cot_context *context, const char *what, cot_array_list list,
-                               cot_ownership ownership, int64_t *n_rows, coti_column *column) {
-    for (int32_t i = 0; i < list.n; i++) {
-        column[i].array = list.array[i];
-        COTI_TRY(complete(context, what, i, &column[i].array));
-        *n_rows = *n_rows < 0 ? column[i].array.n_rows : *n_rows;
-        if (column[i].array.n_rows != *n_rows) {
-            return COTI_FAIL(context, COT_E_SHAPE,
-                             "data set: %s %d has %lld rows, input 0 has %lld", what, (int)i,
-                             (long long)column[i].array.n_rows, (long long)*n_rows);
-        }
-        if (ownership == COT_COPY) {
-            COTI_TRY(copy_column(context, &column[i]));
-        }
+/* Check a column against the rows of those before it (n_rows < 0: it is the first). */
+static cot_status read_column(cot_context *context, const char *what, int32_t i, int64_t *n_rows,
+                              coti_column *column) {
+    COTI_TRY(complete(context, what, i, &column->array));
+    *n_rows = *n_rows < 0 ? column->array.n_rows : *n_rows;
+    if (column->array.n_rows != *n_rows) {
+        return COTI_FAIL(context, COT_E_SHAPE, "data set: %s %d has %lld rows, input 0 has %lld",
+                         what, (int)i, (long long)column->array.n_rows, (long long)*n_rows);
     }
     return COT_OK;
+}
+
+static cot_status read_columns(cot_context *context, const char *what, cot_array_list list,
+                               cot_ownership ownership, int64_t *n_rows, coti_column *column) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; status == COT_OK && i < list.n; i++) {
+        column[i].array = list.array[i];
+        status = read_column(context, what, i, n_rows, &column[i]);
+        if (status == COT_OK && ownership == COT_COPY) {
+            status = copy_column(context, &column[i]);
+        }
+    }
+    return status;
 }
 
 static bool is_list(cot_array_list list) {

@@ -54,21 +54,19 @@ static cot_status refill(coti_file *file) {
 }
 
 static cot_status read_plain(coti_file *file, unsigned char *data, size_t bytes, size_t *got_out) {
+    cot_status status = COT_OK;
+    bool more = true;
     *got_out = 0;
-    while (*got_out < bytes) {
-        if (file->begin == file->end) {
-            COTI_TRY(refill(file));
-        }
+    while (status == COT_OK && more && *got_out < bytes) {
+        status = file->begin == file->end ? refill(file) : COT_OK;
         size_t n = file->end - file->begin;
         n = n < bytes - *got_out ? n : bytes - *got_out;
-        if (n == 0) {
-            break;
-        }
         memcpy(data + *got_out, file->buffer + file->begin, n);
         file->begin += n;
         *got_out += n;
+        more = n > 0;
     }
-    return COT_OK;
+    return status;
 }
 
 /* ---- gzip ---- */

@@ -53,7 +53,7 @@ static bool find_type(int32_t type, idx_header *header) {
 
 static cot_status read_header(cot_context *context, const char *path, coti_file *file,
                               idx_header *header) {
-    unsigned char magic[4], extent[4 * IDX_MAX_RANK];
+    unsigned char magic[4] = {0}, extent[4 * IDX_MAX_RANK] = {0};
     COTI_TRY(coti_file_read(file, magic, sizeof magic, "header"));
     if (magic[0] != 0 || magic[1] != 0 || !find_type(magic[2], header)) {
         return COTI_FAIL(context, COT_E_PARSE,
@@ -139,7 +139,7 @@ static cot_status read_elements(coti_file *file, const idx_header *header, int64
 static cot_status read_column(cot_context *context, const char *path, int64_t max_bytes,
                               coti_column *column) {
     coti_file *file = NULL;
-    idx_header header;
+    idx_header header = {0};
     int64_t elements = 0;
     COTI_TRY(coti_file_open(context, path, &file));
     cot_status status = read_header(context, path, file, &header);

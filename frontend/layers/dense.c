@@ -33,7 +33,7 @@ static cot_status make_weights(cot_layer *layer, const coti_type *input) {
     const cot_dense_options *config = layer->config;
     coti_frontend *frontend = coti_frontend_get(layer->context);
     int64_t in = input->shape.dim[input->shape.rank - 1];
-    layer->weight = coti_arena_array(&frontend->arena, 2, sizeof(cot_variable *));
+    layer->weight = (cot_variable **)coti_arena_array(&frontend->arena, 2, sizeof(cot_variable *));
     if (layer->weight == NULL) {
         return COT_E_NOMEM;
     }

@@ -153,11 +153,15 @@ static cot_status write_summary(const cot_model *model, const cot_console *conso
                                 const coti_table *table, const bool *in_model, coti_str *text) {
     coti_str_printf(text, "Model: \"%s\"\n", model->name);
     coti_table_begin(table, text, header);
-    for (size_t i = 0; i < model->layer.count; i++) {
-        COTI_TRY(append_layer(model, table, in_model, model->layer.data[i], text));
-        if (text->count >= FLUSH_BYTES) {
-            COTI_TRY(coti_console_flush(console, text));
+    cot_status status = COT_OK;
+    for (size_t i = 0; status == COT_OK && i < model->layer.count; i++) {
+        status = append_layer(model, table, in_model, model->layer.data[i], text);
+        if (status == COT_OK && text->count >= FLUSH_BYTES) {
+            status = coti_console_flush(console, text);
         }
+    }
+    if (status != COT_OK) {
+        return status;
     }
     coti_table_end(table, text);
     append_footer(text, model);

@@ -99,23 +99,27 @@ static cot_status close_call(walk *w, uint32_t id) {
     return COT_OK;
 }
 
+/* Open a call that was not seen yet. */
+static cot_status visit(walk *w, uint32_t id) {
+    return w->state[id] == UNSEEN ? open_call(w, id) : COT_OK;
+}
+
+/* One step from the top of the stack: to its next input, or back. */
+static cot_status step(walk *w) {
+    frame *top = &w->stack.data[w->stack.count - 1];
+    const coti_call *call = coti_call_at(w->frontend, top->call);
+    return top->i_input == call->n_inputs ? close_call(w, top->call)
+                                          : visit(w, call->input[top->i_input++]);
+}
+
 static cot_status visit_all(walk *w) {
     for (size_t i = 0; i < w->model->output.count; i++) {
-        uint32_t output = w->model->output.data[i];
-        if (w->state[output] == UNSEEN) {
-            COTI_TRY(open_call(w, output));
+        cot_status status = visit(w, w->model->output.data[i]);
+        while (status == COT_OK && w->stack.count > 0) {
+            status = step(w);
         }
-        while (w->stack.count > 0) {
-            frame *top = &w->stack.data[w->stack.count - 1];
-            const coti_call *call = coti_call_at(w->frontend, top->call);
-            if (top->i_input == call->n_inputs) {
-                COTI_TRY(close_call(w, top->call));
-                continue;
-            }
-            uint32_t next = call->input[top->i_input++];
-            if (w->state[next] == UNSEEN) {
-                COTI_TRY(open_call(w, next));
-            }
+        if (status != COT_OK) {
+            return status;
         }
     }
     w->n_reached = w->model->call.count;
@@ -147,10 +151,11 @@ static int32_t measure(walk *w) {
 /* Inputs that no output needs: at depth 0, before all others. */
 static cot_status add_unused_inputs(walk *w) {
     cot_model *model = w->model;
+    COTI_TRY(
+        coti_vec_reserve(model->context, &model->call, model->call.count + model->input.count));
     for (size_t i = 0; i < model->input.count; i++) {
         uint32_t id = model->input.data[i];
         if (w->state[id] == UNSEEN) {
-            COTI_TRY(coti_vec_reserve(model->context, &model->call, model->call.count + 1));
             model->call.data[model->call.count++] = id;
         }
     }
@@ -171,7 +176,7 @@ static cot_status append_layers(walk *w, int32_t deepest) {
     cot_status status = COT_OK;
     size_t n = w->layer.count, n_depths = (size_t)deepest + 1;
     size_t *start = coti_calloc(context, n_depths + 1, sizeof *start);
-    cot_layer **sorted = coti_calloc(context, n, sizeof(cot_layer *));
+    cot_layer **sorted = (cot_layer **)coti_calloc(context, n, sizeof(cot_layer *));
     if (start == NULL || sorted == NULL) {
         status = COT_E_NOMEM;
         goto out;
@@ -194,7 +199,7 @@ static cot_status append_layers(walk *w, int32_t deepest) {
         }
     }
 out:
-    coti_free(context, sorted);
+    coti_free(context, (void *)sorted);
     coti_free(context, start);
     return status;
 }

@@ -127,42 +127,30 @@ static cot_status check_labels(const column_check *check, int64_t n_classes) {
 
 /* ---- columns ---- */
 
-static cot_status check_inputs(column_check *check, const cot_dataset *data, uint32_t uses) {
+static cot_status check_input(column_check *check, const cot_dataset *data, int32_t i,
+                              uint32_t uses) {
     const cot_model *model = check->training->model;
+    const coti_call *call = coti_model_call(model, model->input.data[i]);
     check->what = "input";
-    for (size_t i = 0; i < model->input.count; i++) {
-        const coti_call *call = coti_model_call(model, model->input.data[i]);
-        check->layer = call->layer->name;
-        check->type = call->type;
-        check->array = cot_dataset_input(data, (int32_t)i);
-        COTI_TRY(check_type(check));
-        if ((uses & COTI_USE_FINITE) != 0) {
-            COTI_TRY(check_finite(check));
-        }
-    }
-    return COT_OK;
+    check->layer = call->layer->name;
+    check->type = call->type;
+    check->array = cot_dataset_input(data, i);
+    COTI_TRY(check_type(check));
+    return (uses & COTI_USE_FINITE) != 0 ? check_finite(check) : COT_OK;
 }
 
-static cot_status check_targets(column_check *check, const cot_dataset *data, uint32_t uses) {
-    const coti_training *training = check->training;
+static cot_status check_target(column_check *check, const cot_dataset *data, const coti_head *head,
+                               uint32_t uses) {
+    const cot_shape *shape = &head->type.shape;
     check->what = "target of";
-    for (int32_t i = 0; i < training->n_heads; i++) {
-        const coti_head *head = &training->head[i];
-        if (head->i_target < 0) {
-            continue;
-        }
-        check->layer = head->name;
-        check->type = head->target;
-        check->array = cot_dataset_target(data, head->i_target);
-        COTI_TRY(check_type(check));
-        if (head->target.dtype == COT_I32) {
-            const cot_shape *shape = &head->type.shape;
-            COTI_TRY(check_labels(check, shape->dim[shape->rank - 1]));
-        } else if ((uses & COTI_USE_FINITE) != 0) {
-            COTI_TRY(check_finite(check));
-        }
+    check->layer = head->name;
+    check->type = head->target;
+    check->array = cot_dataset_target(data, head->i_target);
+    COTI_TRY(check_type(check));
+    if (head->target.dtype == COT_I32) {
+        return check_labels(check, shape->dim[shape->rank - 1]);
     }
-    return COT_OK;
+    return (uses & COTI_USE_FINITE) != 0 ? check_finite(check) : COT_OK;
 }
 
 static cot_status check_counts(const coti_training *training, const char *function,
@@ -194,8 +182,16 @@ cot_status coti_check_data(const coti_training *training, const char *function,
                            const cot_dataset *data, uint32_t uses) {
     column_check check = {.training = training, .function = function};
     COTI_TRY(check_counts(training, function, data, uses));
-    COTI_TRY(check_inputs(&check, data, uses));
-    return (uses & COTI_USE_TARGETS) != 0 ? check_targets(&check, data, uses) : COT_OK;
+    for (int32_t i = 0; i < data->n_inputs; i++) {
+        COTI_TRY(check_input(&check, data, i, uses));
+    }
+    cot_status status = COT_OK;
+    bool targets = (uses & COTI_USE_TARGETS) != 0;
+    for (int32_t i = 0; targets && status == COT_OK && i < training->n_heads; i++) {
+        const coti_head *head = &training->head[i];
+        status = head->i_target >= 0 ? check_target(&check, data, head, uses) : COT_OK;
+    }
+    return status;
 }
 
 /* ---- binding ---- */
@@ -214,6 +210,14 @@ static cot_status bind(const coti_training *training, const coti_mode *mode, con
     return status == COT_OK ? COT_OK : coti_take_error(training->context, mode->session, status);
 }
 
+static cot_status bind_target(const coti_training *training, const coti_mode *mode,
+                              const coti_head *head, const cot_dataset *data,
+                              const int64_t *order) {
+    char name[COTI_TARGET_BYTES];
+    coti_target_name(head, name);
+    return bind(training, mode, name, cot_dataset_target(data, head->i_target), order);
+}
+
 cot_status coti_bind_data(const coti_training *training, coti_mode_id id, const cot_dataset *data,
                           const int64_t *order) {
     const cot_model *model = training->model;
@@ -222,13 +226,10 @@ cot_status coti_bind_data(const coti_training *training, coti_mode_id id, const 
         const cot_layer *layer = coti_model_call(model, model->input.data[i])->layer;
         COTI_TRY(bind(training, mode, layer->name, cot_dataset_input(data, (int32_t)i), order));
     }
-    for (int32_t i = 0; id != COTI_PREDICT && i < training->n_heads; i++) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; id != COTI_PREDICT && status == COT_OK && i < training->n_heads; i++) {
         const coti_head *head = &training->head[i];
-        if (head->i_target >= 0) {
-            char name[COTI_TARGET_BYTES];
-            coti_target_name(head, name);
-            COTI_TRY(bind(training, mode, name, cot_dataset_target(data, head->i_target), order));
-        }
+        status = head->i_target >= 0 ? bind_target(training, mode, head, data, order) : COT_OK;
     }
-    return COT_OK;
+    return status;
 }

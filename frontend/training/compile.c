@@ -25,7 +25,7 @@ static cot_status append_gradients(const coti_training *training, cot_graph *gra
                                    cot_value loss) {
     cot_context *context = training->context;
     size_t room = training->model->weight.count;
-    cot_variable **weight = coti_calloc(context, room, sizeof(cot_variable *));
+    cot_variable **weight = (cot_variable **)coti_calloc(context, room, sizeof(cot_variable *));
     cot_value *value = coti_calloc(context, 2 * room, sizeof *value);
     cot_value *gradient = value != NULL ? value + room : NULL;
     cot_status status = COT_E_NOMEM;
@@ -39,7 +39,7 @@ static cot_status append_gradients(const coti_training *training, cot_graph *gra
             status = coti_optimizer_update(training, graph, gradient);
         }
     }
-    coti_free(context, weight);
+    coti_free(context, (void *)weight);
     coti_free(context, value);
     return status;
 }
@@ -133,14 +133,15 @@ static bool needs_mode(const coti_training *training, coti_mode_id id) {
 }
 
 static cot_status open_modes(coti_training *training) {
-    for (int32_t i = 0; i < COTI_MODE_COUNT; i++) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; status == COT_OK && i < COTI_MODE_COUNT; i++) {
         if (needs_mode(training, (coti_mode_id)i)) {
             coti_mode made;
-            COTI_TRY(open_mode(training, (coti_mode_id)i, training->max_batch, &made));
+            status = open_mode(training, (coti_mode_id)i, training->max_batch, &made);
             training->mode[i] = made;
         }
     }
-    return COT_OK;
+    return status;
 }
 
 cot_status coti_recompile_train(coti_training *training, int64_t max_rows) {
@@ -157,7 +158,7 @@ cot_status coti_recompile_train(coti_training *training, int64_t max_rows) {
 static cot_status make_sums(coti_training *training, coti_mode_id id) {
     coti_mode *mode = &training->mode[id];
     size_t n = (size_t)training->n_sums;
-    mode->sum = coti_arena_array(&training->arena, n, sizeof(cot_variable *));
+    mode->sum = (cot_variable **)coti_arena_array(&training->arena, n, sizeof(cot_variable *));
     if (mode->sum == NULL) {
         return COT_E_NOMEM;
     }

@@ -48,13 +48,9 @@ static cot_status evaluate_rows(coti_loop *loop, double *value, cot_log *log) {
     while (loop->done_rows < loop->n_rows) {
         COTI_TRY(coti_loop_advance(loop));
         COTI_TRY(read_logs(loop, value, log));
-        if (loop->done_rows < loop->n_rows) {
-            COTI_TRY(coti_loop_show(loop, &logs));
-        }
+        COTI_TRY(coti_loop_show(loop, &logs, loop->done_rows == loop->n_rows));
     }
-    return loop->progress == NULL
-               ? COT_OK
-               : coti_progress_show(loop->progress, loop->done_steps, &logs, coti_now(), true);
+    return COT_OK;
 }
 
 cot_status coti_evaluate(coti_training *training, const cot_dataset *data, int64_t batch,
@@ -179,13 +175,9 @@ static cot_status predict_rows(coti_loop *loop, cot_buffer_list list, const int6
     while (loop->done_rows < loop->n_rows) {
         COTI_TRY(bind_outputs(loop, list, row_bytes));
         COTI_TRY(coti_loop_advance(loop));
-        if (loop->done_rows < loop->n_rows) {
-            COTI_TRY(coti_loop_show(loop, NULL));
-        }
+        COTI_TRY(coti_loop_show(loop, NULL, loop->done_rows == loop->n_rows));
     }
-    return loop->progress == NULL
-               ? COT_OK
-               : coti_progress_show(loop->progress, loop->done_steps, NULL, coti_now(), true);
+    return COT_OK;
 }
 
 static cot_status predict(coti_training *training, const cot_dataset *data,

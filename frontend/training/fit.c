@@ -102,7 +102,7 @@ static cot_status check_data(const fit *f) {
 
 static cot_status make_history(const fit *f) {
     int32_t n = f->training->n_logs, n_names = f->validation != NULL ? 2 * n : n;
-    const char **name = coti_calloc(f->context, (size_t)n_names, sizeof(const char *));
+    const char **name = (const char **)coti_calloc(f->context, (size_t)n_names, sizeof(char *));
     coti_history *history = NULL;
     if (name == NULL) {
         return COT_E_NOMEM;
@@ -112,7 +112,7 @@ static cot_status make_history(const fit *f) {
         f->log[i].name = name[i];
     }
     cot_status status = coti_history_create(f->context, n_names, name, &history);
-    coti_free(f->context, name);
+    coti_free(f->context, (void *)name);
     if (status == COT_OK) {
         coti_history_destroy(f->model->history);
         f->model->history = history;
@@ -248,21 +248,24 @@ static cot_status begin_epoch(fit *f, const coti_loop *loop, int32_t epoch) {
     return coti_console_flush(&f->progress.console, &f->progress.text);
 }
 
+/* One region of steps, and what the host does before and after it. */
+static cot_status run_region(fit *f, coti_loop *loop) {
+    if (f->per_batch) {
+        COTI_TRY(call_back(f, BATCH_BEGIN, loop->done_steps, NULL));
+    }
+    COTI_TRY(coti_loop_advance(loop));
+    COTI_TRY(coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value));
+    cot_logs logs = logs_of(f, f->training->n_logs);
+    if (f->per_batch) {
+        COTI_TRY(call_back(f, BATCH_END, loop->done_steps - 1, &logs));
+    }
+    /* The epoch's last line comes after validation. */
+    return loop->done_rows < loop->n_rows ? coti_loop_show(loop, &logs, false) : COT_OK;
+}
+
 static cot_status run_steps(fit *f, coti_loop *loop) {
-    int32_t n = f->training->n_logs;
     while (loop->done_rows < loop->n_rows && !f->model->stop) {
-        if (f->per_batch) {
-            COTI_TRY(call_back(f, BATCH_BEGIN, loop->done_steps, NULL));
-        }
-        COTI_TRY(coti_loop_advance(loop));
-        COTI_TRY(coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value));
-        cot_logs logs = logs_of(f, n);
-        if (f->per_batch) {
-            COTI_TRY(call_back(f, BATCH_END, loop->done_steps - 1, &logs));
-        }
-        if (loop->done_rows < loop->n_rows) {
-            COTI_TRY(coti_loop_show(loop, &logs));
-        }
+        COTI_TRY(run_region(f, loop));
     }
     return COT_OK;
 }
@@ -320,7 +323,7 @@ cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options) 
         status = run_epochs(&f);
         model->running = false;
         if (status != COT_OK && f.shown) {
-            coti_progress_break(&f.progress); /* the first error is the one that counts */
+            (void)coti_progress_break(&f.progress); /* the first error is the one that counts */
         }
     }
     finish(&f);

@@ -21,7 +21,8 @@ cot_status coti_history_create(cot_context *context, int32_t n_names, const char
     }
     history->context = context;
     coti_arena_init(&history->arena, context);
-    history->name = coti_arena_array(&history->arena, (size_t)n_names, sizeof(const char *));
+    history->name =
+        (const char **)coti_arena_array(&history->arena, (size_t)n_names, sizeof(const char *));
     bool complete = history->name != NULL;
     for (int32_t i = 0; complete && i < n_names; i++) {
         history->name[i] = coti_arena_strdup(&history->arena, name[i]);

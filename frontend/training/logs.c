@@ -31,11 +31,12 @@ static cot_status read_total(const coti_training *training, coti_mode_id mode, d
     *value_out = 0.0;
     for (int32_t i = 0; i < training->n_heads; i++) {
         const coti_head *head = &training->head[i];
-        double part = 0.0;
-        if (head->i_loss_sum >= 0) {
-            COTI_TRY(read_sum(training, mode, head->i_loss_sum, &part));
-            *value_out += head->weight * part;
+        if (head->i_loss_sum < 0) {
+            continue;
         }
+        double part = 0.0;
+        COTI_TRY(read_sum(training, mode, head->i_loss_sum, &part));
+        *value_out += head->weight * part;
     }
     return COT_OK;
 }

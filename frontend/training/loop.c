@@ -8,7 +8,7 @@
 
 double coti_now(void) {
     struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* it cannot fail with this clock */
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -48,9 +48,8 @@ cot_status coti_loop_advance(coti_loop *loop) {
     return COT_OK;
 }
 
-cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs) {
-    if (loop->progress == NULL) {
-        return COT_OK;
-    }
-    return coti_progress_show(loop->progress, loop->done_steps, logs, coti_now(), false);
+cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs, bool last) {
+    return loop->progress == NULL
+               ? COT_OK
+               : coti_progress_show(loop->progress, loop->done_steps, logs, coti_now(), last);
 }

@@ -33,9 +33,9 @@ static cot_status lower_inputs(const cot_model *model, cot_graph *graph, coti_bu
 }
 
 /* Append one call; `input` has room for its inputs. */
-static cot_status lower_call(const cot_model *model, cot_graph *graph, bool training,
-                             const coti_call *call, uint32_t id, coti_built *built,
-                             cot_value *input) {
+static cot_status lower_call(const cot_model *model, cot_graph *graph, bool training, uint32_t id,
+                             coti_built *built, cot_value *input) {
+    const coti_call *call = coti_model_call(model, id);
     for (int32_t k = 0; k < call->n_inputs; k++) {
         input[k] = built[call->input[k]].value;
     }
@@ -54,10 +54,10 @@ static cot_status lower_calls(const cot_model *model, cot_graph *graph, bool tra
     COTI_TRY(lower_inputs(model, graph, built));
     for (size_t i = 0; i < model->call.count; i++) {
         uint32_t id = model->call.data[i];
-        const coti_call *call = coti_model_call(model, id);
-        if (call->layer->class != &coti_class_input) {
-            COTI_TRY(lower_call(model, graph, training, call, id, built, input));
+        if (coti_model_call(model, id)->layer->class == &coti_class_input) {
+            continue;
         }
+        COTI_TRY(lower_call(model, graph, training, id, built, input));
     }
     cot_graph_set_layer(graph, NULL);
     return COT_OK;
@@ -139,7 +139,7 @@ static void add_to_loss(const coti_head *head, cot_graph *graph, cot_value sum, 
 }
 
 void coti_target_name(const coti_head *head, char name[COTI_TARGET_BYTES]) {
-    snprintf(name, COTI_TARGET_BYTES, "%s/target", head->name);
+    (void)snprintf(name, COTI_TARGET_BYTES, "%s/target", head->name);
 }
 
 static cot_status lower_head(const coti_training *training, cot_graph *graph, coti_mode_id mode,

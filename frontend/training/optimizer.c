@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+enum { MOST_SLOTS = 2 };
+
 /* ---- options ---- */
 
 static double value_or(double value, double otherwise) {
@@ -68,13 +70,15 @@ static double learning_rate_of(const coti_optimizer *optimizer) {
 
 /* ---- variables ---- */
 
-/* Slots of one weight, by name, ended by NULL. */
-static const char *const *slots_of(const coti_optimizer *optimizer) {
-    static const char *const none[] = {NULL}, *const sgd[] = {"momentum", NULL},
-                             *const adam[] = {"m", "v", NULL};
-    return optimizer->base.kind == COT_OPTIMIZER_ADAM ? adam
-           : optimizer->sgd.momentum != 0.0           ? sgd
-                                                      : none;
+/* Slots of one weight, by name; their number, at most MOST_SLOTS. */
+static int32_t slots_of(const coti_optimizer *optimizer, const char *name_out[MOST_SLOTS]) {
+    if (optimizer->base.kind == COT_OPTIMIZER_ADAM) {
+        name_out[0] = "m";
+        name_out[1] = "v";
+        return 2;
+    }
+    name_out[0] = "momentum";
+    return optimizer->sgd.momentum != 0.0 ? 1 : 0;
 }
 
 int32_t coti_trainable(const cot_model *model, cot_variable **weight_out) {
@@ -101,9 +105,11 @@ static cot_status add_variable(coti_training *training, cot_dtype dtype, cot_sha
 }
 
 static cot_status add_slots(coti_training *training, const cot_variable *weight) {
-    for (const char *const *slot = slots_of(&training->optimizer); *slot != NULL; slot++) {
+    const char *slot[MOST_SLOTS];
+    int32_t n = slots_of(&training->optimizer, slot);
+    for (int32_t i = 0; i < n; i++) {
         const char *name =
-            coti_arena_printf(&training->arena, "%s/%s", cot_variable_name(weight), *slot);
+            coti_arena_printf(&training->arena, "%s/%s", cot_variable_name(weight), slot[i]);
         if (name == NULL) {
             return COT_E_NOMEM;
         }
@@ -119,9 +125,10 @@ cot_status coti_optimizer_make_variables(coti_training *training) {
     }
     const cot_model *model = training->model;
     size_t n_weights = model->weight.count;
-    training->variable =
-        coti_arena_array(&training->arena, 2 + 2 * n_weights, sizeof(cot_variable *));
-    cot_variable **weight = coti_arena_array(&training->arena, n_weights, sizeof(cot_variable *));
+    training->variable = (cot_variable **)coti_arena_array(
+        &training->arena, 2 + MOST_SLOTS * n_weights, sizeof(cot_variable *));
+    cot_variable **weight =
+        (cot_variable **)coti_arena_array(&training->arena, n_weights, sizeof(cot_variable *));
     if (training->variable == NULL || weight == NULL) {
         return COT_E_NOMEM;
     }
@@ -149,7 +156,7 @@ static cot_value constant_of(cot_value x, double value) {
 /* One weight's step: its state, gradient, slots, and the rate in its dtype. */
 typedef struct step {
     cot_value weight, gradient, rate;
-    cot_value slot[2];
+    cot_value slot[MOST_SLOTS];
     cot_value iterations; /* before the step, i64 */
 } step;
 
@@ -209,12 +216,14 @@ static cot_status update_weights(const coti_training *training, cot_graph *graph
     cot_value iterations = cot_op_state(graph, training->variable[0]);
     cot_value rate = cot_op_state(graph, training->variable[1]);
     cot_variable *const *slot = training->variable + 2;
+    const char *slot_name[MOST_SLOTS];
+    int32_t n_slots = slots_of(&training->optimizer, slot_name);
     for (int32_t i = 0; i < n; i++) {
         step s = {.weight = cot_op_state(graph, weight[i]),
                   .gradient = gradient[i],
                   .iterations = iterations};
         s.rate = cot_op_cast(rate, cot_variable_dtype(weight[i]));
-        for (int32_t k = 0; slots_of(&training->optimizer)[k] != NULL; k++) {
+        for (int32_t k = 0; k < n_slots; k++) {
             s.slot[k] = cot_op_state(graph, *slot++);
         }
         COTI_TRY(update_one(&training->optimizer, &s));
@@ -226,8 +235,8 @@ static cot_status update_weights(const coti_training *training, cot_graph *graph
 cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph,
                                  const cot_value *gradient) {
     cot_context *context = training->context;
-    cot_variable **weight =
-        coti_calloc(context, training->model->weight.count, sizeof(cot_variable *));
+    cot_variable **weight = (cot_variable **)coti_calloc(context, training->model->weight.count,
+                                                         sizeof(cot_variable *));
     if (weight == NULL) {
         return COT_E_NOMEM;
     }
@@ -236,6 +245,6 @@ cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph
                         training->optimizer.base.kind == COT_OPTIMIZER_ADAM ? "adam" : "sgd");
     cot_status status = update_weights(training, graph, weight, n, gradient);
     cot_graph_set_layer(graph, NULL);
-    coti_free(context, weight);
+    coti_free(context, (void *)weight);
     return status;
 }

@@ -282,7 +282,7 @@ cot_status coti_resolve_logs(coti_training *training) {
     training->log = coti_arena_array(arena, room, sizeof *training->log);
     training->report = coti_arena_array(arena, room, sizeof *training->report);
     training->reported = coti_arena_array(arena, room, sizeof *training->reported);
-    training->validation_name = coti_arena_array(arena, room, sizeof(const char *));
+    training->validation_name = (const char **)coti_arena_array(arena, room, sizeof(const char *));
     if (training->log == NULL || training->report == NULL || training->reported == NULL ||
         training->validation_name == NULL) {
         return COT_E_NOMEM;

@@ -168,7 +168,7 @@ cot_status coti_check_data(const coti_training *training, const char *function,
                            const cot_dataset *data, uint32_t uses);
 
 /* Bind inputs, and targets unless predicting, to a mode's session; order: NULL, or row indices. */
-cot_status coti_bind_data(const coti_training *training, coti_mode_id mode, const cot_dataset *data,
+cot_status coti_bind_data(const coti_training *training, coti_mode_id id, const cot_dataset *data,
                           const int64_t *order);
 
 /* Take a session's error over into the context; returns status. */
@@ -243,8 +243,8 @@ typedef struct coti_loop {
 int64_t coti_loop_n_steps(const coti_loop *loop);
 /* Run one region; needs done_rows < n_rows. */
 cot_status coti_loop_advance(coti_loop *loop);
-/* Show progress with these logs, if any is shown and it is time (or the end). */
-cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs);
+/* Show progress with these logs, if any is shown and it is time; last: the end of the line. */
+cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs, bool last);
 
 /* ---- evaluate.c ---- */
 

@@ -45,6 +45,6 @@ cot_status coti_vec_grow(cot_context *context, void **data, size_t *capacity, si
     (coti_vec_reserve((context), (vec), (vec)->count + 1) == COT_OK                                \
          ? ((vec)->data[(vec)->count++] = (element), COT_OK)                                       \
          : COT_E_NOMEM)
-#define coti_vec_free(context, vec) coti_free((context), (vec)->data)
+#define coti_vec_free(context, vec) coti_free((context), (void *)(vec)->data)
 
 #endif

@@ -115,15 +115,19 @@ COT_API const char *cot_metric_name(cot_metric metric);
 typedef struct cot_output_options {
     size_t struct_size;
     const char *output;                  /* its name; required */
-    cot_loss loss;                       /* COT_NO_LOSS: the model's loss */
     double loss_weight;                  /* 0: 1; COT_ZERO: 0 */
+    cot_loss loss;                       /* COT_NO_LOSS: the model's loss */
     bool from_logits;                    /* as in cot_compile_options */
-    cot_metric metrics[COT_MAX_METRICS]; /* none: the model's metrics */
     bool no_loss;                        /* leave this output out of the loss */
     bool no_metrics;                     /* do not judge this output */
+    cot_metric metrics[COT_MAX_METRICS]; /* none: the model's metrics */
 } cot_output_options;
 #define COT_OUTPUT_OPTIONS_INIT                                                                    \
-    {sizeof(cot_output_options), NULL, COT_NO_LOSS, 0.0, false, {COT_NO_METRIC}, false, false}
+    {                                                                                              \
+        sizeof(cot_output_options), NULL, 0.0, COT_NO_LOSS, false, false, false, {                 \
+            COT_NO_METRIC                                                                          \
+        }                                                                                          \
+    }
 /* `.outputs = {cot_output("class", .loss_weight = 0.5), ...}` */
 #define cot_output(...)                                                                            \
     (&(const cot_output_options){.struct_size = sizeof(cot_output_options), .output = __VA_ARGS__})
