@@ -78,7 +78,7 @@ typedef struct tolerance {
  * so many f32 ulp of the true value, over all floats. test_math_ulp.c holds them to it.
  */
 #define MATH_ULP 2
-#define POW_ULP 3
+#define POW_ULP 1
 
 #define EXACT {TOL_ULP, 0, 0, 0, false}
 #define ANY_ZERO {TOL_ULP, 0, 0, 0, true}

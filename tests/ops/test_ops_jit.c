@@ -4,7 +4,9 @@
  * with operands that are views; 1 to 128 rows, compiled for at most 128 and 256; 1, 2 and 4
  * threads, between which every bit must be equal. A case that falls back to the evaluator fails.
  *
- * One cmocka test an op and instruction set.
+ * test_ops_jit [quick|PATTERN]. Everything takes a minute, most of it LLVM's; "quick" runs every
+ * second shape, on one instruction set by turns. One cmocka test an op and instruction set; a
+ * pattern picks some of them, as in "dot on *".
  */
 #include "check.h"
 #include "codegen/jit.h"
@@ -32,7 +34,9 @@ typedef struct op_on_isa {
     char name[48];
 } op_on_isa;
 
-static cot_context *contexts[N_ISAS]; /* NULL: the host lacks it */
+static cot_context *contexts[N_ISAS]; /* the host has the first n_contexts, the last is its best */
+static int32_t n_contexts;
+static bool quick;
 
 /* ---- one trial ---- */
 
@@ -131,19 +135,40 @@ static bool check_trial(cot_context *context, trial *t, treatment how) {
 
 /* ---- cases ---- */
 
-/* Each alternative plainly, and by turns through one of the views that apply to it. */
-static void check_case(cot_context *context, const op_case *c, cot_dtype dtype) {
+/* Does alternative k of a case run on this instruction set? f32 everywhere, others less often. */
+static bool is_chosen(int32_t k, cot_dtype dtype, int32_t isa) {
+    int32_t turn = k / n_contexts; /* quick: every instruction set is met once a turn */
+    if (quick) {
+        return k % n_contexts == isa &&
+               (dtype == COT_F32 ? turn % 2 == 0 : (turn + (int32_t)dtype) % 8 == 0);
+    }
+    return dtype == COT_F32 || isa == n_contexts - 1 || (k + isa) % 3 == 0;
+}
+
+/* Operands through a view: by turns one of those that apply. False: none does. */
+static bool check_viewed(cot_context *context, const op_case *c, trial *t, int32_t k) {
+    bool done = false;
+    for (int32_t v = 1; v < N_VIEWS && !done && takes_inputs(c->op); v++) {
+        operand_view view = (operand_view)(1 + (k + v) % (N_VIEWS - 1));
+        done = check_trial(context, t, (treatment){view, NULL, NULL, c->jit});
+    }
+    return done;
+}
+
+/* Chosen alternatives, plainly and in f32 through a view; quick: one of the two by turns. */
+static void check_case(cot_context *context, const op_case *c, cot_dtype dtype, int32_t isa) {
     char where[64];
     snprintf(where, sizeof where, "ops_cases.def:%d", c->line);
     const char *cursor = c->shapes;
     trial t;
     for (int32_t k = c->line; next_trial(c, dtype, &cursor, &t); k++) {
         t.where = where;
-        check_trial(context, &t, (treatment){VIEW_NONE, NULL, NULL, c->jit});
-        bool done = !takes_inputs(c->op);
-        for (int32_t v = 1; v < N_VIEWS && !done; v++) {
-            operand_view view = (operand_view)(1 + (k + v) % (N_VIEWS - 1));
-            done = check_trial(context, &t, (treatment){view, NULL, NULL, c->jit});
+        if (is_chosen(k, dtype, isa)) {
+            bool wants_view = dtype == COT_F32 && (!quick || k / n_contexts % 4 == 0);
+            bool viewed = wants_view && check_viewed(context, c, &t, k);
+            if (!viewed || !quick) {
+                check_trial(context, &t, (treatment){VIEW_NONE, NULL, NULL, c->jit});
+            }
         }
     }
 }
@@ -176,7 +201,7 @@ static void test_op(void **state) {
     for (int32_t i = 0; i < n_op_cases; i++) {
         for (int32_t d = 0; op_cases[i].op == what->op && d <= COT_BOOL; d++) {
             if (op_cases[i].jit_dtypes & 1u << d) {
-                check_case(context, &op_cases[i], (cot_dtype)d);
+                check_case(context, &op_cases[i], (cot_dtype)d, what->isa);
                 n_checked++;
             }
         }
@@ -201,7 +226,7 @@ static cot_context *context_for(cot_isa isa) {
     return context;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     static op_on_isa what[N_ISAS * COT_OP_COUNT];
     static struct CMUnitTest test[N_ISAS * COT_OP_COUNT];
     for (int32_t i = 0; i < N_ISAS * COT_OP_COUNT; i++) {
@@ -210,8 +235,13 @@ int main(void) {
                  isas[what[i].isa].name);
         test[i] = (struct CMUnitTest){what[i].name, test_op, NULL, NULL, &what[i]};
     }
-    for (int32_t i = 0; i < N_ISAS; i++) {
-        contexts[i] = context_for(isas[i].isa);
+    quick = argc == 2 && strcmp(argv[1], "quick") == 0;
+    if (argc == 2 && !quick) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    while (n_contexts < N_ISAS &&
+           (contexts[n_contexts] = context_for(isas[n_contexts].isa)) != NULL) {
+        n_contexts++;
     }
     int failed = cmocka_run_group_tests(test, NULL, NULL);
     for (int32_t i = 0; i < N_ISAS; i++) {

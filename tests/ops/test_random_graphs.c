@@ -2,12 +2,14 @@
  * Random small graphs on compiled kernels, 200 of them by seed (or: test_random_graphs FIRST
  * COUNT).
  *
- * Three programs of each graph. In the first, every node is an output: each is held to the
+ * Several programs of each graph. In the first, every node is an output: each is held to the
  * reference evaluator applied to the kernels' own values of its operands, so that errors do not add
  * up and every op's own tolerance applies. In the others only what nobody uses and a few values
- * more are outputs: fused, on three threads; and one kernel a node (cot_options.fuse off). These
- * must agree with the first program in every bit but the sign of zeros: fusion changes no result.
- * Updates of a state are compared too.
+ * more are outputs: fused, on three threads and compiled for more rows; one kernel a node
+ * (cot_options.fuse off); and, where the host has both AVX-512 and AVX2, for the narrower vectors.
+ * These must agree with the first program in every bit but the sign of zeros: fusion, threads, row
+ * limits and vector width change no result. Updates of a state are compared too. Every program runs
+ * twice, so that nothing may hang on what memory held before.
  *
  * A failure prints the graph's text and its seed.
  */
@@ -22,10 +24,10 @@
 
 static uint64_t first_seed = 0, n_seeds = 200;
 
-static cot_context *fused, *unfused;
+static cot_context *fused, *unfused, *narrow; /* narrow: NULL if the host has not both */
 
 static const int64_t row_counts[] = {1, 3, 16, 17, 40};
-enum { MAX_ROWS = 40 };
+enum { MAX_ROWS = 40, MORE_ROWS = 300 };
 
 /* Values of nodes by id; data NULL: not known. */
 typedef struct node_values {
@@ -97,7 +99,7 @@ static cot_status bind_all(pool *p, cot_session *session, const random_graph *g,
     return COT_OK;
 }
 
-/* Set the variable, run a step, read it back. */
+/* Set the variable, run a step, read it back. Outputs are bound anew. */
 static cot_status step(pool *p, cot_session *session, const random_graph *g, uint64_t seed,
                        int64_t rows, outcome *out) {
     COTI_TRY(bind_all(p, session, g, rows, &out->values));
@@ -114,10 +116,23 @@ static cot_status step(pool *p, cot_session *session, const random_graph *g, uin
     return COT_OK;
 }
 
-/* Compile and run a finished graph. out->wrong: what failed. */
+/* Is there an element in any output? */
+static bool has_elements(const random_graph *g) {
+    for (size_t i = 0; i < g->graph->output.count; i++) {
+        const coti_node *node = coti_node_at(g->graph, g->graph->output.data[i].value);
+        int64_t elements = 0;
+        if (coti_shape_elements(&node->shape, 1, &elements) && elements > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Compile and run a finished graph, twice. out->wrong: what failed. */
 static outcome run_graph(pool *p, cot_context *context, const random_graph *g, uint64_t seed,
                          int64_t rows, int32_t threads) {
-    cot_program_options options = {.struct_size = sizeof options, .max_rows = MAX_ROWS};
+    cot_program_options options = {.struct_size = sizeof options,
+                                   .max_rows = threads > 1 ? MORE_ROWS : MAX_ROWS};
     outcome out = {.values = {(uint32_t)g->graph->node.count, NULL}, .wrong = NULL};
     out.values.v = pool_take(p, out.values.n, sizeof *out.values.v);
     out.variable.v = NULL;
@@ -127,7 +142,10 @@ static outcome run_graph(pool *p, cot_context *context, const random_graph *g, u
     cot_session *session = program != NULL ? cot_session_create(program) : NULL;
     if (session == NULL) {
         out.wrong = cot_error_message(context);
-    } else if (step(p, session, g, seed, rows, &out) != COT_OK) {
+    } else if (cot_program_get_info(program).n_kernels == 0 && has_elements(g)) {
+        out.wrong = "no kernel was compiled: the evaluator ran it";
+    } else if (step(p, session, g, seed, rows, &out) != COT_OK ||
+               step(p, session, g, seed, rows, &out) != COT_OK) {
         char *copy = pool_take(p, 512, 1);
         snprintf(copy, 512, "run: %.500s", cot_session_message(session));
         out.wrong = copy;
@@ -345,6 +363,12 @@ static void check_seed(uint64_t seed) {
     outcome apart = run_graph(&p, unfused, &g, seed, rows, 1);
     check_same(&p, &g, seed, rows, "not fused", &apart, &all);
     drop_graph(&g);
+    if (narrow != NULL) {
+        g = fresh_graph(narrow, seed, false);
+        outcome other = run_graph(&p, narrow, &g, seed, rows, 1);
+        check_same(&p, &g, seed, rows, "narrower vectors", &other, &all);
+        drop_graph(&g);
+    }
     pool_empty(&p);
 }
 
@@ -383,7 +407,14 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_random_graphs),
     };
     cot_options options = {.struct_size = sizeof options, .environment = COT_OFF};
+    coti_target target;
     fused = cot_context_create(&options);
+    if (fused != NULL && coti_jit_available() && coti_jit_target(fused, &target) == COT_OK &&
+        target.isa == COT_ISA_AVX512) {
+        options.isa = COT_ISA_AVX2;
+        narrow = cot_context_create(&options);
+        options.isa = COT_ISA_DEFAULT;
+    }
     options.fuse = COT_OFF;
     unfused = cot_context_create(&options);
     if (argc == 3) {
@@ -391,6 +422,7 @@ int main(int argc, char **argv) {
         n_seeds = strtoull(argv[2], NULL, 10);
     }
     int failed = fused == NULL || unfused == NULL ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+    cot_context_destroy(narrow);
     cot_context_destroy(unfused);
     cot_context_destroy(fused);
     return failed;
