@@ -11,19 +11,26 @@
  *
  * Skeletons
  *   LOAD    slot 0: a cotr_source; slot 1: the destination, `extent[1]` elements a row. Gathers
- * rows [begin, end) of the step (source row index[first + i] or first + i), converts and scales.
+ *           rows [begin, end) of the step (source row index[first + i] or first + i), converts
+ *           and scales.
  *   MAP     every expression at every point; vectors along the last dimension.
  *   ROWRED  dimensions [n_kept, n_dims) are reduced; one result a point of the kept ones. Vectors
- * along the last dimension, 16 virtual lanes: lane l sums, in order, the flattened reduced indices
- * = l (mod 16), from 0; then lanes l and l+8 are added, then l and l+4, l+2, l+1. Masked lanes hold
- * the identity. Full-rank expressions
- *           (`full`) may be stored too, and may use the reductions' results.
+ *           along the last dimension, 16 virtual lanes: lane l sums, in order, the flattened
+ *           reduced indices = l (mod 16), from 0; then lanes l and l+8 are added, then l and l+4,
+ *           l+2, l+1. Masked lanes hold the identity. Full-rank expressions (`full`) may be
+ *           stored too, and may use the reductions' results.
  *   COLRED  the same group of expressions, but the reduced dimensions are walked serially, in
- * order, for each point of the kept ones, in blocks of COTI_ROW_BLOCK of the first reduced
- * dimension: blocks sum from 0, block sums are added in order. Vectors along the last kept
- * dimension. No full-rank stores. GEMM    domain [b, m, n] (always three dimensions): acc = sum_k
- * A[b,m,k] * B[b,k,n], serial in k with fma, in blocks of COTI_ROW_BLOCK when k is the batch, for
- * each point; then the expressions at (b, m, n). See coti_gemm.
+ *           order, for each point of the kept ones, in blocks of COTI_ROW_BLOCK of the first
+ *           reduced dimension: blocks sum from 0, block sums are added in order. Vectors along
+ *           the last kept dimension. No full-rank stores. Lowering makes one reduced dimension.
+ *   GEMM    domain [b, m, n] (always three dimensions): acc = sum_k A[b,m,k] * B[b,k,n], serial
+ *           in k with fma, in blocks of COTI_ROW_BLOCK when k is the batch, for each point; then
+ *           the expressions at (b, m, n). See coti_gemm.
+ *
+ * An expression is full if it varies along a reduced dimension. The argument of a reduction, and
+ * what is stored along reduced dimensions, is always full: lowering passes what does not vary
+ * through a STOP_GRADIENT that is. An access may be bounded by an empty range (lo == hi): then all
+ * of it is `fill`.
  */
 #ifndef COTI_KERNEL_H
 #define COTI_KERNEL_H
@@ -88,7 +95,7 @@ typedef struct coti_expr {
     coti_expr_kind kind;
     cot_op op;       /* of OP and REDUCE */
     cot_dtype dtype; /* of the result */
-    bool full;       /* varies along the reduced dimensions (MAP, GEMM: along any; unused there) */
+    bool full;       /* varies along the reduced dimensions; never so in MAP and GEMM */
     int32_t n_args;
     int32_t arg[3];  /* indices of earlier expressions */
     int32_t index;   /* of an access (LOAD, RANDOM) or of a dimension (INDEX) */
@@ -144,8 +151,8 @@ typedef struct coti_gemm {
 typedef struct coti_kernel {
     coti_skeleton skeleton;
     int32_t n_dims, n_kept; /* n_kept: of ROWRED and COLRED; n_dims elsewhere */
-    bool rows;              /* dimension 0 is batched: its range is over c*N */
-    int32_t rows_dim;       /* a reduced or inner dimension whose extent is extent * N; -1: none */
+    bool rows;        /* dimension 0 is batched: its range is over c*N; GEMM: b_rows or m_rows */
+    int32_t rows_dim; /* a reduced or inner dimension whose extent is extent * N; -1: none */
     int64_t extent[COTI_MAX_DIMS];
     int32_t n_slots;
     cot_dtype slot_dtype[COTI_MAX_SLOTS];
