@@ -23,7 +23,8 @@ typedef struct coti_plan_buffer {
 
 /*
  * A program without machine code yet: the calls' `kernel` is NULL. Owns all that `program` points
- * to but the states' storage; kernels and group indices refer to the groups it was made from.
+ * to but the states' storage; kernels, node ids and group indices refer to the groups that it was
+ * made from and mean nothing when those are gone.
  */
 typedef struct coti_plan {
     coti_arena arena;
@@ -64,10 +65,10 @@ void coti_plan_print(coti_str *out, const coti_plan *plan, const coti_groups *gr
 /* ---- plan_memory.c ---- */
 
 /* A block to be placed: live in [life.first, life.last], `bytes` a multiple of 64. */
-typedef struct coti_block {
+typedef struct coti_plan_block {
     coti_lifetime life;
     int64_t bytes, offset;
-} coti_block;
+} coti_plan_block;
 
 /*
  * Give every block an offset such that no two that are live at once overlap; blocks of 0 bytes get
@@ -76,7 +77,7 @@ typedef struct coti_block {
  * bound_out: the most bytes that are live at any one time.
  * cost   n log n, for n blocks; fails: COT_E_NOMEM, COT_E_SHAPE when the whole is too large
  */
-cot_status coti_place_blocks(cot_context *context, coti_block *block, int32_t n, int32_t times,
+cot_status coti_place_blocks(cot_context *context, coti_plan_block *block, int32_t n, int32_t times,
                              bool share, int64_t *total_out, int64_t *bound_out);
 
 #endif

@@ -166,7 +166,7 @@ static cot_status make_buffers(coti_planner *p) {
 
 /* Blocks to be placed together, and the buffer of each. */
 typedef struct block_list {
-    coti_block *block;
+    coti_plan_block *block;
     int32_t *buffer;
     int32_t n;
 } block_list;
@@ -181,7 +181,7 @@ static cot_status new_list(coti_planner *p, block_list *list) {
 static void add_block(coti_planner *p, block_list *list, int32_t i_buffer, coti_lifetime life) {
     const int64_t bytes = coti_round_up(p->buffer[i_buffer].bytes, ALIGNMENT);
     list->buffer[list->n] = i_buffer;
-    list->block[list->n++] = (coti_block){life, bytes, 0};
+    list->block[list->n++] = (coti_plan_block){life, bytes, 0};
     p->plan->buffer_info[i_buffer].life = life;
 }
 

@@ -5,10 +5,11 @@
  *
  * The unit of time is the issue of one vector fma, as in tile.c. What is counted for a chunk:
  *
- *   arithmetic  register tiles are whole: rows that do not fill one are computed in vain, and where
- * a chunk is shorter than a tile each row has a tile of its own, bound by latency packing     a
- * product with vectors along n packs its weights anew for each chunk weights     are read again for
- * each chunk: from a core's own cache, or from beyond it values      of the chunk's rows: the same
+ *   arithmetic  register tiles are whole: rows that do not fill one are computed in vain; where
+ *               a chunk is shorter than a tile each row has a tile of its own, bound by latency
+ *   packing     a product with vectors along n packs its weights anew for each chunk
+ *   weights     are read again for each chunk: what fits into a core's own cache from there
+ *   values      of the chunk's rows are, at each read
  *   calls       a fixed price each
  *
  * and chunks run in rounds of one a thread.
@@ -16,13 +17,15 @@
 #include "planner.h"
 
 enum {
-    GRAIN = 8,               /* rows: candidates are its multiples */
-    MOST_ROWS = 256,         /* from here on weights' traffic is small beside the arithmetic */
-    CACHE_BYTES = 512 * 1024 /* half of a small core's second-level cache */
+    GRAIN = 8,      /* rows: candidates are its multiples */
+    MOST_ROWS = 256 /* from here on weights' traffic is small beside the arithmetic */
 };
 
+/* Half of a small core's second-level cache. */
+static const double cache_bytes = 512 * 1024;
+
 /* Times, in vector fmas. */
-static const double near_byte_time = 1.0 / 64, far_byte_time = 1.0 / 16;
+static const double near_byte_time = 1.0 / 64, far_byte_time = 1.0 / 24;
 static const double copy_time = 2, transpose_time = 8, latency_chains = 8, call_time = 200;
 
 /* A chunk within this factor of the best is as good. */
@@ -61,13 +64,13 @@ static double product_time(const coti_planner *p, const coti_group *group, int64
     return row_time * (rows_along_s(gemm, rows) + (gemm->pack ? pack : 0));
 }
 
-/* Bytes of a row of all values that the group uses. */
+/* Bytes of a row of all values that the group reads. */
 static double row_bytes(const coti_planner *p, int32_t g) {
     double bytes = 0;
     COTI_PLAN_OPERANDS(p, g, operand) {
         const coti_node *node = coti_plan_node(p, operand->id);
         int64_t elements = 0;
-        if (operand->kind == COTI_OPERAND_VALUE && node->shape.batched &&
+        if (operand->kind == COTI_OPERAND_VALUE && operand->read && node->shape.batched &&
             coti_shape_elements(&node->shape, 1, &elements)) {
             bytes += (double)elements * (double)cot_dtype_bytes((cot_dtype)node->dtype);
         }
@@ -100,9 +103,10 @@ static chain_facts find_facts(const coti_planner *p, const cotr_chain *chain) {
     return facts;
 }
 
-/* Bytes that are read for each chunk, from near if all of them fit there. */
+/* Bytes that are read for each chunk; those that do not fit near come from far. */
 static double byte_time(double bytes) {
-    return bytes * (bytes > CACHE_BYTES ? far_byte_time : near_byte_time);
+    double far = bytes > cache_bytes ? bytes - cache_bytes : 0;
+    return (bytes - far) * near_byte_time + far * far_byte_time;
 }
 
 /* Of a step at the largest row count. */

@@ -21,7 +21,7 @@ enum {
 typedef struct placement {
     cot_context *context;
     coti_arena memory;
-    coti_block *block; /* merged: one a lifetime */
+    coti_plan_block *block; /* merged: one a lifetime */
     int32_t n_blocks, times;
     int64_t *offset; /* of the way at hand, by block */
     int64_t *best_offset;
@@ -31,7 +31,8 @@ typedef struct placement {
 /* ---- merging equal lifetimes ---- */
 
 static int compare_lives(const void *a, const void *b) {
-    const coti_block *x = *(const coti_block *const *)a, *y = *(const coti_block *const *)b;
+    const coti_plan_block *x = *(const coti_plan_block *const *)a,
+                          *y = *(const coti_plan_block *const *)b;
     if (x->life.first != y->life.first) {
         return x->life.first < y->life.first ? -1 : 1;
     }
@@ -45,15 +46,15 @@ static int compare_lives(const void *a, const void *b) {
  * Fill p->block from the caller's blocks, sorted by first life and then longest first; member[i] is
  * the merged block of sorted[i], whose offset becomes its place in that.
  */
-static cot_status merge_lives(placement *p, coti_block **sorted, int32_t *member, int32_t n) {
+static cot_status merge_lives(placement *p, coti_plan_block **sorted, int32_t *member, int32_t n) {
     qsort((void *)sorted, (size_t)n, sizeof *sorted, compare_lives);
     for (int32_t i = 0; i < n; i++) {
-        coti_block *last = p->n_blocks > 0 ? &p->block[p->n_blocks - 1] : NULL;
+        coti_plan_block *last = p->n_blocks > 0 ? &p->block[p->n_blocks - 1] : NULL;
         bool same = last != NULL && last->life.first == sorted[i]->life.first &&
                     last->life.last == sorted[i]->life.last;
         if (!same) {
             last = &p->block[p->n_blocks++];
-            *last = (coti_block){.life = sorted[i]->life};
+            *last = (coti_plan_block){.life = sorted[i]->life};
         }
         member[i] = p->n_blocks - 1;
         sorted[i]->offset = last->bytes;
@@ -245,11 +246,11 @@ static bool overlap(coti_lifetime a, coti_lifetime b) {
 }
 
 /* The first offset at which a block overlaps none of the n placed ones, which go by offset. */
-static int64_t find_gap(const placement *p, const coti_block *block, const int32_t *placed,
+static int64_t find_gap(const placement *p, const coti_plan_block *block, const int32_t *placed,
                         int32_t n) {
     int64_t offset = 0;
     for (int32_t i = 0; i < n; i++) {
-        const coti_block *other = &p->block[placed[i]];
+        const coti_plan_block *other = &p->block[placed[i]];
         if (!overlap(block->life, other->life)) {
             continue;
         }
@@ -302,9 +303,10 @@ static cot_status try_ways(placement *p, bool share, int64_t bound) {
     return COT_OK;
 }
 
-static cot_status place_all(placement *p, coti_block *block, int32_t n, bool share,
+static cot_status place_all(placement *p, coti_plan_block *block, int32_t n, bool share,
                             int64_t *bound_out) {
-    coti_block **sorted = (coti_block **)coti_arena_array(&p->memory, (size_t)n, sizeof *sorted);
+    coti_plan_block **sorted =
+        (coti_plan_block **)coti_arena_array(&p->memory, (size_t)n, sizeof *sorted);
     int32_t *member = coti_arena_array(&p->memory, (size_t)n, sizeof *member);
     p->block = coti_arena_array(&p->memory, (size_t)n, sizeof *p->block);
     p->offset = coti_arena_array(&p->memory, (size_t)n, sizeof *p->offset);
@@ -329,7 +331,7 @@ static cot_status place_all(placement *p, coti_block *block, int32_t n, bool sha
     return COT_OK;
 }
 
-cot_status coti_place_blocks(cot_context *context, coti_block *block, int32_t n, int32_t times,
+cot_status coti_place_blocks(cot_context *context, coti_plan_block *block, int32_t n, int32_t times,
                              bool share, int64_t *total_out, int64_t *bound_out) {
     placement p = {.context = context, .times = times, .best_total = -1};
     coti_arena_init(&p.memory, context);

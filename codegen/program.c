@@ -165,6 +165,7 @@ cot_status coti_program_take_plan(cot_program *program, const cot_graph *graph, 
     COTI_TRY(bind_states(program, graph, *plan));
     program->plan = *plan;
     *plan = NULL;
+    program->plan->kernel = NULL; /* they die with the groups */
     program->runtime = program->plan->program;
     describe(program);
     return COT_OK;

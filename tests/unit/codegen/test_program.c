@@ -209,6 +209,12 @@ static void data_of_other_dtypes_is_converted(void **state) {
     assert_int_equal(cot_session_bind(session, "factor", &factor_array), COT_OK);
     assert_int_equal(cot_session_bind_output(session, "scaled", scaled, sizeof scaled), COT_OK);
     assert_int_equal(cot_session_bind_output(session, "twice", twice, sizeof twice), COT_OK);
+    /* The last two positions, one by one, and then all: `factor` has no rows to count off. */
+    assert_int_equal(coti_session_run_range(session, 2, 2, 1, NULL, NULL), COT_OK);
+    for (int j = 0; j < COLUMNS; j++) {
+        float value = (float)bytes[3 * 2 * COLUMNS + j] * 0.25f + 1;
+        assert_true(scaled[COLUMNS + j] == value * factors[j]);
+    }
     assert_int_equal(cot_session_run(session, 4), COT_OK);
     for (int r = 0; r < 4; r++) {
         assert_int_equal(twice[r], 2 * labels[r]);
@@ -220,6 +226,31 @@ static void data_of_other_dtypes_is_converted(void **state) {
     cot_session_destroy(session);
     cot_program_destroy(program);
     cot_graph_destroy(graph);
+    cot_context_destroy(context);
+}
+
+/* An input that goes into a state and nowhere else is missed when it is not bound. */
+static void an_input_may_become_a_state(void **state) {
+    (void)state;
+    cot_context *context = new_context();
+    cot_graph *graph = cot_graph_create(context, "store");
+    cot_variable *kept = cot_variable_create(context, COT_F32, COT_SHAPE(3), "kept");
+    cot_value a = cot_op_input(graph, COT_F32, COT_SHAPE(3), "a");
+    CHECK_OK(context, cot_graph_update(cot_op_state(graph, kept), a));
+    cot_program *program = program_of(graph, 0);
+    cot_session *session = cot_session_create(program);
+    float in[3] = {1, -2, 3}, out[3] = {0};
+    assert_int_equal(cot_session_run(session, 1), COT_E_ARG);
+    assert_non_null(strstr(cot_session_message(session), "\"a\" is not bound"));
+    const cot_array array = {.data = in, .n_rows = 1, .row_elements = 3};
+    assert_int_equal(cot_session_bind(session, "a", &array), COT_OK);
+    assert_int_equal(cot_session_run(session, 1), COT_OK);
+    CHECK_OK(context, cot_variable_get(kept, out, sizeof out));
+    assert_memory_equal(out, in, sizeof in);
+    cot_session_destroy(session);
+    cot_program_destroy(program);
+    cot_graph_destroy(graph);
+    cot_variable_release(kept);
     cot_context_destroy(context);
 }
 
@@ -592,6 +623,7 @@ static int run_all(bool with_jit) {
         cmocka_unit_test(a_step_gives_outputs_and_updates),
         cmocka_unit_test(ranges_run_in_batches),
         cmocka_unit_test(data_of_other_dtypes_is_converted),
+        cmocka_unit_test(an_input_may_become_a_state),
         cmocka_unit_test(graphs_without_rows_run_once),
         cmocka_unit_test(threads_and_maximum_change_no_bit),
         cmocka_unit_test(cancel_is_heard),

@@ -231,6 +231,13 @@ static void inputs_without_rows_are_converted(void **state) {
     cotr_session *session = session_for(&hand, 1, &dense, NULL);
     assert_int_equal(cotr_session_bind_input(session, INPUT_SCALE, &array, NULL), COT_OK);
     assert_int_equal(cotr_session_bind_output(session, 0, y, 4), COT_OK);
+    /* A scale of negative zero is the number zero, not the default. */
+    cot_array zero = array;
+    zero.scale = (float)COT_ZERO;
+    assert_int_equal(cotr_session_bind_input(session, INPUT_SCALE, &zero, NULL), COT_OK);
+    assert_int_equal(cotr_session_run(session, 0, 4, 4, NULL, NULL), COT_OK);
+    assert_true(y[0] == 0 && y[3] == 0);
+    assert_int_equal(cotr_session_bind_input(session, INPUT_SCALE, &array, NULL), COT_OK);
     for (; three < 6; three++) { /* read at each run, not when bound */
         assert_int_equal(cotr_session_run(session, 0, 4, 4, NULL, NULL), COT_OK);
         hand_reference(data, NULL, 0.5f * three, 0, 4, 4, expected, w);
@@ -457,6 +464,61 @@ static void phases_keep_their_order(void **state) {
     }
 }
 
+/* slots: a cell of counts for each row or unit; counts visits */
+static void kernel_count(const cotr_args *args, int64_t begin, int64_t end) {
+    _Atomic int32_t *count = args->buffer[0];
+    for (int64_t i = begin; i < end; i++) {
+        atomic_fetch_add(&count[i], 1);
+    }
+}
+
+/* One phase of chains over rows and units, with coefficients: each element once, timed or not. */
+static void chains_of_a_phase_cover_their_ranges(void **state) {
+    (void)state;
+    enum { N_CHAINS = 4, CELLS = 200, ROWS = 37 };
+    static const int64_t coefficient[N_CHAINS] = {1, 1, 3, 1}, n_units[N_CHAINS] = {1, 0, 0, 90};
+    static const int32_t slot[N_CHAINS] = {0, 1, 2, 3};
+    static _Atomic int32_t count[N_CHAINS][CELLS];
+    void *cells[N_CHAINS];
+    cotr_call call[N_CHAINS];
+    cotr_chain chain[N_CHAINS];
+    cotr_buffer buffer[N_CHAINS];
+    for (int32_t i = 0; i < N_CHAINS; i++) {
+        cells[i] = count[i];
+        call[i] = (cotr_call){kernel_count, 1, &slot[i], coefficient[i], -1, "count"};
+        chain[i] = (cotr_chain){.rows = n_units[i] == 0,
+                                .n_units = n_units[i],
+                                .grain = 4,
+                                .chunk = 8,
+                                .n_calls = 1,
+                                .call = &call[i],
+                                .work = shared_work};
+        buffer[i] = (cotr_buffer){.kind = COTR_STATE, .offset = i};
+    }
+    const cotr_phase phase = {N_CHAINS, chain, false};
+    const cotr_program program = {.n_phases = 1,
+                                  .n_buffers = N_CHAINS,
+                                  .n_states = N_CHAINS,
+                                  .phase = &phase,
+                                  .buffer = buffer,
+                                  .state = cells,
+                                  .max_rows = ROWS};
+    for (int32_t variant = 0; variant < 6; variant++) {
+        cotr_session *session = NULL;
+        memset(count, 0, sizeof count);
+        CHECK_OK(context, cotr_session_create(context, &program, 1 + variant / 2, &session));
+        cotr_session_set_timing(session, variant % 2 == 1);
+        assert_int_equal(cotr_session_run(session, 0, ROWS, ROWS, NULL, NULL), COT_OK);
+        for (int32_t i = 0; i < N_CHAINS; i++) {
+            int64_t range = coefficient[i] * (n_units[i] == 0 ? ROWS : n_units[i]);
+            for (int64_t j = 0; j < CELLS; j++) {
+                assert_int_equal(count[i][j], j < range);
+            }
+        }
+        cotr_session_destroy(session);
+    }
+}
+
 /* Serial phases, and programs without phases, run on the calling thread alone. */
 static void serial_runs_open_no_team(void **state) {
     (void)state;
@@ -582,6 +644,7 @@ int main(void) {
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(a_forked_child_is_told),
         cmocka_unit_test(phases_keep_their_order),
+        cmocka_unit_test(chains_of_a_phase_cover_their_ranges),
         cmocka_unit_test(time_is_counted_by_call),
         cmocka_unit_test(nobody_passes_a_barrier_early),
         cmocka_unit_test(survives_without_memory),
