@@ -13,8 +13,12 @@
  *               the first cache; more of them than it has ways evict each other
  *   packing     each element of the panel, for each range of s that packs it anew; a panel that one
  *               tile alone reads is packed beside the fmas
- *   the end     what a tile costs beyond its fmas; with vectors along m it is transposed, in
+ *   code        a little for each fma of a tile, which has to be compiled: it decides small
+ * products the end     what a tile costs beyond its fmas; with vectors along m it is transposed, in
  * squares
+ *
+ * Along the rows of the batch tiles have a power of two of them, so that they divide the chunks in
+ * which rows come.
  *
  * The weights were fitted to measurements on a Zen 4 core and are round numbers; the optimum is
  * flat. Nothing here changes a result: the order of every sum is the kernel's (kernel.h).
@@ -36,7 +40,7 @@ enum {
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
 static const double copy_time = 2, transpose_time = 8, gather_time = 48, end_time = 3;
-static const double tile_call_time = 30, issue_time = 0.05;
+static const double tile_call_time = 30, issue_time = 0.05, code_time = 20;
 static const double alias_factor = 1.8, stream_factor = 1.05;
 
 /* The product along its two axes, for one form. */
@@ -153,7 +157,7 @@ static double estimate(const shape *p, const coti_target *target, const coti_gem
         per_tile +=
             (double)p->k * step_time(target, height, rest) + tile_end_time(p, target, height, rest);
     }
-    double time = (double)divide_up(p->s, height) * per_tile;
+    double time = (double)divide_up(p->s, height) * per_tile + code_time * height * vectors;
     time *= aliases(p, height) ? alias_factor : 1;
     if (coti_tile_streams(gemm, target)) {
         return time * stream_factor;
@@ -183,14 +187,15 @@ static double choose(const shape *p, const coti_target *target, coti_gemm *gemm)
     c.form = p->form;
     for (c.tile_vectors = 1; c.tile_vectors <= most_vectors; c.tile_vectors++) {
         c.pack = must_pack || p->v < (int64_t)c.tile_vectors * target->lanes;
-        for (c.tile_broadcast = 1;
-             c.tile_broadcast <= larger(p->s, 1) && fits(target, c.tile_broadcast, c.tile_vectors);
-             c.tile_broadcast++) {
+        c.tile_broadcast = 1;
+        while (c.tile_broadcast <= larger(p->s, 1) &&
+               fits(target, c.tile_broadcast, c.tile_vectors)) {
             double time = estimate(p, target, &c);
             if (best < 0 || time < best) {
                 best = time;
                 *gemm = c;
             }
+            c.tile_broadcast += p->s_rows ? c.tile_broadcast : 1;
         }
     }
     return best;

@@ -298,6 +298,8 @@ typedef struct coti_loop {
     LLVMValueRef v_i; /* i64 */
     LLVMValueRef v_end, v_step;
     LLVMBasicBlockRef b_guard, b_body, b_exit;
+    bool once;    /* known to run exactly once: no blocks, no phis */
+    bool guarded; /* may not run at all */
     int32_t n_carries;
     LLVMValueRef v_init[COTI_MAX_CARRIES], v_phi[COTI_MAX_CARRIES], v_next[COTI_MAX_CARRIES],
         v_result[COTI_MAX_CARRIES];

@@ -297,6 +297,17 @@ static void set_unit(coti_emit *e, nest *n, int32_t dim, LLVMValueRef v_i, int64
     set_range(n, dim, v_from, extent % unit == 0 ? v_to : smaller(e, v_to, coti_l_i64(e, extent)));
 }
 
+/* number mod n; *number becomes number / n. */
+static LLVMValueRef split(coti_emit *e, LLVMValueRef *v_number, int64_t n, const char *name) {
+    if (n == 1) {
+        return coti_l_i64(e, 0);
+    }
+    LLVMValueRef v_n = coti_l_i64(e, n);
+    LLVMValueRef v_part = LLVMBuildURem(e->builder, *v_number, v_n, name);
+    *v_number = LLVMBuildUDiv(e->builder, *v_number, v_n, "");
+    return v_part;
+}
+
 static void emit_units(coti_emit *e, nest *n) {
     const coti_gemm *gemm = &e->kernel->gemm;
     int64_t n_i = (gemm->m + gemm->unit_m - 1) / gemm->unit_m;
@@ -306,10 +317,9 @@ static void emit_units(coti_emit *e, nest *n) {
     }
     coti_loop units;
     coti_loop_begin(e, &units, e->v_begin, e->v_end, 1, "unit");
-    LLVMValueRef v_j = LLVMBuildURem(e->builder, units.v_i, coti_l_i64(e, n_j), "v_j");
-    LLVMValueRef v_rest = LLVMBuildUDiv(e->builder, units.v_i, coti_l_i64(e, n_j), "");
-    LLVMValueRef v_i = LLVMBuildURem(e->builder, v_rest, coti_l_i64(e, n_i), "v_i");
-    n->v_b = LLVMBuildUDiv(e->builder, v_rest, coti_l_i64(e, n_i), "v_b");
+    LLVMValueRef v_rest = units.v_i;
+    LLVMValueRef v_j = split(e, &v_rest, n_j, "v_j"), v_i = split(e, &v_rest, n_i, "v_i");
+    n->v_b = v_rest;
     set_unit(e, n, 1, v_i, gemm->m, gemm->unit_m);
     set_unit(e, n, 2, v_j, gemm->n, gemm->unit_n);
     if (gemm->side.n_stores > 0) {

@@ -107,7 +107,10 @@ static void emit_pack_body(coti_emit *e, const pack *p) {
     case COTI_GEMM_PACK_NONE:
         return;
     case COTI_GEMM_PACK_COPY:
-        if (plan->partial) {
+        /* On AVX-512 masks cost next to nothing, and one copy of the loop does. */
+        if (plan->partial && plan->lanes == COTI_LANES) {
+            copy_masked(e, p);
+        } else if (plan->partial) {
             LLVMValueRef v_width = coti_l_i64(e, plan->width);
             either(e, p, LLVMBuildICmp(e->builder, LLVMIntSGE, p->v_count, v_width, ""), copy_whole,
                    copy_masked);

@@ -11,6 +11,7 @@ enum {
     ONE_PANEL_BYTES = 160 * 1024, /* packed k's beyond this are cut into chunks, to stay in L2 */
     L1_PANEL_BYTES = 16 * 1024,   /* ... or into these, when few tiles read a panel: in L1 */
     FEW_TILES = 2,
+    FEW_ELEMENTS = 1024,     /* of an operand that is not worth the code of a transposition */
     STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
     LEAST_BLOCK_K = 4,       /* k's that are worth transposing in registers */
     BLOCK_BYTES = 48 * 1024, /* of unfinished tiles that wait for the next chunk */
@@ -110,7 +111,8 @@ static void choose_pack(const coti_gemm *gemm, coti_gemm_plan *plan) {
         plan->pack = COTI_GEMM_PACK_NONE;
         return;
     }
-    bool rows_of_k = plan->v.k_stride == 1 && (gemm->k_rows || gemm->k >= LEAST_BLOCK_K);
+    bool few = !plan->v.rows && !gemm->k_rows && gemm->k * plan->v.extent <= FEW_ELEMENTS;
+    bool rows_of_k = plan->v.k_stride == 1 && !few && (gemm->k_rows || gemm->k >= LEAST_BLOCK_K);
     plan->pack = plan->v.stride == 1 ? COTI_GEMM_PACK_COPY
                  : rows_of_k         ? COTI_GEMM_PACK_TRANSPOSE
                                      : COTI_GEMM_PACK_GATHER;

@@ -12,6 +12,7 @@
 #include "jit_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool coti_jit_available(void) {
@@ -140,8 +141,8 @@ typedef struct request {
 } request;
 
 static void free_request(coti_jit *jit, request *r) {
-    for (int32_t i = 0; i < r->fresh.n_jobs; i++) {
-        if (r->fresh.object != NULL && r->fresh.object[i] != NULL) {
+    for (int32_t i = 0; r->fresh.object != NULL && i < r->fresh.n_batches; i++) {
+        if (r->fresh.object[i] != NULL) {
             LLVMDisposeMemoryBuffer(r->fresh.object[i]);
         }
     }
@@ -187,22 +188,22 @@ static cot_status collect(coti_jit *jit, const char *program, const coti_kernel 
     return status;
 }
 
-/* The dearest kernels first, so that no thread is left alone with one; stable. */
-static void put_products_first(coti_jit_jobs *jobs) {
-    int32_t n_front = 0;
-    for (int32_t i = 0; i < jobs->n_jobs; i++) {
-        if (jobs->job[i].kernel->skeleton == COTI_SKELETON_GEMM) {
-            coti_jit_job job = jobs->job[i];
-            memmove(&jobs->job[n_front + 1], &jobs->job[n_front],
-                    (size_t)(i - n_front) * sizeof job);
-            jobs->job[n_front++] = job;
-        }
-    }
+/* What a kernel costs to compile, very roughly. */
+static int32_t weight(const coti_jit_job *job) {
+    const coti_kernel *k = job->kernel;
+    int32_t tile = k->gemm.tile_broadcast * k->gemm.tile_vectors;
+    return k->skeleton == COTI_SKELETON_GEMM ? 40 + tile + k->body.n_exprs : 10 + k->body.n_exprs;
+}
+
+static int compare_jobs(const void *a, const void *b) {
+    const coti_jit_job *x = a, *y = b;
+    int32_t heavier = weight(y) - weight(x);
+    return heavier != 0 ? heavier : (x->entry > y->entry) - (x->entry < y->entry);
 }
 
 static cot_status compile(coti_jit *jit, const char *program, request *r) {
     if (r->fresh.n_jobs > 0) {
-        put_products_first(&r->fresh);
+        qsort(r->fresh.job, (size_t)r->fresh.n_jobs, sizeof *r->fresh.job, compare_jobs);
         COTI_TRY(coti_jit_build(jit, &r->fresh, jit->context->threads));
         COTI_TRY(coti_jit_link(jit, &r->fresh));
         jit->context->n_kernels_compiled += r->fresh.n_jobs;

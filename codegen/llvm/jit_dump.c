@@ -12,6 +12,7 @@
 static cot_status write_kernel(coti_module *module, cot_context *context, coti_stage stage,
                                const coti_kernel *kernel, const char *symbol, coti_dump *dump) {
     COTI_TRY(coti_jit_emit(module, context, kernel, symbol));
+    COTI_TRY(coti_module_finish(module));
     (void)coti_dump_write("; kernel ", strlen("; kernel "), dump);
     (void)coti_dump_write(symbol, strlen(symbol), dump);
     (void)coti_dump_write("\n", 1, dump);
@@ -19,6 +20,7 @@ static cot_status write_kernel(coti_module *module, cot_context *context, coti_s
         char *text = LLVMPrintModuleToString(module->module);
         (void)coti_dump_write(text, strlen(text), dump);
         LLVMDisposeMessage(text);
+        coti_module_drop(module);
         return COT_OK;
     }
     LLVMMemoryBufferRef buffer = NULL;

@@ -44,7 +44,8 @@ typedef struct coti_jit_job {
 typedef struct coti_jit_jobs {
     coti_jit_job *job;
     int32_t n_jobs;
-    LLVMMemoryBufferRef *object; /* one a job; NULL until it is made */
+    int32_t n_batches;           /* batch i has the jobs i, i + n_batches, ... */
+    LLVMMemoryBufferRef *object; /* one a batch (room for one a job); NULL until it is made */
 } coti_jit_jobs;
 
 /* ---- jit_target.c ---- */
@@ -58,11 +59,11 @@ coti_module_options coti_jit_module_options(const coti_jit *jit, bool names);
 
 /* ---- jit_pool.c ---- */
 
-/* Emit and compile all jobs into objects on at most `threads` threads, the caller's among them. On
+/* Emit and compile all jobs, in batches, on at most `threads` threads, the caller's among them. On
  * failure the objects made so far are there, to be freed by the caller as always. */
 cot_status coti_jit_build(coti_jit *jit, coti_jit_jobs *jobs, int32_t threads);
-/* Emit one kernel and finish its module. `context`: for the emitter's memory and errors. Errors are
- * in the module's record. */
+/* Emit one kernel into the module. `context`: for the emitter's memory and errors. Errors are in
+ * the module's record. */
 cot_status coti_jit_emit(coti_module *module, cot_context *context, const coti_kernel *kernel,
                          const char *symbol);
 

@@ -88,7 +88,7 @@ static cot_status create(coti_jit *jit) {
 
 static cot_status add_objects(coti_jit *jit, coti_jit_jobs *jobs) {
     LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(jit->lljit);
-    for (int32_t i = 0; i < jobs->n_jobs; i++) {
+    for (int32_t i = 0; i < jobs->n_batches; i++) {
         LLVMMemoryBufferRef object = jobs->object[i];
         jobs->object[i] = NULL; /* taken by LLJIT, even when it fails */
         COTI_TRY(check(jit, LLVMOrcLLJITAddObjectFile(jit->lljit, library, object), "object"));

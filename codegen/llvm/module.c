@@ -66,22 +66,47 @@ void coti_module_init(coti_module *module, const coti_module_options *options,
     LLVMContextSetDiscardValueNames(module->llvm, !options->names);
 }
 
-static void drop(coti_module *module) {
+void coti_module_drop(coti_module *module) {
     if (module->module != NULL) {
         LLVMDisposeModule(module->module);
         module->module = NULL;
     }
 }
 
-void coti_module_adopt(coti_module *module, LLVMModuleRef emitted) {
-    drop(module);
-    module->module = emitted;
+static void set_machine(const coti_module *module, LLVMModuleRef emitted) {
     char *triple = LLVMGetTargetMachineTriple(module->machine);
-    LLVMSetTarget(module->module, triple);
+    LLVMSetTarget(emitted, triple);
     LLVMDisposeMessage(triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(module->machine);
-    LLVMSetModuleDataLayout(module->module, layout);
+    LLVMSetModuleDataLayout(emitted, layout);
     LLVMDisposeTargetData(layout);
+}
+
+static cot_status verify(coti_module *module, LLVMModuleRef emitted) {
+    char *message = NULL;
+    if (module->options->verify && LLVMVerifyModule(emitted, LLVMReturnStatusAction, &message)) {
+        return fail_with(module, "verifier", message);
+    }
+    LLVMDisposeMessage(message);
+    return COT_OK;
+}
+
+cot_status coti_module_add(coti_module *module, LLVMModuleRef emitted) {
+    set_machine(module, emitted);
+    cot_status status = verify(module, emitted);
+    if (status != COT_OK) {
+        LLVMDisposeModule(emitted);
+        return status;
+    }
+    if (module->module == NULL) {
+        module->module = emitted;
+        return COT_OK;
+    }
+    /* Takes `emitted`, and renames internal functions that would clash. */
+    if (LLVMLinkModules2(module->module, emitted)) {
+        return fail_with(module, "linker", NULL);
+    }
+    return COT_OK;
 }
 
 static LLVMAttributeRef string_attribute(LLVMContextRef llvm, const char *key, const char *value) {
@@ -118,13 +143,6 @@ static void set_attributes(coti_module *module) {
 
 cot_status coti_module_finish(coti_module *module) {
     set_attributes(module);
-    if (module->options->verify) {
-        char *message = NULL;
-        if (LLVMVerifyModule(module->module, LLVMReturnStatusAction, &message)) {
-            return fail_with(module, "verifier", message);
-        }
-        LLVMDisposeMessage(message);
-    }
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
     LLVMErrorRef failed =
         LLVMRunPasses(module->module, COTI_LLVM_PIPELINE, module->machine, options);
@@ -141,7 +159,7 @@ cot_status coti_module_take(coti_module *module, LLVMCodeGenFileType type,
                                             &buffer)) {
         return fail_with(module, "code generation", message);
     }
-    drop(module);
+    coti_module_drop(module);
     if (module->error.status != COT_OK) {
         LLVMDisposeMemoryBuffer(buffer);
         return module->error.status;
@@ -151,7 +169,7 @@ cot_status coti_module_take(coti_module *module, LLVMCodeGenFileType type,
 }
 
 void coti_module_free(coti_module *module) {
-    drop(module);
+    coti_module_drop(module);
     if (module->llvm != NULL) {
         LLVMContextDispose(module->llvm);
         module->llvm = NULL;
