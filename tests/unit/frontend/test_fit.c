@@ -239,6 +239,7 @@ static void nothing_is_compiled_later(void **state) {
     begin(&w);
     compile_sgd(&w, 0.1);
     int64_t before = cot_context_kernels_compiled(w.context);
+    assert_int_equal(before > 0, use_jit);
     float out[20];
     cot_logs report;
     CHECK_OK(w.context,
