@@ -1,0 +1,503 @@
+/*
+ * Fuzz target: the graph API. The bytes choose calls and their arguments, right and wrong: NULLs,
+ * poisoned and forged values, values of other graphs and contexts, enumerators that are none, odd
+ * shapes and axes, allocations that fail. After each call: a result that is no value comes with an
+ * error or from poison, a value comes without; an error has its message; nothing is internal. In
+ * the end the graphs hold all that graphs must hold.
+ */
+#include "fuzz.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { N_CONTEXTS = 2, N_GRAPHS = 3, N_VALUES = 48, N_VARIABLES = 4, N_LIST = 16, N_DATA = 512 };
+
+/* Graphs 0 and 1 are of context 0, graph 2 is of context 1. */
+typedef struct world {
+    fuzz_bytes bytes;
+    fuzz_heap heap[N_CONTEXTS];
+    cot_context *context[N_CONTEXTS];
+    cot_graph *graph[N_GRAPHS];
+    int32_t n_values;
+    cot_value value[N_VALUES]; /* the newest replace the oldest */
+    cot_variable *variable[N_VARIABLES];
+    int64_t n_refused; /* allocations, before the call at work */
+    bool quiet;        /* an operand of the call is poisoned or NULL: it may say nothing */
+} world;
+
+/* ---- arguments ---- */
+
+static cot_graph *pick_graph(world *w) {
+    int32_t i = fuzz_below(&w->bytes, 64);
+    w->quiet = w->quiet || i == 63;
+    return i == 63 ? NULL : w->graph[i < 56 ? 0 : i < 60 ? 1 : 2];
+}
+
+/* A value made before, most often; else poison or one that never was. */
+static cot_value pick(world *w) {
+    int32_t i = fuzz_below(&w->bytes, 128);
+    if (i >= 124 || w->n_values == 0) {
+        cot_value forged = {i == 124 ? w->graph[0] : NULL, fuzz_byte(&w->bytes) * UINT32_C(9999)};
+        w->quiet = w->quiet || forged.graph == NULL;
+        return forged;
+    }
+    return w->value[i % (w->n_values < N_VALUES ? w->n_values : N_VALUES)];
+}
+
+static cot_dtype pick_dtype(world *w) {
+    static const cot_dtype often[] = {COT_F32, COT_F32, COT_F32, COT_F64,
+                                      COT_I32, COT_I64, COT_U8,  COT_BOOL};
+    int32_t i = fuzz_below(&w->bytes, 64);
+    return i < 63 ? often[i % 8] : (cot_dtype)fuzz_byte(&w->bytes);
+}
+
+static cot_op pick_op(world *w) {
+    return (cot_op)fuzz_below(&w->bytes, COT_OP_COUNT + 2);
+}
+
+static int64_t pick_size(world *w) {
+    static const int64_t odd[] = {-1,        INT64_MIN, INT64_MAX, COTI_SIZE_MAX, COTI_SIZE_MAX + 1,
+                                  INT32_MAX, 1 << 20,   100};
+    int32_t i = fuzz_below(&w->bytes, 64);
+    return i < 56 ? i % 6 : odd[i - 56];
+}
+
+static int32_t pick_axis(world *w) {
+    int32_t i = fuzz_below(&w->bytes, 64);
+    return i < 60 ? i % 5 - 1 : i == 60 ? INT32_MAX : i == 61 ? INT32_MIN : i - 55;
+}
+
+static double pick_number(world *w) {
+    static const double numbers[] = {0, 1,        -1,    0.5,   2,    -0.0, 255, 1e10,
+                                     3, INFINITY, 1e300, -1e19, -2.5, 256,  7,   (double)NAN};
+    return numbers[fuzz_below(&w->bytes, 16)];
+}
+
+/* Of a value made before, or any. */
+static cot_shape pick_shape(world *w) {
+    int32_t i = fuzz_below(&w->bytes, 64);
+    if (i < 16 && w->n_values > 0) {
+        return cot_value_shape(w->value[i % (w->n_values < N_VALUES ? w->n_values : N_VALUES)]);
+    }
+    cot_shape shape = {.rank = i < 60    ? i % 4
+                               : i == 60 ? 8
+                               : i == 61 ? 9
+                               : i == 62 ? -1
+                                         : INT32_MAX,
+                       .batched = fuzz_below(&w->bytes, 4) == 0};
+    for (int32_t axis = 0; axis < shape.rank && axis < COT_MAX_RANK; axis++) {
+        shape.dim[axis] = shape.rank < 8 ? pick_size(w) : 1 + fuzz_below(&w->bytes, 2);
+    }
+    return shape;
+}
+
+static const char *pick_name(world *w) {
+    static const char *const names[] = {
+        "x", "y", "w", "a b", "layer/kernel:0", "", "\"\\\n\t", "%0", "\xff", "N", "é", "0"};
+    int32_t i = fuzz_below(&w->bytes, 32);
+    return i == 31 ? NULL : names[i % 12];
+}
+
+/* NULL now and then. */
+static const int32_t *pick_axes(world *w, int32_t list[N_LIST], int32_t *n_out) {
+    int32_t i = fuzz_below(&w->bytes, 64);
+    *n_out = i < 60 ? i % 4 : i == 60 ? -1 : i == 61 ? COT_MAX_RANK : COT_MAX_RANK + 1;
+    for (int32_t k = 0; k < *n_out; k++) {
+        list[k] = pick_axis(w);
+    }
+    return i == 63 ? NULL : list;
+}
+
+static const int64_t *pick_sizes(world *w, int64_t list[N_LIST], int64_t usual) {
+    int32_t i = fuzz_below(&w->bytes, 32);
+    for (int32_t k = 0; k < COT_MAX_RANK; k++) {
+        list[k] = i < 8 ? usual : pick_size(w);
+    }
+    return i == 31 ? NULL : list;
+}
+
+/* ---- what a call may answer ---- */
+
+static void before(world *w) {
+    w->quiet = false;
+    w->n_refused = 0;
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        cot_error_clear(w->context[i]);
+        w->n_refused += w->heap[i].n_refused;
+    }
+}
+
+/* The context that has an error; NULL: none. */
+static const cot_context *failed(const world *w) {
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        if (cot_error_get(w->context[i]).status != COT_OK) {
+            return w->context[i];
+        }
+    }
+    return NULL;
+}
+
+/* An error has a message, and says that memory is short when and only when an allocation failed. */
+static void check_failure(const world *w) {
+    const cot_context *context = failed(w);
+    int64_t n_refused = w->heap[0].n_refused + w->heap[1].n_refused - w->n_refused;
+    cot_status status = context != NULL ? cot_error_get(context).status : COT_OK;
+    FUZZ_CHECK((n_refused > 0) == (status == COT_E_NOMEM), "%lld allocations failed: %s",
+               (long long)n_refused, cot_status_name(status));
+    if (context != NULL) {
+        fuzz_check_error(context, status);
+    }
+}
+
+static void accept_value(world *w, cot_value value) {
+    const cot_context *context = failed(w);
+    if (value.graph == NULL) {
+        FUZZ_CHECK(context != NULL || w->quiet, "poison without an error");
+    } else {
+        FUZZ_CHECK(context == NULL, "a value, and an error: %s", cot_error_message(context));
+        FUZZ_CHECK(value.id > 0 && value.id < value.graph->node.count, "no value of its graph");
+        w->value[w->n_values++ % N_VALUES] = value;
+    }
+    check_failure(w);
+}
+
+static void accept_status(world *w, cot_status status) {
+    const cot_context *context = failed(w);
+    FUZZ_CHECK(status == COT_OK
+                   ? context == NULL
+                   : (context == NULL ? w->quiet : cot_error_get(context).status == status),
+               "returned %s, recorded: %s", cot_status_name(status), cot_error_message(context));
+    check_failure(w);
+}
+
+/* ---- calls: leaves and states ---- */
+
+static void call_constant_array(world *w) {
+    unsigned char data[N_DATA];
+    cot_graph *graph = pick_graph(w);
+    cot_dtype dtype = pick_dtype(w);
+    cot_shape shape = pick_shape(w);
+    int64_t elements = 0;
+    bool odd = fuzz_below(&w->bytes, 8) == 7;
+    for (int i = 0; i < N_DATA; i++) {
+        data[i] = odd || dtype != COT_BOOL ? fuzz_byte(&w->bytes) : (unsigned char)(i & 1);
+    }
+    /* Where the data would not reach, the caller has none. */
+    bool fits = shape.rank >= 0 && shape.rank <= COT_MAX_RANK &&
+                coti_shape_elements(&shape, 1, &elements) && elements <= N_DATA / 8;
+    accept_value(w, cot_op_constant_array(graph, dtype, shape, fits ? data : NULL));
+}
+
+static void call_leaf(world *w, int32_t which) {
+    cot_graph *graph = pick_graph(w);
+    cot_dtype dtype = pick_dtype(w);
+    if (which == 0) {
+        cot_shape shape = pick_shape(w);
+        accept_value(w, cot_op_input(graph, dtype, shape, pick_name(w)));
+    } else if (which == 1) {
+        accept_value(w, cot_op_constant(graph, dtype, pick_number(w)));
+    } else if (which == 2) {
+        accept_value(w, cot_op_rows(graph));
+    } else {
+        cot_shape shape = pick_shape(w);
+        accept_value(w, cot_op_iota(graph, dtype, shape, pick_axis(w)));
+    }
+}
+
+static void call_variable_create(world *w) {
+    int32_t i = fuzz_below(&w->bytes, N_VARIABLES);
+    cot_context *context = w->context[fuzz_below(&w->bytes, 16) == 15];
+    cot_dtype dtype = pick_dtype(w);
+    cot_shape shape = pick_shape(w);
+    cot_variable *variable = cot_variable_create(context, dtype, shape, pick_name(w));
+    FUZZ_CHECK((variable == NULL) == (failed(w) != NULL), "a variable or an error, not both");
+    check_failure(w);
+    if (variable != NULL) {
+        cot_variable_release(w->variable[i]);
+        w->variable[i] = cot_variable_retain(variable);
+        cot_variable_release(variable);
+    }
+}
+
+static void call_variable_access(world *w) {
+    unsigned char data[N_DATA] = {0};
+    cot_variable *variable = w->variable[fuzz_below(&w->bytes, N_VARIABLES)];
+    size_t bytes = fuzz_below(&w->bytes, 8) != 7 && variable != NULL ? (size_t)variable->bytes
+                                                                     : fuzz_byte(&w->bytes);
+    void *to = bytes <= N_DATA ? data : NULL;
+    w->quiet = variable == NULL;
+    if (fuzz_below(&w->bytes, 2) == 0) {
+        accept_status(w, cot_variable_set(variable, to, bytes));
+    } else {
+        accept_status(w, cot_variable_get(variable, to, bytes));
+    }
+}
+
+static void call_state(world *w) {
+    cot_graph *graph = pick_graph(w);
+    accept_value(w, cot_op_state(graph, w->variable[fuzz_below(&w->bytes, N_VARIABLES)]));
+}
+
+/* ---- calls: elementwise, views ---- */
+
+static void call_elementwise(world *w, int32_t which) {
+    cot_value a = pick(w), b = pick(w);
+    if (which == 0) {
+        accept_value(w, cot_op_unary(pick_op(w), a));
+    } else if (which == 1) {
+        accept_value(w, cot_op_binary(pick_op(w), a, b));
+    } else if (which == 2) {
+        accept_value(w, cot_op_select(pick(w), a, b));
+    } else if (which == 3) {
+        accept_value(w, cot_op_cast(a, pick_dtype(w)));
+    } else {
+        accept_value(w, cot_op_stop_gradient(a));
+    }
+}
+
+static void call_view(world *w, int32_t which) {
+    int32_t axes[N_LIST];
+    int32_t n = 0;
+    cot_value x = pick(w);
+    if (which == 0) {
+        accept_value(w, cot_op_reshape(x, pick_shape(w)));
+        return;
+    }
+    const int32_t *list = pick_axes(w, axes, &n);
+    if (which == 1) {
+        accept_value(w, cot_op_permute(x, list, n));
+    } else if (which == 2) {
+        accept_value(w, cot_op_flip(x, list, n));
+    } else {
+        accept_value(w, cot_op_broadcast(x, pick_shape(w), list, n));
+    }
+}
+
+static void call_part(world *w, bool is_slice) {
+    int64_t first[N_LIST], second[N_LIST], third[N_LIST];
+    cot_value x = pick(w);
+    const int64_t *a = pick_sizes(w, first, 0);
+    const int64_t *b = pick_sizes(w, second, 1);
+    if (is_slice) {
+        accept_value(w, cot_op_slice(x, a, b, pick_sizes(w, third, 1)));
+    } else {
+        accept_value(w, cot_op_pad(x, a, b, pick_number(w)));
+    }
+}
+
+static void call_concat(world *w) {
+    cot_value x[N_LIST];
+    int32_t i = fuzz_below(&w->bytes, 32);
+    int32_t n = i < 30 ? i % 10 : i == 30 ? -1 : 2;
+    bool quiet = n < 1 || i == 31;
+    for (int32_t k = 0; k < n; k++) {
+        x[k] = pick(w);
+    }
+    w->quiet = w->quiet || quiet;
+    accept_value(w, cot_op_concat(i == 31 ? NULL : x, n, pick_axis(w)));
+}
+
+/* ---- calls: reductions, products, the rest ---- */
+
+static void call_reduce(world *w, int32_t which) {
+    int32_t axes[N_LIST];
+    int32_t n = 0;
+    cot_value x = pick(w);
+    bool keep = fuzz_below(&w->bytes, 2) == 1;
+    const int32_t *list = pick_axes(w, axes, &n);
+    if (which == 0) {
+        accept_value(w, cot_op_reduce(pick_op(w), x, list, n, keep));
+    } else if (which == 1) {
+        accept_value(w, cot_op_mean(x, list, n, keep));
+    } else {
+        accept_value(w, cot_op_argmax(x, pick_axis(w)));
+    }
+}
+
+static void call_dot(world *w) {
+    cot_dot_axes axes = {0};
+    cot_value a = pick(w), b = pick(w);
+    int32_t i = fuzz_below(&w->bytes, 64);
+    axes.n_batch = i < 48 ? i % 3 : i == 48 ? -1 : i == 49 ? COT_MAX_RANK + 1 : 0;
+    axes.n_contract = i < 48 ? i / 3 % 3 : i == 50 ? -1 : i == 51 ? INT32_MAX : 1;
+    for (int32_t k = 0; k < COT_MAX_RANK && k < axes.n_batch + axes.n_contract; k++) {
+        axes.a_batch[k] = pick_axis(w);
+        axes.b_batch[k] = pick_axis(w);
+        axes.a_contract[k] = pick_axis(w);
+        axes.b_contract[k] = pick_axis(w);
+    }
+    if (i == 63) {
+        accept_value(w, cot_op_dot(a, b, NULL));
+    } else {
+        accept_value(w, i < 48 ? cot_op_dot(a, b, &axes) : cot_op_matmul(a, b));
+    }
+}
+
+static void call_indexing(world *w, int32_t which) {
+    cot_value a = pick(w);
+    if (which == 0) {
+        int64_t depth = pick_size(w);
+        accept_value(w, cot_op_one_hot(a, depth, pick_dtype(w)));
+        return;
+    }
+    cot_value b = pick(w);
+    cot_dtype dtype = pick_dtype(w);
+    cot_shape shape = pick_shape(w);
+    cot_distribution distribution = (cot_distribution)fuzz_below(&w->bytes, 3);
+    accept_value(w, cot_op_random(a, b, dtype, shape, distribution, pick_size(w)));
+}
+
+static void call_composite(world *w, int32_t which) {
+    cot_value x = pick(w);
+    if (which == 0) {
+        accept_value(w, cot_op_softmax(x));
+    } else if (which == 1) {
+        accept_value(w, cot_op_log_softmax(x));
+    } else {
+        accept_value(w, cot_op_softmax_cross_entropy(x, pick(w)));
+    }
+}
+
+/* ---- calls: results, gradients, text ---- */
+
+static void call_result(world *w, int32_t which) {
+    cot_value value = pick(w);
+    if (which == 0) {
+        accept_status(w, cot_graph_output(value, pick_name(w)));
+    } else {
+        accept_status(w, cot_graph_update(pick(w), value));
+    }
+}
+
+static void call_gradient(world *w, bool is_grad) {
+    cot_value wrt[N_LIST], grad[N_LIST];
+    cot_value y = pick(w);
+    cot_value cotangent = is_grad ? y : pick(w);
+    int32_t i = fuzz_below(&w->bytes, 32);
+    int32_t n = i < 30 ? i % 4 : i - 31;
+    for (int32_t k = 0; k < n; k++) {
+        wrt[k] = pick(w);
+        grad[k] = y;
+    }
+    cot_status status = is_grad ? cot_grad(y, i == 29 ? NULL : wrt, n, grad)
+                                : cot_vjp(y, cotangent, i == 29 ? NULL : wrt, n, grad);
+    accept_status(w, status);
+    for (int32_t k = 0; k < n; k++) {
+        FUZZ_CHECK((grad[k].graph != NULL) == (status == COT_OK), "gradient %d after %s", (int)k,
+                   cot_status_name(status));
+        if (status == COT_OK) {
+            accept_value(w, grad[k]);
+        }
+    }
+}
+
+static bool swallow(const char *text, size_t bytes, void *user) {
+    (void)text;
+    int32_t *left = user;
+    return bytes == 0 || --*left > 0;
+}
+
+/* The getters fail never; the printer, when its writer has enough. */
+static void call_look(world *w) {
+    cot_graph *graph = pick_graph(w);
+    cot_value value = pick(w);
+    int32_t i = pick_axis(w);
+    cot_graph_set_layer(graph, pick_name(w));
+    (void)cot_value_dtype(value);
+    (void)cot_value_shape(value);
+    (void)cot_graph_input_name(graph, i);
+    (void)cot_graph_output_name(graph, i);
+    (void)cot_graph_find_variable(graph, pick_name(w));
+    FUZZ_CHECK((cot_graph_state_variable(graph, i) == NULL) ==
+                   (cot_graph_state_at(graph, i).graph == NULL),
+               "a state has a variable");
+    check_failure(w);
+    cot_error_clear(graph != NULL ? graph->context : NULL);
+    before(w);
+    int32_t left = fuzz_below(&w->bytes, 16);
+    w->quiet = graph == NULL;
+    accept_status(w, cot_graph_print(graph, left == 15 ? NULL : swallow, &left));
+}
+
+static void call_any(world *w) {
+    before(w);
+    int32_t which = fuzz_below(&w->bytes, 44);
+    if (which < 6) {
+        call_leaf(w, which % 4);
+    } else if (which < 8) {
+        call_constant_array(w);
+    } else if (which < 10) {
+        call_variable_create(w);
+    } else if (which < 11) {
+        call_variable_access(w);
+    } else if (which < 13) {
+        call_state(w);
+    } else if (which < 20) {
+        call_elementwise(w, which < 15 ? which - 13 : which - 15);
+    } else if (which < 25) {
+        call_view(w, which % 4);
+    } else if (which < 28) {
+        call_part(w, which != 27);
+    } else if (which < 29) {
+        call_concat(w);
+    } else if (which < 32) {
+        call_reduce(w, which - 29);
+    } else if (which < 35) {
+        call_dot(w);
+    } else if (which < 37) {
+        call_indexing(w, which - 35);
+    } else if (which < 40) {
+        call_composite(w, which - 37);
+    } else if (which < 42) {
+        call_result(w, which - 40);
+    } else if (which < 43) {
+        call_gradient(w, fuzz_below(&w->bytes, 2) == 0);
+    } else {
+        call_look(w);
+    }
+}
+
+/* ---- the whole ---- */
+
+/* Every value in the pool becomes an output of its graph. */
+static void output_values(world *w) {
+    for (int32_t i = 0; i < w->n_values && i < N_VALUES; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "out%d", (int)i);
+        FUZZ_CHECK(cot_graph_output(w->value[i], name) == COT_OK, "output: %s",
+                   cot_error_message(w->value[i].graph->context));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    world w = {.bytes = {data, data + size}};
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        w.context[i] = fuzz_context_create(&w.heap[i], fuzz_limit(size));
+    }
+    for (int i = 0; i < N_GRAPHS; i++) {
+        w.graph[i] = cot_graph_create(w.context[i / 2], "fuzz");
+    }
+    int64_t fail_at = fuzz_byte(&w.bytes);
+    w.heap[0].fail_at = fail_at == 0 ? 0 : w.heap[0].n_calls + fail_at;
+    while (w.bytes.at < w.bytes.end) {
+        call_any(&w);
+    }
+    before(&w);
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        w.heap[i].fail_at = 0;
+        w.heap[i].limit = SIZE_MAX;
+    }
+    output_values(&w);
+    for (int i = 0; i < N_GRAPHS; i++) {
+        fuzz_check_graph(w.graph[i]);
+        cot_graph_destroy(w.graph[i]);
+    }
+    for (int i = 0; i < N_VARIABLES; i++) {
+        cot_variable_release(w.variable[i]);
+    }
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        fuzz_context_destroy(w.context[i], &w.heap[i]);
+    }
+    return 0;
+}
