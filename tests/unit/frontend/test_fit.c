@@ -547,6 +547,104 @@ static void outputs_may_be_left_out(void **state) {
     end_branches(&w);
 }
 
+/* An input as an output, one tensor as two outputs, nothing to train. */
+static void odd_models_work(void **state) {
+    (void)state;
+    cot_context *context = new_context(1);
+    cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(3), "x");
+    cot_tensor y = cot_activation(x, COT_SOFTMAX, .name = "y");
+    cot_model *model = cot_model_create(context, COT_TENSORS(x), COT_TENSORS(x, y, y), NULL);
+    assert_non_null(model);
+    assert_string_equal(cot_model_output_name(model, 0), "x");
+    assert_string_equal(cot_model_output_name(model, 1), "y");
+    assert_string_equal(cot_model_output_name(model, 2), "y_1");
+    CHECK_OK(context,
+             cot_model_compile(model, .optimizer = cot_sgd(.momentum = 0.5),
+                               .outputs = {cot_output("y_1", .loss = COT_MEAN_SQUARED_ERROR)}));
+    float in[15], a[15], b[15], c[15];
+    fill_g(in, 15, 4, 3.0);
+    const cot_array array = array_of(in, 5, 3);
+    cot_dataset *data = cot_dataset_create(context, (cot_array_list){&array, 1},
+                                           (cot_array_list){&array, 1}, COT_BORROW);
+    CHECK_OK(context, cot_model_fit(model, data, .epochs = 2, .batch_size = 2));
+    CHECK_OK(context, cot_model_predict(model, data,
+                                        COT_BUFFERS({a, sizeof a}, {b, sizeof b}, {c, sizeof c})));
+    assert_memory_equal(a, in, sizeof in);
+    assert_memory_equal(b, c, sizeof b);
+    CHECK_NEAR(b[0] + b[1] + b[2], 1.0, 1e-6);
+    cot_dataset_destroy(data);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
+/* A model in f64 trains in f64, where there are kernels or an evaluator for it. */
+static void models_in_f64(void **state) {
+    (void)state;
+    double x[20], y[5] = {1, 0, 1, 0, 1}, loss[2];
+    for (int i = 0; i < 20; i++) {
+        x[i] = sin(i);
+    }
+    cot_context *context = new_context(1);
+    cot_tensor in = cot_input(context, COT_F64, COT_SHAPE(4), NULL);
+    cot_tensor h = cot_dense(in, 5, .activation = COT_GELU);
+    cot_tensor out = cot_dense(h, 1);
+    cot_model *model = cot_model_create(context, COT_TENSORS(in), COT_TENSORS(out), NULL);
+    const cot_array ax = {.data = x, .dtype = COT_F64, .n_rows = 5, .row_elements = 4};
+    const cot_array ay = {.data = y, .dtype = COT_F64, .n_rows = 5, .row_elements = 1};
+    cot_dataset *data =
+        cot_dataset_create(context, (cot_array_list){&ax, 1}, (cot_array_list){&ay, 1}, COT_BORROW);
+    CHECK_OK(context, cot_model_compile(model, .optimizer = cot_adam(.learning_rate = 0.01),
+                                        .loss = COT_MEAN_SQUARED_ERROR));
+    CHECK_OK(context, cot_model_fit(model, data, .epochs = 50));
+    const double *history = cot_history_values(cot_model_history(model), "loss");
+    loss[0] = history[0];
+    loss[1] = history[49];
+    assert_true(loss[1] < loss[0] / 2);
+    cot_dataset_destroy(data);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
+/* Twenty-one steps, every third one short: the same bits on 1 to 4 threads, for either maximum. */
+static void weights_are_the_same_bits(void **state) {
+    (void)state;
+    enum { N = 300, IN = 37, HIDDEN = 21, OUT = 10 };
+    static float x[N * IN];
+    static int32_t y[N];
+    float first[IN * HIDDEN], found[IN * HIDDEN];
+    fill_g(x, N * IN, 3, 2.0);
+    for (int i = 0; i < N; i++) {
+        y[i] = i * 7 % OUT;
+    }
+    for (int run = 0; run < 8; run++) {
+        cot_options options = {.struct_size = sizeof options,
+                               .seed = 11,
+                               .threads = 1 + run % 4,
+                               .environment = COT_OFF,
+                               .jit = use_jit ? COT_ON : COT_OFF};
+        cot_context *context = cot_context_create(&options);
+        cot_tensor in = cot_input(context, COT_F32, COT_SHAPE(IN), NULL);
+        cot_tensor h = cot_dense(in, HIDDEN, .activation = COT_RELU);
+        cot_tensor out = cot_dense(h, OUT, .activation = COT_SOFTMAX);
+        cot_model *model = cot_model_create(context, COT_TENSORS(in), COT_TENSORS(out), NULL);
+        const cot_array ax = array_of(x, N, IN), ay = labels_of(y, N);
+        cot_dataset *data = cot_dataset_create(context, (cot_array_list){&ax, 1},
+                                               (cot_array_list){&ay, 1}, COT_BORROW);
+        CHECK_OK(context, cot_model_compile(model, .optimizer = cot_adam(),
+                                            .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+                                            .max_batch = run < 4 ? 128 : 256));
+        CHECK_OK(context, cot_model_fit(model, data, .epochs = 7, .batch_size = 128));
+        float *into = run == 0 ? first : found;
+        CHECK_OK(context, cot_variable_get(cot_model_weight(model, 0), into, sizeof first));
+        if (run > 0) {
+            assert_memory_equal(first, found, sizeof first);
+        }
+        cot_dataset_destroy(data);
+        cot_model_destroy(model);
+        cot_context_destroy(context);
+    }
+}
+
 /* ---- callbacks ---- */
 
 typedef struct watcher {
@@ -869,6 +967,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(names_and_order_of_several_outputs),
         cmocka_unit_test(gradients_reach_shared_layers_from_all_sides),
         cmocka_unit_test(outputs_may_be_left_out),
+        cmocka_unit_test(odd_models_work),
+        cmocka_unit_test(models_in_f64),
+        cmocka_unit_test(weights_are_the_same_bits),
         cmocka_unit_test(callbacks_come_in_order),
         cmocka_unit_test(training_stops_after_the_batch),
         cmocka_unit_test(callbacks_may_evaluate),
