@@ -341,7 +341,8 @@ typedef struct draw_case {
 static void initial_weights_are_distributed_as_stated(void **state) {
     (void)state;
     enum { IN = 100, OUT = 300, N = IN * OUT };
-    const double glorot = sqrt(2.0 / (IN + OUT)), he = sqrt(2.0 / IN), lecun = sqrt(1.0 / IN);
+    const double in = IN, n = N, glorot = sqrt(2.0 / (IN + OUT));
+    const double he = sqrt(2.0 / in), lecun = sqrt(1.0 / in);
     const double cut = 2.0 / 0.87962566103423978;
     const draw_case cases[] = {{COT_INITIALIZER_DEFAULT, 0, glorot * sqrt(3.0), glorot},
                                {COT_GLOROT_UNIFORM, 0, glorot * sqrt(3.0), glorot},
@@ -367,8 +368,8 @@ static void initial_weights_are_distributed_as_stated(void **state) {
             squares += (double)value[k] * (double)value[k];
             largest = fmax(largest, fabs((double)value[k]));
         }
-        double mean = sum / N, deviation = sqrt(squares / N - mean * mean);
-        CHECK_NEAR(mean, 0.0, 6 * cases[i].deviation / sqrt(N));
+        double mean = sum / n, deviation = sqrt(squares / n - mean * mean);
+        CHECK_NEAR(mean, 0.0, 6 * cases[i].deviation / sqrt(n));
         CHECK_NEAR(deviation / cases[i].deviation, 1.0, 0.02);
         assert_true(largest <= cases[i].limit * (1 + 1e-6));
         bool bounded = cases[i].initializer != COT_RANDOM_NORMAL;
