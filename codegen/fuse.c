@@ -229,36 +229,38 @@ static void mark_used(coti_fusion *f) {
     }
 }
 
-/* Fill users: for each root, the computed nodes that read it. Two passes: count, then place. */
+/* Count the users of each root; or, when there is room for them, put them in place. */
+static void visit_users(coti_fusion *f) {
+    for (uint32_t id = (uint32_t)f->graph->node.count; id-- > 1;) {
+        const coti_node *node = coti_fnode(f, id);
+        bool counts = f->member[id].used && coti_is_computed(node);
+        for (int32_t i = 0; counts && i < node->n_inputs; i++) {
+            uint32_t root = coti_operand_view(f, id, i).root;
+            if (f->users == NULL) {
+                f->users_of[root]++;
+            } else {
+                f->users[--f->users_of[root]] = id;
+            }
+        }
+    }
+}
+
+/* Fill users: for each root, the computed nodes that read it. */
 static cot_status collect_users(coti_fusion *f) {
     size_t n_nodes = f->graph->node.count;
     f->users_of = coti_calloc(f->context, n_nodes + 1, sizeof *f->users_of);
     if (f->users_of == NULL) {
         return COT_E_NOMEM;
     }
-    for (int32_t pass = 0; pass < 2; pass++) {
-        for (uint32_t id = (uint32_t)n_nodes; id-- > 1;) {
-            const coti_node *node = coti_fnode(f, id);
-            bool counts = f->member[id].used && coti_is_computed(node);
-            for (int32_t i = 0; counts && i < node->n_inputs; i++) {
-                uint32_t root = coti_operand_view(f, id, i).root;
-                if (pass == 0) {
-                    f->users_of[root]++;
-                } else {
-                    f->users[--f->users_of[root]] = id;
-                }
-            }
-        }
-        if (pass == 0) {
-            for (size_t i = 0; i < n_nodes; i++) {
-                f->users_of[i + 1] += f->users_of[i];
-            }
-            f->users = coti_calloc(f->context, f->users_of[n_nodes] + 1, sizeof *f->users);
-            if (f->users == NULL) {
-                return COT_E_NOMEM;
-            }
-        }
+    visit_users(f);
+    for (size_t i = 0; i < n_nodes; i++) {
+        f->users_of[i + 1] += f->users_of[i]; /* where each one's end */
     }
+    f->users = coti_calloc(f->context, f->users_of[n_nodes] + 1, sizeof *f->users);
+    if (f->users == NULL) {
+        return COT_E_NOMEM;
+    }
+    visit_users(f); /* where each one's begin, now */
     return COT_OK;
 }
 
@@ -299,6 +301,10 @@ static coti_reason reason_alone(const coti_fusion *f, uint32_t id) {
 
 static cot_status place_node(coti_fusion *f, uint32_t id) {
     bool joined = false;
+    if (!f->member[id].used || !coti_is_computed(coti_fnode(f, id))) {
+        return COT_OK;
+    }
+    COTI_TRY(check_supported(f, id));
     if (f->context->fuse) {
         COTI_TRY(coti_join(f, id, &joined));
     }
@@ -325,10 +331,7 @@ static cot_status walk(coti_fusion *f) {
     memset(&f->cluster.data[0], 0, sizeof f->cluster.data[0]);
     f->cluster.count = 1;
     for (uint32_t id = 1; id < f->graph->node.count; id++) {
-        if (f->member[id].used && coti_is_computed(coti_fnode(f, id))) {
-            COTI_TRY(check_supported(f, id));
-            COTI_TRY(place_node(f, id));
-        }
+        COTI_TRY(place_node(f, id));
     }
     if (f->context->fuse) {
         coti_find_sides(f);

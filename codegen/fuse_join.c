@@ -380,17 +380,23 @@ static cot_status try_early_scalar(coti_fusion *f, uint32_t id, bool *joined_out
     return join(f, id, &at, &nowhere);
 }
 
+/* With one that reads operand i too, if that makes the cluster wait for nothing. */
+static cot_status try_reader(coti_fusion *f, uint32_t id, int32_t i, bool *joined_out) {
+    candidate at;
+    if (candidate_of_reader(f, id, i, &at) && needs_no_other(f, at.cluster, id)) {
+        return try_elementwise(f, id, &at, joined_out);
+    }
+    return COT_OK;
+}
+
 static cot_status join_elementwise(coti_fusion *f, uint32_t id, bool *joined_out) {
     candidate list[3];
-    candidate at;
     int32_t n = list_makers(f, id, list);
     for (int32_t i = 0; i < n && !*joined_out; i++) {
         COTI_TRY(try_elementwise(f, id, &list[i], joined_out));
     }
     for (int32_t i = 0; i < coti_fnode(f, id)->n_inputs && !*joined_out; i++) {
-        if (candidate_of_reader(f, id, i, &at) && needs_no_other(f, at.cluster, id)) {
-            COTI_TRY(try_elementwise(f, id, &at, joined_out));
-        }
+        COTI_TRY(try_reader(f, id, i, joined_out));
     }
     return *joined_out ? COT_OK : try_early_scalar(f, id, joined_out);
 }

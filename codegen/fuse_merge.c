@@ -207,8 +207,14 @@ static cot_status merge(coti_fusion *f, uint32_t into, uint32_t from, uint32_t i
     return COT_OK;
 }
 
-static cot_status try_merge(coti_fusion *f, uint32_t into, uint32_t from, uint32_t id, int32_t i) {
+/* Merge the cluster of operand i of a node into the node's, if it is another and that can be. */
+static cot_status try_merge(coti_fusion *f, uint32_t id, int32_t i) {
     int8_t to[COT_MAX_RANK];
+    uint32_t into = coti_cluster_of(f, id);
+    uint32_t from = coti_cluster_of(f, coti_operand_view(f, id, i).root);
+    if (from == 0 || from == into) {
+        return COT_OK;
+    }
     coti_skeleton skeleton = coti_cluster_at(f, into)->skeleton;
     bool may_wait = skeleton == COTI_SKELETON_MAP || skeleton == COTI_SKELETON_ROWRED;
     if (kinds_merge(f, into, from) && map_dims(f, into, from, id, i, to) &&
@@ -223,11 +229,7 @@ static cot_status try_merge(coti_fusion *f, uint32_t into, uint32_t from, uint32
 cot_status coti_absorb_operands(coti_fusion *f, uint32_t id) {
     int32_t n_inputs = coti_fnode(f, id)->n_inputs;
     for (int32_t i = 0; i < 2 * n_inputs; i++) { /* twice: one may stand in the way of another */
-        uint32_t into = coti_cluster_of(f, id);
-        uint32_t from = coti_cluster_of(f, coti_operand_view(f, id, i % n_inputs).root);
-        if (from != 0 && from != into) {
-            COTI_TRY(try_merge(f, into, from, id, i % n_inputs));
-        }
+        COTI_TRY(try_merge(f, id, i % n_inputs));
     }
     return COT_OK;
 }

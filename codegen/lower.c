@@ -167,10 +167,14 @@ static void note_only(coti_lowering *l, uint32_t id, coti_reason_kind reason) {
 
 /* ---- loads and copies ---- */
 
-/* The kernel that brings a batched input's rows into the step: an input c*N has rows of c parts. */
+/* The kernel that brings an input's rows into the step, if it is batched and read: an input c*N has
+ * rows of c parts. */
 static cot_status lower_load(coti_lowering *l, coti_lowered_list *list, uint32_t id) {
     const cot_shape *shape = &coti_fnode(l->f, id)->shape;
     coti_kernel *k = &l->kernel;
+    if (!l->f->member[id].used || !shape->batched) {
+        return COT_OK;
+    }
     coti_lowering_reset(l);
     k->skeleton = COTI_SKELETON_LOAD;
     k->rows = true;
@@ -311,6 +315,9 @@ static bool check_in_place(coti_lowering *l) {
 static cot_status lower_cluster(coti_lowering *l, coti_lowered_list *list, uint32_t cluster,
                                 bool *changed_out) {
     const coti_cluster *c = coti_cluster_at(l->f, cluster);
+    if (c->merged_into != 0 || c->n_members == 0 || c->side_of != 0) {
+        return COT_OK; /* it stands for nothing, or its product is lowered */
+    }
     coti_lowering_reset(l);
     l->kernel.skeleton = c->skeleton;
     if (c->skeleton == COTI_SKELETON_GEMM) {
@@ -342,16 +349,10 @@ static cot_status lower_all(coti_lowering *l, coti_lowered_list *list, bool *cha
     uint32_t n_clusters = (uint32_t)f->cluster.count;
     coti_decide_stores(f);
     for (size_t i = 0; i < f->graph->input.count; i++) {
-        uint32_t id = f->graph->input.data[i];
-        if (f->member[id].used && coti_fnode(f, id)->shape.batched) {
-            COTI_TRY(lower_load(l, list, id));
-        }
+        COTI_TRY(lower_load(l, list, f->graph->input.data[i]));
     }
     for (uint32_t cluster = 1; cluster < n_clusters; cluster++) {
-        const coti_cluster *c = coti_cluster_at(f, cluster);
-        if (c->merged_into == 0 && c->n_members > 0 && c->side_of == 0) {
-            COTI_TRY(lower_cluster(l, list, cluster, changed_out));
-        }
+        COTI_TRY(lower_cluster(l, list, cluster, changed_out));
     }
     return COT_OK;
 }
@@ -380,22 +381,27 @@ static cot_status hand_over(coti_lowering *l, coti_lowered_list *list, const uin
     return COT_OK;
 }
 
+/* Lower and order once. *order_out is allocated anew; the old one is freed. */
+static cot_status lower_and_order(coti_lowering *l, coti_lowered_list *list, uint32_t **order_out,
+                                  bool *changed_out) {
+    list->at.count = 0;
+    coti_free(l->f->context, *order_out);
+    *order_out = NULL;
+    COTI_TRY(lower_all(l, list, changed_out));
+    if (*changed_out) {
+        return COT_OK;
+    }
+    *order_out = coti_calloc(l->f->context, list->at.count, sizeof **order_out);
+    return *order_out != NULL ? coti_order_groups(l->f, list, *order_out, changed_out)
+                              : COT_E_NOMEM;
+}
+
 /* Lower and order until nothing changes any more. */
 static cot_status settle(coti_lowering *l, coti_lowered_list *list, uint32_t **order_out) {
     bool changed = true;
     while (changed) {
         changed = false;
-        list->at.count = 0;
-        coti_free(l->f->context, *order_out);
-        *order_out = NULL;
-        COTI_TRY(lower_all(l, list, &changed));
-        if (!changed) {
-            *order_out = coti_calloc(l->f->context, list->at.count, sizeof **order_out);
-            if (*order_out == NULL) {
-                return COT_E_NOMEM;
-            }
-            COTI_TRY(coti_order_groups(l->f, list, *order_out, &changed));
-        }
+        COTI_TRY(lower_and_order(l, list, order_out, &changed));
     }
     return COT_OK;
 }

@@ -95,11 +95,20 @@ coti_operand_kind coti_root_kind(const coti_fusion *f, uint32_t root) {
     }
 }
 
+static bool access_equal(const coti_access *a, const coti_access *b) {
+    bool equal = a->slot == b->slot && a->offset == b->offset && a->bounded == b->bounded &&
+                 coti_same_bits(a->fill, b->fill);
+    for (int32_t d = 0; d < COTI_MAX_DIMS && equal; d++) {
+        equal = a->stride[d] == b->stride[d] && a->lo[d] == b->lo[d] && a->hi[d] == b->hi[d];
+    }
+    return equal;
+}
+
 /* Equal accesses are one. */
 static int32_t add_access(coti_lowering *l, const coti_access *access) {
     coti_body *body = l->body;
     for (int32_t i = 0; i < body->n_accesses; i++) {
-        if (memcmp(&body->access[i], access, sizeof *access) == 0) {
+        if (access_equal(&body->access[i], access)) {
             return i;
         }
     }
@@ -107,16 +116,13 @@ static int32_t add_access(coti_lowering *l, const coti_access *access) {
         l->overflow = true;
         return 0;
     }
-    memcpy(&body->access[body->n_accesses], access, sizeof *access);
+    body->access[body->n_accesses] = *access;
     return body->n_accesses++;
 }
 
 int32_t coti_lowering_access(coti_lowering *l, int32_t slot, const coti_view *view,
                              const cot_shape *shape, const coti_place *place) {
-    coti_access access;
-    memset(&access, 0, sizeof access); /* padding too: accesses are compared by their bytes */
-    access.slot = slot;
-    access.offset = view->offset;
+    coti_access access = {.slot = slot, .offset = view->offset};
     coti_place_strides(view, shape, place, access.stride, &access.bounded);
     if (view->bounds != NULL) {
         access.fill = view->bounds->fill;
@@ -174,8 +180,7 @@ static int32_t leaf(coti_lowering *l, const coti_expr *expr) {
     for (int32_t i = 0; i < l->body->n_exprs; i++) {
         const coti_expr *old = &l->body->expr[i];
         if (old->kind == expr->kind && old->dtype == expr->dtype && old->index == expr->index &&
-            memcmp(&old->number, &expr->number, sizeof old->number) == 0 &&
-            old->integer == expr->integer) {
+            coti_same_bits(old->number, expr->number) && old->integer == expr->integer) {
             return i;
         }
     }
@@ -210,12 +215,11 @@ static int32_t constant(coti_lowering *l, uint32_t id) {
 /* The index along an axis of a node at a place; 0 if the axis has one element. */
 static int32_t index_along(coti_lowering *l, const coti_place *place, int32_t axis,
                            cot_dtype dtype) {
-    int32_t d = place->dim[axis];
     coti_expr expr = {.kind = COTI_EXPR_CONST, .dtype = dtype};
-    if (d >= 0) {
+    if (place->dim[axis] >= 0) {
         expr.kind = COTI_EXPR_INDEX;
-        expr.index = d;
-        expr.full = d >= cluster_of(l)->n_kept;
+        expr.index = (int32_t)place->dim[axis];
+        expr.full = expr.index >= cluster_of(l)->n_kept;
     }
     return leaf(l, &expr);
 }

@@ -10,13 +10,11 @@
  */
 #include "cluster.h"
 
-#include <string.h>
-
 /* Where each dimension goes; those with equal targets are adjacent. -1: nowhere, all strides are 0.
  */
 typedef struct domain_map {
     int32_t n; /* dimensions of the cluster */
-    int8_t to[COT_MAX_RANK];
+    int32_t to[COT_MAX_RANK];
 } domain_map;
 
 /* ---- what merges ---- */
@@ -59,14 +57,14 @@ static domain_map merged_map(const coti_cluster *c, const coti_body *body, coti_
         } else {
             k->extent[k->n_dims - 1] *= c->extent[d];
         }
-        map.to[d] = (int8_t)(k->n_dims - 1);
+        map.to[d] = k->n_dims - 1;
         k->n_kept = d < c->n_kept ? k->n_dims : k->n_kept;
     }
     return map;
 }
 
 static domain_map product_map(const coti_cluster *c, coti_kernel *k) {
-    static const int8_t swapped[3] = {0, 2, 1};
+    static const int32_t swapped[3] = {0, 2, 1};
     domain_map map = {.n = c->n_dims};
     k->n_dims = 3;
     k->n_kept = 3;
@@ -90,13 +88,9 @@ static domain_map side_map(const coti_cluster *side) {
 /* ---- turning accesses ---- */
 
 static void turn_access(const domain_map *map, coti_access *access) {
-    coti_access turned;
-    memset(&turned, 0, sizeof turned);
-    turned.slot = access->slot;
-    turned.offset = access->offset;
-    turned.fill = access->fill;
+    coti_access turned = {.slot = access->slot, .offset = access->offset, .fill = access->fill};
     for (int32_t d = 0; d < map->n; d++) {
-        int8_t to = map->to[d];
+        int32_t to = map->to[d];
         if (to < 0) {
             continue;
         }
@@ -111,7 +105,7 @@ static void turn_access(const domain_map *map, coti_access *access) {
         turned.bounded |= 1;
         turned.lo[0] = turned.hi[0] = 0;
     }
-    memcpy(access, &turned, sizeof turned);
+    *access = turned;
 }
 
 static void turn_body(const domain_map *map, coti_body *body) {

@@ -92,41 +92,43 @@ static bool edge_of(const sorter *s, uint32_t g, const coti_operand *operand, ui
     return is_state || operand->kind == COTI_OPERAND_VALUE;
 }
 
-/* All edges of one kind, in two passes: count, then place. */
+/* Count the edges of one kind; or, when there is room for them, put them in place. */
+static void visit_edges(const sorter *s, edges *e, bool states, uint32_t *waits) {
+    for (uint32_t g = 0; g < s->n; g++) {
+        const coti_group *group = group_at(s, g);
+        for (int32_t i = 0; i < group->kernel->n_slots; i++) {
+            const coti_operand *operand = &group->operand[i];
+            uint32_t from = 0;
+            uint32_t to = 0;
+            if ((operand->kind == COTI_OPERAND_STATE) != states ||
+                !edge_of(s, g, operand, &from, &to)) {
+                continue;
+            }
+            if (e->target == NULL) {
+                e->begin[from]++;
+                waits[to]++;
+            } else {
+                e->target[--e->begin[from]] = to;
+            }
+        }
+    }
+}
+
 static cot_status collect_edges(sorter *s, edges *e, bool states, uint32_t *waits) {
     cot_context *context = s->f->context;
     e->begin = coti_calloc(context, (size_t)s->n + 1, sizeof *e->begin);
     if (e->begin == NULL) {
         return COT_E_NOMEM;
     }
-    for (int32_t pass = 0; pass < 2; pass++) {
-        for (uint32_t g = 0; g < s->n; g++) {
-            const coti_group *group = group_at(s, g);
-            for (int32_t i = 0; i < group->kernel->n_slots; i++) {
-                uint32_t from = 0;
-                uint32_t to = 0;
-                if ((group->operand[i].kind == COTI_OPERAND_STATE) != states ||
-                    !edge_of(s, g, &group->operand[i], &from, &to)) {
-                    continue;
-                }
-                if (pass == 0) {
-                    e->begin[from]++;
-                    waits[to]++;
-                } else {
-                    e->target[--e->begin[from]] = to;
-                }
-            }
-        }
-        if (pass == 0) {
-            for (uint32_t g = 0; g < s->n; g++) {
-                e->begin[g + 1] += e->begin[g];
-            }
-            e->target = coti_calloc(context, (size_t)e->begin[s->n] + 1, sizeof *e->target);
-            if (e->target == NULL) {
-                return COT_E_NOMEM;
-            }
-        }
+    visit_edges(s, e, states, waits);
+    for (uint32_t g = 0; g < s->n; g++) {
+        e->begin[g + 1] += e->begin[g]; /* where each one's end */
     }
+    e->target = coti_calloc(context, (size_t)e->begin[s->n] + 1, sizeof *e->target);
+    if (e->target == NULL) {
+        return COT_E_NOMEM;
+    }
+    visit_edges(s, e, states, waits); /* where each one's begin, now */
     return COT_OK;
 }
 
@@ -194,7 +196,11 @@ static void break_cycle(sorter *s, bool *changed_out) {
 static void release(sorter *s, const edges *e, uint32_t g, uint32_t *waits, const uint32_t *other) {
     for (uint32_t i = e->begin[g]; i < e->begin[g + 1]; i++) {
         uint32_t to = e->target[i];
-        if (!s->done[to] && waits[to] > 0 && --waits[to] == 0 && other[to] == 0) {
+        if (s->done[to] || waits[to] == 0) {
+            continue; /* a cycle was broken here */
+        }
+        waits[to]--;
+        if (waits[to] == 0 && other[to] == 0) {
             heap_push(s, to);
         }
     }

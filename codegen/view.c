@@ -13,6 +13,13 @@ void coti_view_dense(const cot_shape *shape, int64_t stride[COT_MAX_RANK]) {
     }
 }
 
+bool coti_same_bits(double a, double b) {
+    uint64_t bits[2];
+    memcpy(&bits[0], &a, sizeof a);
+    memcpy(&bits[1], &b, sizeof b);
+    return bits[0] == bits[1];
+}
+
 /* ---- bounds ---- */
 
 /* A new view's bounds while they are made. */
@@ -119,10 +126,6 @@ static bounded_view flip(const coti_view *x, const cot_shape *shape, const coti_
     return y;
 }
 
-static bool same_number(double a, double b) {
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
 static bool pads_anything(const coti_attr_PAD *attr) {
     bool any = false;
     for (int32_t a = 0; a < attr->low.n; a++) {
@@ -136,7 +139,7 @@ static bool pad(const coti_view *x, const cot_shape *x_shape, const cot_shape *s
                 const coti_attr_PAD *attr, bounded_view *y_out) {
     bounded_view y = view_from(x);
     if (pads_anything(attr)) {
-        if (y.has_bounds && !same_number(y.bounds.fill, attr->value)) {
+        if (y.has_bounds && !coti_same_bits(y.bounds.fill, attr->value)) {
             return false;
         }
         y.has_bounds = true;
@@ -181,28 +184,31 @@ static bool has_empty_axis(const cot_shape *shape) {
     return false;
 }
 
-/*
- * Axes from[0..n) of x become axes to[0..m) of y, of equal count of elements. True if x's merge;
- * a bounded axis only becomes an axis of the same extent.
- */
-static bool reshape_group(const coti_view *x, const cot_shape *x_shape, const int32_t *from,
-                          int32_t n, bounded_view *y, const cot_shape *shape, const int32_t *to,
-                          int32_t m) {
-    if (n == 1 && m == 1) {
-        y->view.stride[to[0]] = x->stride[from[0]];
-        if (is_bounded(x, from[0])) {
-            bound(y, shape, to[0], x->bounds->lo[from[0]], x->bounds->hi[from[0]]);
+/* Axes from[0..n_from) of one shape that become axes to[0..n_to) of another. */
+typedef struct axis_group {
+    const int32_t *from, *to;
+    int32_t n_from, n_to;
+} axis_group;
+
+/* True if x's axes of the group merge; a bounded one only becomes an axis of the same extent. */
+static bool reshape_group(const coti_view *x, const cot_shape *x_shape, bounded_view *y,
+                          const cot_shape *shape, const axis_group *g) {
+    if (g->n_from == 1 && g->n_to == 1) {
+        int32_t from = g->from[0];
+        y->view.stride[g->to[0]] = x->stride[from];
+        if (is_bounded(x, from)) {
+            bound(y, shape, g->to[0], x->bounds->lo[from], x->bounds->hi[from]);
         }
         return true;
     }
     coti_run run;
-    if (!coti_view_collapse(x, x_shape, from, n, &run)) {
+    if (!coti_view_collapse(x, x_shape, g->from, g->n_from, &run)) {
         return false;
     }
     int64_t step = run.stride;
-    for (int32_t i = m - 1; i >= 0; i--) {
-        y->view.stride[to[i]] = step;
-        step *= shape->dim[to[i]];
+    for (int32_t i = g->n_to - 1; i >= 0; i--) {
+        y->view.stride[g->to[i]] = step;
+        step *= shape->dim[g->to[i]];
     }
     return true;
 }
@@ -236,7 +242,8 @@ static bool reshape(const coti_view *x, const cot_shape *x_shape, const cot_shap
                 return false;
             }
         }
-        if (!reshape_group(x, x_shape, &from.axis[i0], i - i0, &y, shape, &to.axis[j0], j - j0)) {
+        const axis_group g = {&from.axis[i0], &to.axis[j0], i - i0, j - j0};
+        if (!reshape_group(x, x_shape, &y, shape, &g)) {
             return false;
         }
     }
@@ -335,7 +342,7 @@ bool coti_view_can_reshape(const coti_views *views, uint32_t x, const cot_shape 
 bool coti_view_can_pad(const coti_views *views, uint32_t x, const coti_attr_PAD *attr) {
     coti_view view = coti_view_at(views, x);
     return view.bounds == NULL || !pads_anything(attr) ||
-           same_number(view.bounds->fill, attr->value);
+           coti_same_bits(view.bounds->fill, attr->value);
 }
 
 /* ---- comparison ---- */

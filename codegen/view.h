@@ -56,6 +56,9 @@ static inline bool coti_axis_live(const cot_shape *shape, int32_t axis) {
     return shape->dim[axis] != 1 || (axis == 0 && shape->batched);
 }
 
+/* Are they the same number: -0 is not 0, and a NaN is itself? */
+bool coti_same_bits(double a, double b);
+
 /* Row-major strides of a shape, per row of the batch. */
 void coti_view_dense(const cot_shape *shape, int64_t stride[COT_MAX_RANK]);
 
