@@ -214,9 +214,9 @@ COT_API const double *cot_history_values(const cot_history *history, const char 
 
 /*
  * Functions that fit calls on its own thread between steps; any may be NULL. They may read and set
- * weights, evaluate, predict, set the learning rate and stop the training, but not fit or compile
- * this model. epoch and batch count from 0. logs of on_batch_end are the epoch's running means.
- * A status other than COT_OK ends fit with that status.
+ * weights, evaluate, predict, set the learning rate and stop the training, but not fit, compile or
+ * destroy this model. epoch and batch count from 0. logs of on_batch_end are the epoch's running
+ * means. A status other than COT_OK ends fit with that status.
  */
 typedef struct cot_callback {
     size_t struct_size;
