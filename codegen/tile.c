@@ -26,7 +26,7 @@
 #include "tile.h"
 
 enum {
-    MAX_VECTORS = 4,
+    MAX_VECTORS = 3, /* with 4 a step of k reads as much of v as its fmas take */
     PAGE_BYTES = 4096,
     CACHE_WAYS = 8,
     F32_BYTES = 4,

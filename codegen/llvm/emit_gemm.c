@@ -155,6 +155,9 @@ static void emit_tiles_alone(coti_emit *e, nest *n) {
     }
     coti_loop_begin(e, &tiles, coti_l_i64(e, 0), n->v_n_tiles, 1, "tile");
     tile_place place = place_at(e, n, tiles.v_i, coti_l_i64(e, 0));
+    if (n->plan->n_fetches > 0) {
+        coti_gemm_emit_fetch_table(e, n->plan, n->v_b, place.v_start, n->v_v_start);
+    }
     if (n->plan->one_chunk) {
         chunk all = whole_k(e, n);
         call_tile(e, n, &all, &place);

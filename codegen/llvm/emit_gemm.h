@@ -25,7 +25,10 @@
 
 #include "emit.h"
 
-enum { COTI_GEMM_MAX_TILE = 64 }; /* vectors of a register tile */
+enum {
+    COTI_GEMM_MAX_TILE = 64,    /* vectors of a register tile */
+    COTI_GEMM_MAX_FETCHES = 128 /* lines that a tile asks for */
+};
 
 /* How a panel of the v operand gets into scratch. */
 typedef enum coti_gemm_pack {
@@ -65,7 +68,9 @@ typedef struct coti_gemm_plan {
     int32_t block_tiles; /* tiles that stay unfinished together while chunks of k go by */
     bool end_along_s;    /* the epilogue's vectors run along s: tiles are transposed for it */
     int32_t t_stride;    /* distance of rows of a transposed tile: height, whole vectors */
-    int64_t panel_at, c_at, t_at, square_at, scratch_bytes; /* bytes from the scratch's start */
+    int32_t n_fetches;   /* lines of the epilogue's operands that a tile asks for; 0: none */
+    int64_t panel_at, c_at, t_at, square_at, fetch_at,
+        scratch_bytes; /* bytes from the scratch's start */
 } coti_gemm_plan;
 
 /* A function of kernel and target alone. */
@@ -131,6 +136,17 @@ enum { COTI_GEMM_STREAM_ARGS = 6 };
 LLVMTypeRef coti_gemm_stream_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_stream(coti_emit *e, const coti_gemm_plan *plan,
                                    LLVMValueRef v_transpose);
+
+/* ---- fetching ahead (emit_gemm_fetch.c) ---- */
+
+int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan *plan);
+/* Before a tile: the addresses of what its epilogue reads, for the tile that begins at (b, s, v).
+ */
+void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
+                                LLVMValueRef v_s, LLVMValueRef v_v);
+/* In a tile function, at step v_k: ask for one of them. v_c: the tile's block, its first one. */
+void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_c,
+                          LLVMValueRef v_k);
 
 /* ---- the ends (emit_gemm_end.c) ---- */
 

@@ -11,10 +11,11 @@ enum {
     ONE_PANEL_BYTES = 160 * 1024, /* packed k's beyond this are cut into chunks, to stay in L2 */
     L1_PANEL_BYTES = 16 * 1024,   /* ... or into these, when few tiles read a panel: in L1 */
     FEW_TILES = 2,
-    FEW_ELEMENTS = 1024,     /* of an operand that is not worth the code of a transposition */
-    STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
-    LEAST_BLOCK_K = 4,       /* k's that are worth transposing in registers */
-    BLOCK_BYTES = 48 * 1024, /* of unfinished tiles that wait for the next chunk */
+    FEW_ELEMENTS = 1024,       /* of an operand that is not worth the code of a transposition */
+    STREAM_REGISTERS = 10,     /* for a piece of a transposition, a vector, a broadcast */
+    LEAST_BLOCK_K = 4,         /* k's that are worth transposing in registers */
+    STREAMED_ELEMENTS = 32768, /* of an array that will hardly be in cache from step to step */
+    BLOCK_BYTES = 48 * 1024,   /* of unfinished tiles that wait for the next chunk */
     F32_BYTES = 4,
     ALIGNMENT = 64
 };
@@ -190,7 +191,9 @@ static void place(coti_gemm_plan *plan) {
     plan->square_at = plan->t_at + coti_round_up(transposed * F32_BYTES, ALIGNMENT);
     bool shuffles = plan->end_along_s || plan->pack == COTI_GEMM_PACK_TRANSPOSE;
     int64_t square = shuffles ? (int64_t)plan->lanes * plan->lanes : 0;
-    plan->scratch_bytes = plan->square_at + square * F32_BYTES;
+    plan->fetch_at = plan->square_at + square * F32_BYTES;
+    int64_t table = plan->n_fetches > 0 ? (COTI_GEMM_MAX_FETCHES + 8) * (int64_t)sizeof(void *) : 0;
+    plan->scratch_bytes = plan->fetch_at + table;
 }
 
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
@@ -215,6 +218,11 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     choose_block_k(gemm, &plan);
     plan.block_tiles = block_tiles(&plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
+    bool alone = plan.pack == COTI_GEMM_PACK_NONE || plan.one_chunk;
+    bool updates = !gemm->m_rows && !gemm->b_rows && gemm->m * gemm->n >= STREAMED_ELEMENTS;
+    if (alone && updates && !plan.stream) {
+        plan.n_fetches = coti_gemm_count_fetches(kernel, &plan);
+    }
     place(&plan);
     *plan_out = plan;
 }

@@ -139,6 +139,9 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
     }
     LLVMValueRef v_s_at = coti_loop_carry(e, &loop, v_s, "v_s_at");
     LLVMValueRef v_v_at = coti_loop_carry(e, &loop, v_v, "v_v_at");
+    if (t->plan->n_fetches > 0) {
+        coti_gemm_emit_fetch(e, t->plan, t->v_c, loop.v_i);
+    }
     coti_gemm_emit_step(e, t->plan, t->height, t->vectors, v_s_at, v_v_at, v_acc);
     for (int32_t i = 0; i < t->n; i++) {
         coti_loop_next(&loop, i, v_acc[i]);

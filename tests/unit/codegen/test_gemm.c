@@ -247,6 +247,41 @@ static void test_streams_are_streams(void **state) {
     cot_context_destroy(context);
 }
 
+/* Updates of arrays so large that tiles ask for their lines ahead, whole tiles or not. */
+static void test_fetching_ahead(void **state) {
+    (void)state;
+    const gemm_case cases[] = {
+        {.m = 203,
+         .n = 171,
+         .k = 1,
+         .rows = 5,
+         .k_rows = true,
+         .a_by_m = true,
+         .end = GEMM_UPDATE,
+         .side = true},
+        {.m = 3500, .n = 10, .k = 1, .rows = 5, .k_rows = true, .a_by_m = true, .end = GEMM_UPDATE},
+        {.m = 203,
+         .n = 171,
+         .k = 1,
+         .rows = 600,
+         .k_rows = true,
+         .a_by_m = true,
+         .end = GEMM_UPDATE,
+         .form = COTI_GEMM_M_VECTORS,
+         .height = 3,
+         .vectors = 2},
+        {.m = 203,
+         .n = 171,
+         .k = 9,
+         .end = GEMM_MASK,
+         .form = COTI_GEMM_N_VECTORS,
+         .height = 60,
+         .vectors = 1},
+        {.m = 203, .n = 171, .k = 9, .c_by_m = true, .b = 2, .end = GEMM_MASK},
+    };
+    RUN_CASES(cases);
+}
+
 /* Nothing to sum, nothing to write. */
 static void test_empty(void **state) {
     (void)state;
@@ -343,6 +378,7 @@ int main(void) {
         cmocka_unit_test(test_chunks_of_k),
         cmocka_unit_test(test_streams),
         cmocka_unit_test(test_streams_are_streams),
+        cmocka_unit_test(test_fetching_ahead),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_random),
     };
