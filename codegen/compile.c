@@ -1,9 +1,9 @@
 /*
  * The pipeline, from a tensor graph to a program.
  *
- *     graph -> optimize -> expand -> optimize -> fuse -> plan -> machine code -> program
- *                  |
- *                  +-> the evaluator's graph, when there is no JIT for it
+ *     graph -> expand composites -> optimize -> fuse -> plan -> machine code -> program
+ *       |
+ *       +----> optimize -> program on the evaluator, when there are no kernels for it
  *
  * Every pass verifies its result when the context says so (graph/rewrite.c); kernels are verified
  * here. Every stage is dumped when the context says so.
@@ -20,9 +20,8 @@ typedef cot_status (*pass_fn)(const cot_graph *graph, cot_graph **result_out, bo
 typedef struct compilation {
     cot_context *context;
     cot_program *program;
-    const cot_graph *graph;
-    cot_graph *owned;     /* graph, once a pass has made it */
-    cot_graph *reference; /* optimized, not expanded: for the evaluator */
+    const cot_graph *given, *graph; /* what is compiled; what is at hand */
+    cot_graph *owned;               /* graph, once a pass has made it */
     coti_target target;
     bool has_target;
     coti_groups *groups;
@@ -129,12 +128,6 @@ static cot_status expand(compilation *c) {
     return apply(c, coti_pass_expand, &changed);
 }
 
-/* Keep a copy of the graph as it is for the evaluator. */
-static cot_status keep_reference(compilation *c) {
-    bool changed = false;
-    return coti_pass_dce(c->graph, &c->reference, &changed);
-}
-
 /* ---- from graph to machine code ---- */
 
 static cot_status fuse(compilation *c) {
@@ -182,36 +175,42 @@ static cot_status compile_kernels(compilation *c) {
     return coti_program_take_plan(c->program, c->groups->graph, &c->plan);
 }
 
-/* There are kernels for this machine, but none for this graph: the evaluator is to run it. */
-static bool falls_back(const compilation *c, cot_status status) {
+/* There are kernels for this machine, but none for this graph. */
+static bool lacks_kernels(const compilation *c, cot_status status) {
     return status == COT_E_UNSUPPORTED && c->has_target && c->groups == NULL &&
            c->until == COTI_STAGE_COUNT;
 }
 
-static cot_status choose_runner(compilation *c) {
-    if (c->context->jit && coti_jit_available()) {
-        cot_status status = compile_kernels(c);
-        if (!falls_back(c, status)) {
-            return status;
-        }
-        cot_error_clear(c->context);
-    }
+/* From the graph as it was given to a program on the evaluator, which takes composites whole. */
+static cot_status compile_reference(compilation *c) {
+    bool changed = false;
     if (c->until != COTI_STAGE_COUNT) {
         return COTI_FAIL(c->context, COT_E_UNSUPPORTED,
                          "\"%s\" has no stage %s: the JIT is off, or missing in this build",
                          c->program->name, coti_stage_name(c->until));
     }
-    return coti_program_take_reference(c->program, &c->reference, c->max_rows);
+    c->graph = c->given;
+    COTI_TRY(apply(c, coti_pass_dce, &changed)); /* at least a copy */
+    COTI_TRY(optimize(c));
+    return coti_program_take_reference(c->program, &c->owned, c->max_rows);
 }
 
 static cot_status run_stages(compilation *c) {
-    COTI_TRY(dump_graph(c, c->graph->has_backward ? COTI_STAGE_GRAD : COTI_STAGE_GRAPH));
-    COTI_TRY(optimize(c));
-    COTI_TRY(keep_reference(c));
+    COTI_TRY(dump_graph(c, c->given->has_backward ? COTI_STAGE_GRAD : COTI_STAGE_GRAPH));
     COTI_TRY(expand(c));
     COTI_TRY(optimize(c));
     COTI_TRY(dump_graph(c, COTI_STAGE_OPT));
-    return c->until <= COTI_STAGE_OPT ? COT_OK : choose_runner(c);
+    if (c->until <= COTI_STAGE_OPT) {
+        return COT_OK;
+    }
+    if (c->context->jit && coti_jit_available()) {
+        cot_status status = compile_kernels(c);
+        if (!lacks_kernels(c, status)) {
+            return status;
+        }
+        cot_error_clear(c->context);
+    }
+    return compile_reference(c);
 }
 
 /* Is there a row count at all? */
@@ -229,6 +228,7 @@ cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage unt
                         cot_program *program) {
     compilation c = {.context = graph->context,
                      .program = program,
+                     .given = graph,
                      .graph = graph,
                      .max_rows = has_rows(graph) ? max_rows : 1,
                      .until = until};
@@ -236,7 +236,6 @@ cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage unt
     coti_free(c.context, (void *)c.code);
     coti_plan_destroy(c.plan);
     coti_groups_destroy(c.groups);
-    cot_graph_destroy(c.reference);
     cot_graph_destroy(c.owned);
     return status;
 }
