@@ -296,7 +296,8 @@ void coti_lower_copy(coti_lowering *l, uint32_t cluster, const coti_write *write
 
 /*
  * Give the kernel its own dimensions: those of the cluster, merged where all accesses merge, or
- * [b, m, n] for a product. Sets its domain and turns all accesses.
+ * [b, m, n] for a product. Sets its domain and turns all accesses. Overflow is set if there would
+ * be too many.
  */
 void coti_lower_domain(coti_lowering *l, uint32_t cluster);
 

@@ -327,18 +327,20 @@ static cot_status lower_cluster(coti_lowering *l, coti_lowered_list *list, uint3
     if (c->side != 0) {
         coti_lower_body(l, c->side, &l->kernel.gemm.side);
     }
+    if (!l->overflow && l->kernel.body.n_stores + l->kernel.gemm.side.n_stores == 0) {
+        return COT_OK; /* all that it makes is made again by those who need it */
+    }
+    if (!l->overflow && check_in_place(l)) {
+        *changed_out = true;
+        return COT_OK;
+    }
+    if (!l->overflow) {
+        coti_lower_domain(l, cluster);
+    }
     if (l->overflow) {
         *changed_out = true;
         return dissolve(l->f, cluster);
     }
-    if (l->kernel.body.n_stores + l->kernel.gemm.side.n_stores == 0) {
-        return COT_OK; /* all that it makes is made again by those who need it */
-    }
-    if (check_in_place(l)) {
-        *changed_out = true;
-        return COT_OK;
-    }
-    coti_lower_domain(l, cluster);
     return append_group(l, list, cluster, c->first);
 }
 

@@ -42,7 +42,8 @@ static bool merge_everywhere(const coti_cluster *c, const coti_body *body, int32
     return true;
 }
 
-static domain_map merged_map(const coti_cluster *c, const coti_body *body, coti_kernel *k) {
+static domain_map merged_map(const coti_cluster *c, const coti_body *body, coti_kernel *k,
+                             bool *overflow) {
     domain_map map = {.n = c->n_dims};
     uint32_t indexed = indexed_dims(body);
     if (c->n_kept == 0) {
@@ -52,6 +53,10 @@ static domain_map merged_map(const coti_cluster *c, const coti_body *body, coti_
     for (int32_t d = 0; d < c->n_dims; d++) {
         bool starts = d == 0 || d == c->n_kept || (indexed >> (d - 1) & 3) != 0 ||
                       !merge_everywhere(c, body, d - 1);
+        if (starts && k->n_dims == COTI_MAX_DIMS) {
+            *overflow = true;
+            return map;
+        }
         if (starts) {
             k->extent[k->n_dims++] = c->extent[d];
         } else {
@@ -127,7 +132,10 @@ void coti_lower_domain(coti_lowering *l, uint32_t cluster) {
     k->n_dims = 0;
     k->n_kept = 0;
     k->rows = c->rows;
-    domain_map map = is_product ? product_map(c, k) : merged_map(c, &k->body, k);
+    domain_map map = is_product ? product_map(c, k) : merged_map(c, &k->body, k, &l->overflow);
+    if (l->overflow) {
+        return;
+    }
     k->rows_dim = c->reduced_rows ? k->n_kept : -1;
     turn_body(&map, &k->body);
     if (c->side != 0) {

@@ -113,13 +113,16 @@ static uint32_t drop_axes(uint32_t mask, uint32_t gone) {
     return result;
 }
 
-/* A column sum needs its run of axes to have one stride. */
-static cot_value fit_columns(preparation *p, cot_value x, uint32_t part) {
+/*
+ * A column sum needs its run of axes to have one stride; so does a sum of everything that has as
+ * many axes as a kernel has dimensions, since it takes one more.
+ */
+static cot_value fit_operand_of_sum(preparation *p, cot_value x, uint32_t part) {
     int32_t axes[COT_MAX_RANK];
     int32_t n = mask_to_axes(part, axes);
     const cot_shape *shape = &node_of(x)->shape;
     coti_run run;
-    if (n < 2 || coti_reduces_rowwise(shape, part)) {
+    if (n < 2 || (n < COTI_MAX_DIMS && coti_reduces_rowwise(shape, part))) {
         return x;
     }
     if (coti_views_extend(&p->views) != COT_OK) {
@@ -136,7 +139,7 @@ static cot_value prepare_reduction(preparation *p, cot_value x, const coti_node 
     while (x.graph != NULL && (reduced & live_mask(&node_of(x)->shape)) != 0) {
         uint32_t live = live_mask(&node_of(x)->shape);
         uint32_t part = first_part(&node_of(x)->shape, reduced);
-        x = fit_columns(p, x, part);
+        x = fit_operand_of_sum(p, x, part);
         if (x.graph == NULL) {
             break;
         }

@@ -238,43 +238,88 @@ static uint32_t *output_ids(const cot_graph *graph) {
     return id;
 }
 
-void fuse_check(const cot_graph *graph, int64_t rows, uint64_t seed, double tolerance) {
-    size_t n_inputs = graph->input.count;
-    size_t n_outputs = graph->output.count;
-    size_t n_states = graph->state.count;
+/* What a graph runs on and what comes out, twice: of the run that is right, and of another. */
+typedef struct trial {
+    const cot_graph *graph;
+    int64_t rows;
+    size_t n_inputs, n_outputs, n_states;
+    coti_tensor *input, *before;
+    coti_tensor *expected, *after;
+    coti_tensor *found, *state;
+} trial;
+
+static trial trial_make(const cot_graph *graph, int64_t rows, uint64_t seed) {
+    trial t = {.graph = graph,
+               .rows = rows,
+               .n_inputs = graph->input.count,
+               .n_outputs = graph->output.count,
+               .n_states = graph->state.count};
     uint32_t *ids = output_ids(graph);
-    coti_tensor *input = tensors_for(graph, graph->input.data, n_inputs, rows);
-    coti_tensor *expected = tensors_for(graph, ids, n_outputs, rows);
-    coti_tensor *found = tensors_for(graph, ids, n_outputs, rows);
-    coti_tensor *before = tensors_for(graph, graph->state.data, n_states, rows);
-    coti_tensor *after = tensors_for(graph, graph->state.data, n_states, rows);
-    coti_tensor *state = tensors_for(graph, graph->state.data, n_states, rows);
-    for (size_t i = 0; i < n_inputs; i++) {
-        fill(&input[i], seed + i, count_of(&input[i].shape, 1));
+    t.input = tensors_for(graph, graph->input.data, t.n_inputs, rows);
+    t.before = tensors_for(graph, graph->state.data, t.n_states, rows);
+    t.expected = tensors_for(graph, ids, t.n_outputs, rows);
+    t.found = tensors_for(graph, ids, t.n_outputs, rows);
+    t.after = tensors_for(graph, graph->state.data, t.n_states, rows);
+    t.state = tensors_for(graph, graph->state.data, t.n_states, rows);
+    for (size_t i = 0; i < t.n_inputs; i++) {
+        fill(&t.input[i], seed + i, count_of(&t.input[i].shape, 1));
     }
-    for (size_t i = 0; i < n_states; i++) {
-        fill(&before[i], seed + 100 + i, count_of(&before[i].shape, 1));
+    for (size_t i = 0; i < t.n_states; i++) {
+        fill(&t.before[i], seed + 100 + i, count_of(&t.before[i].shape, 1));
     }
+    free(ids);
+    return t;
+}
+
+static void trial_free(trial *t) {
+    free_tensors(t->input, t->n_inputs);
+    free_tensors(t->before, t->n_states);
+    free_tensors(t->expected, t->n_outputs);
+    free_tensors(t->found, t->n_outputs);
+    free_tensors(t->after, t->n_states);
+    free_tensors(t->state, t->n_states);
+}
+
+static void run_groups(const trial *t, const coti_groups *groups, int64_t chunk,
+                       coti_tensor *output, coti_tensor *state) {
+    move_states(t->graph, t->before, true);
+    CHECK_OK(t->graph->context, coti_groups_interpret(groups, t->rows, chunk, t->input, output));
+    move_states(t->graph, state, false);
+}
+
+static void compare_trial(const trial *t, double tolerance) {
+    compare_all(t->graph, "output", t->expected, t->found, t->n_outputs, tolerance);
+    compare_all(t->graph, "state", t->after, t->state, t->n_states, tolerance);
+}
+
+void fuse_check(const cot_graph *graph, int64_t rows, uint64_t seed, double tolerance) {
+    trial t = trial_make(graph, rows, seed);
     coti_groups *groups = fuse_groups(graph, 64);
     CHECK_NO_COMPLAINT(fuse_complaint(groups));
-    move_states(graph, before, true);
-    CHECK_OK(graph->context, coti_eval_graph(graph, rows, input, expected));
-    move_states(graph, after, false);
+    move_states(graph, t.before, true);
+    CHECK_OK(graph->context, coti_eval_graph(graph, rows, t.input, t.expected));
+    move_states(graph, t.after, false);
     for (int64_t chunk = 1; chunk <= 16; chunk += 15) {
-        move_states(graph, before, true);
-        CHECK_OK(graph->context, coti_groups_interpret(groups, rows, chunk, input, found));
-        move_states(graph, state, false);
-        compare_all(graph, "output", expected, found, n_outputs, tolerance);
-        compare_all(graph, "state", after, state, n_states, tolerance);
+        run_groups(&t, groups, chunk, t.found, t.state);
+        compare_trial(&t, tolerance);
     }
     coti_groups_destroy(groups);
-    free_tensors(input, n_inputs);
-    free_tensors(expected, n_outputs);
-    free_tensors(found, n_outputs);
-    free_tensors(before, n_states);
-    free_tensors(after, n_states);
-    free_tensors(state, n_states);
-    free(ids);
+    trial_free(&t);
+}
+
+void fuse_check_same(const cot_graph *graph, int64_t rows, uint64_t seed) {
+    trial t = trial_make(graph, rows, seed);
+    bool fuse = graph->context->fuse;
+    for (int32_t i = 0; i < 2; i++) {
+        graph->context->fuse = i == 1;
+        coti_groups *groups = fuse_groups(graph, 64);
+        run_groups(&t, groups, i == 1 ? 5 : 64, i == 1 ? t.found : t.expected,
+                   i == 1 ? t.state : t.after);
+        coti_groups_destroy(groups);
+    }
+    graph->context->fuse = fuse;
+    compare_trial(&t, 0);
+    trial_free(&t);
 }
 
 void fuse_check_text(cot_context *context, const char *text) {

@@ -24,6 +24,10 @@ const char *fuse_complaint(const coti_groups *groups);
  */
 void fuse_check(const cot_graph *graph, int64_t rows, uint64_t seed, double tolerance);
 
+/* Run the graph's groups fused and not: outputs and states must agree in every bit but the sign of
+ * zeros. Variables are left as the groups leave them. */
+void fuse_check_same(const cot_graph *graph, int64_t rows, uint64_t seed);
+
 /* Parse the text, check it as above fused and not, for 1, 3 and 40 rows. */
 void fuse_check_text(cot_context *context, const char *text);
 

@@ -182,9 +182,27 @@ static const char *const reductions[] = {
     "  return a=%3, b=%0\n}\n",
 };
 
+/* As many axes as a kernel has dimensions, in an order that does not merge. */
+static const char *const many_axes[] = {
+    "graph @all(%x: f32[2,2,3,2,2,2,2,2]) {\n"
+    "  %0 = permute %x {axes=[7, 5, 6, 3, 4, 1, 2, 0]} : f32[2,2,2,2,2,2,3,2]\n"
+    "  %1 = sum %0 {axes=[0, 1, 2, 3, 4, 5, 6, 7]} : f32[]\n"
+    "  %2 = mul %0, %0 : f32[2,2,2,2,2,2,3,2]\n"
+    "  %3 = sum %2 {axes=[0, 1, 2, 3, 4, 5, 6, 7]} : f32[]\n"
+    "  %4 = sum %0 {axes=[1, 3, 5]} : f32[2,2,2,3,2]\n"
+    "  return a=%1, b=%3, c=%4\n}\n",
+    "graph @rows(%x: f32[N,2,3,2,2,2,2,2], %y: f32[2,1,2,1,2,1,2]) {\n"
+    "  %0 = permute %x {axes=[0, 5, 6, 3, 4, 1, 2, 7]} : f32[N,2,2,2,2,2,3,2]\n"
+    "  %1 = sum %0 {axes=[0, 1, 2, 3, 4, 5, 6, 7]} : f32[]\n"
+    "  %2 = exp %0 : f32[N,2,2,2,2,2,3,2]\n"
+    "  %3 = sum %2 {axes=[1, 2, 3, 4, 5, 6, 7]} : f32[N]\n"
+    "  return a=%1, b=%3, c=%2\n}\n",
+};
+
 static void test_reductions(void **state) {
     (void)state;
     CHECK_LIST(reductions);
+    CHECK_LIST(many_axes);
 }
 
 static const char *const products[] = {
