@@ -8,7 +8,7 @@ endif()
 execute_process(COMMAND ${NM} -D --undefined-only ${LIBRARY} OUTPUT_VARIABLE undefined)
 
 set(bad "")
-string(REGEX MATCHALL "[0-9a-f]+ [A-Za-z] [^\n]+" rows "${defined}")
+string(REGEX MATCHALL "[0-9a-f]+ [B-Zb-z] [^\n]+" rows "${defined}")
 set(exported "")
 foreach(row ${rows})
   string(REGEX REPLACE "^[0-9a-f]+ [A-Za-z] ([^@]+).*$" "\\1" symbol "${row}")
