@@ -7,6 +7,8 @@
  */
 #include "map.h"
 
+#include <string.h>
+
 enum { FIRST_CAPACITY = 16 };
 
 static const uint64_t prime1 = UINT64_C(0x9E3779B185EBCA87);
@@ -19,12 +21,16 @@ static uint64_t rotate(uint64_t x, int n) {
     return (x << n) | (x >> (64 - n));
 }
 
-/* n <= 8 bytes, little-endian. */
+/* n bytes (4 or 8), little-endian on every machine. */
 static uint64_t read_word(const unsigned char *p, size_t n) {
     uint64_t word = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&word, p, n);
+#else
     for (size_t i = 0; i < n; i++) {
         word |= (uint64_t)p[i] << (8 * i);
     }
+#endif
     return word;
 }
 
