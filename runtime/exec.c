@@ -60,7 +60,7 @@ static int64_t choose_chunk(const cotr_chain *chain, int64_t range, int32_t thre
     double most = chain->work / least_task_work;
     double tasks = share * threads * unit_tasks;
     tasks = tasks > most ? most : tasks;
-    int64_t chunk = divide_up(range, tasks < 1 ? 1 : (int64_t)tasks);
+    int64_t chunk = divide_up(range, tasks < 1 ? 1 : (int64_t)(tasks + 0.5));
     return chunk < 1 ? 1 : chunk;
 }
 
@@ -296,7 +296,7 @@ cot_status cotr_session_run(cotr_session *session, int64_t first, int64_t n_rows
         advance(&r, 0);
     }
     if (!r.finished) {
-        cotr_barrier_init(&r.barrier, session->n_threads);
+        cotr_barrier_init(&r.barrier, session->crowded);
         cotr_team_run(session->n_threads, team_body, &r);
     }
     if (steps_done_out != NULL) {

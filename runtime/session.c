@@ -7,6 +7,7 @@
  */
 #include "session.h"
 
+#include "base/options.h"
 #include "base/size.h"
 #include "base/str.h"
 #include "cotangent/graph.h"
@@ -200,6 +201,7 @@ cot_status cotr_session_create(cot_context *context, const cotr_program *program
     session->program = program;
     session->allocator = context->allocator;
     session->n_threads = threads < 1 ? 1 : threads;
+    session->crowded = session->n_threads > coti_count_processors();
     session->n_calls = n.n_calls;
     session->n_chains = n.n_chains;
     coti_arena_init(&session->memory, context);

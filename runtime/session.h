@@ -64,6 +64,7 @@ struct cotr_session {
     coti_arena memory; /* of the tables below; its context serves as allocator only */
     coti_error error;
     int32_t n_threads, n_calls, n_chains;
+    bool crowded;                  /* more threads than processors */
     cotr_binding *binding;         /* an input */
     cotr_destination *destination; /* an output */
     const int32_t *first_entry;    /* a call: where its slots start in a thread's address table */

@@ -8,8 +8,6 @@
  */
 #include "threads.h"
 
-#include "base/options.h"
-
 #include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -55,11 +53,11 @@ static void wake_all(_Atomic uint32_t *word) {
 }
 #endif
 
-void cotr_barrier_init(cotr_barrier *barrier, int32_t threads) {
+void cotr_barrier_init(cotr_barrier *barrier, bool crowded) {
     atomic_init(&barrier->arrived, 0);
     atomic_init(&barrier->generation, 0);
     atomic_init(&barrier->sleepers, 0);
-    barrier->spins = threads > coti_count_processors() ? SPINS_CROWDED : SPINS;
+    barrier->spins = crowded ? SPINS_CROWDED : SPINS;
 }
 
 /*

@@ -18,9 +18,9 @@ typedef struct cotr_barrier {
     int32_t spins; /* pauses before a waiting thread sleeps */
 } cotr_barrier;
 
-/* `threads`: the size of the team to come; when it exceeds the processors, waiting threads sleep
- * early. */
-void cotr_barrier_init(cotr_barrier *barrier, int32_t threads);
+/* crowded: the team has more threads than there are processors, so that waiting ones sleep early.
+ */
+void cotr_barrier_init(cotr_barrier *barrier, bool crowded);
 
 /*
  * Wait until all n_threads have arrived. The last to arrive calls alone(user, thread) before any is

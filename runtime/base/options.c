@@ -8,10 +8,8 @@
 #include "options.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* X(name, setter, values, help) */
 #define ENVIRONMENT_LIST(X)                                                                        \
@@ -153,16 +151,6 @@ static bool set_verify(cot_options *options, const char *text) {
 }
 
 /* ---- from options to the context ---- */
-
-int32_t coti_count_processors(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        int32_t n = (int32_t)CPU_COUNT(&set);
-        return n < 1 ? 1 : n > COTI_MAX_THREADS ? COTI_MAX_THREADS : n;
-    }
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > COTI_MAX_THREADS ? COTI_MAX_THREADS : (int32_t)online;
-}
 
 static bool switch_valid(cot_switch value) {
     return value == COT_DEFAULT || value == COT_ON || value == COT_OFF;

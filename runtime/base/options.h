@@ -6,8 +6,10 @@
 
 enum { COTI_MAX_THREADS = 1024 };
 
-/* Processors that this process may run on, at least 1. */
+/* Processors that this process may use, from 1 to COTI_MAX_THREADS (processors.c). */
 int32_t coti_count_processors(void);
+/* Processors' worth of time in the text of a control group's cpu.max; 0: no limit. */
+int64_t coti_parse_cpu_max(const char *text);
 
 /* One environment variable, with the text that help and documentation show. */
 typedef struct coti_environment {

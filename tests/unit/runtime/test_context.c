@@ -185,6 +185,19 @@ static void a_message_is_one_line(void **state) {
     assert_string_equal(record.message, "\"?[2J\" is missing, sch\xc3\xb6n");
 }
 
+static void processors_are_counted(void **state) {
+    (void)state;
+    assert_true(coti_count_processors() >= 1 && coti_count_processors() <= COTI_MAX_THREADS);
+    assert_int_equal(coti_parse_cpu_max("max 100000\n"), 0);
+    assert_int_equal(coti_parse_cpu_max("200000 100000\n"), 2);
+    assert_int_equal(coti_parse_cpu_max("150000 100000\n"), 2);
+    assert_int_equal(coti_parse_cpu_max("1000 100000"), 1);
+    assert_int_equal(coti_parse_cpu_max("100000 0"), 0);
+    assert_int_equal(coti_parse_cpu_max("100000"), 0);
+    assert_int_equal(coti_parse_cpu_max("-1 100000"), 0);
+    assert_int_equal(coti_parse_cpu_max(""), 0);
+}
+
 static void long_messages_are_cut(void **state) {
     (void)state;
     cot_context *context = cot_context_create(NULL);
@@ -305,6 +318,7 @@ int main(void) {
         cmocka_unit_test(first_error_stays),
         cmocka_unit_test(a_message_is_one_line),
         cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(processors_are_counted),
         cmocka_unit_test(names_and_sizes),
         cmocka_unit_test(memory_is_aligned_and_checked),
         cmocka_unit_test(slots_die_in_reverse),
