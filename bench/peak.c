@@ -95,7 +95,7 @@ double bench_fma_peak(int threads, double seconds) {
         double now = start;
         while (now - start < seconds) {
             sink = burst(n_lanes);
-            flops += 2.0 * CHAINS * ROUNDS * n_lanes;
+            flops += 2.0 * (double)(CHAINS * ROUNDS) * n_lanes;
             now = bench_seconds();
         }
         longest = now - start;

@@ -103,7 +103,7 @@ static double step_time(const coti_target *target, int32_t height, int32_t vecto
     double fmas = height * vectors, loads = load_time * (height + vectors);
     bool folded = vectors == 1 && target->lanes == COTI_LANES;
     double time = fmas > loads ? fmas : loads;
-    time = time < LEAST_CHAINS ? LEAST_CHAINS : time;
+    time = time < (double)LEAST_CHAINS ? (double)LEAST_CHAINS : time;
     /* Fewer loads and fewer instructions are better, all else being equal. */
     return time + loads / 16 + issue_time * (folded ? 1 : height + vectors);
 }
@@ -133,7 +133,7 @@ static int64_t panels(const shape *p, const coti_target *target, int32_t vectors
 
 static double pack_time(const shape *p, const coti_target *target, double n_vectors) {
     double time = p->v_stride == 1 ? copy_time : p->v_k_stride == 1 ? transpose_time : gather_time;
-    time *= p->v_stride == 1 ? 1 : (double)target->lanes / COTI_LANES;
+    time *= p->v_stride == 1 ? 1 : (double)target->lanes / (double)COTI_LANES;
     double times = p->s_rows ? (double)divide_up(p->s, RANGE_ROWS) : 1;
     return time * n_vectors * (double)p->k * times;
 }
@@ -216,9 +216,9 @@ static int64_t cut(int64_t extent, int64_t step, int64_t n) {
 static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *target) {
     int64_t width = (int64_t)gemm->tile_vectors * target->lanes;
     double time = (double)p->s * (double)divide_up(p->v, target->lanes) * (double)larger(p->k, 1);
-    double wanted = time / MOST_UNIT_TIME;
-    wanted = wanted < TARGET_UNITS ? TARGET_UNITS : wanted;
-    double most = time * (double)larger(gemm->b, 1) / LEAST_UNIT_TIME;
+    double wanted = time / (double)MOST_UNIT_TIME;
+    wanted = wanted < (double)TARGET_UNITS ? (double)TARGET_UNITS : wanted;
+    double most = time * (double)larger(gemm->b, 1) / (double)LEAST_UNIT_TIME;
     wanted = (wanted < most ? wanted : most) / (double)larger(gemm->b, 1);
     int64_t n = wanted < 1 ? 1 : wanted > 1 << 20 ? 1 << 20 : (int64_t)wanted;
     int64_t unit_v = cut(p->v, width, n);

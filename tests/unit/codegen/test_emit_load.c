@@ -77,7 +77,7 @@ static void run(const load_case *l, cotr_kernel code, guard_side side) {
     cotr_source source = {.base = data.data,
                           .row_bytes = row_bytes,
                           .index = l->ordered ? index.data : NULL,
-                          .dtype = l->from,
+                          .dtype = (int32_t)l->from,
                           .scale = scale,
                           .offset = offset};
     void *buffer[] = {&source, out.data};
