@@ -7,7 +7,8 @@
  *                whose operand's strides do not fit, and on outputs and updates that are leaves,
  *                views, or taken already
  *   reductions   those that a single loop cannot make are split, inner axes first: rows together
- *                with all else, and several separate runs of axes under a kept innermost one.
+ *                with all else, and several separate runs of axes under a kept innermost one; and
+ *                sums of large arrays to one scalar, which one thread would have to make alone.
  *                Which form a reduction has is a function of its shape alone, for that fixes the
  *                order of summation.
  *   CONCAT       selects among padded operands by index
@@ -17,6 +18,8 @@
 #include "cluster.h"
 
 #include <string.h>
+
+enum { WHOLE_SUM = 16384 }; /* elements that one loop sums to a scalar; more are shared */
 
 typedef struct preparation {
     coti_views views; /* of the new graph */
@@ -73,13 +76,19 @@ bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced) {
     return !rows && (reduced & live) != 0 && (reduced >> highest(live) & 1) != 0;
 }
 
+static int64_t elements_of(const cot_shape *shape) {
+    int64_t elements = 0;
+    return coti_shape_elements(shape, 1, &elements) ? elements : COTI_SIZE_MAX;
+}
+
 /* The axes to reduce first, of live reduced ones: all, if one loop does. */
 static uint32_t first_part(const cot_shape *shape, uint32_t reduced) {
     uint32_t live = live_mask(shape);
     uint32_t kept = live & ~reduced;
     uint32_t rest = reduced & live;
     if (coti_reduces_rowwise(shape, reduced)) {
-        return rest;
+        bool is_large = kept == 0 && (rest & (rest - 1)) != 0 && elements_of(shape) > WHOLE_SUM;
+        return is_large ? rest & (rest - 1) : rest; /* all axes but the first */
     }
     if (kept == 0) {
         return rest == 1 ? rest : rest & ~(uint32_t)1; /* all is summed: rows come last */

@@ -408,6 +408,31 @@ static void test_many_rows(void **state) {
     cot_graph_destroy(graph);
 }
 
+/* A large array is summed by its first axis' units, then over these. */
+static void test_large_sum(void **state) {
+    (void)state;
+    static const char text[] = "graph @large(%x: f32[70,300], %y: f32[40,300], state %s: f32[]) {\n"
+                               "  %0 = mul %x, %x : f32[70,300]\n"
+                               "  %1 = sum %0 {axes=[0, 1]} : f32[]\n"
+                               "  %2 = sum %y {axes=[0, 1]} : f32[]\n"
+                               "  %3 = add %1, %2 : f32[]\n"
+                               "  update %s <- %3\n"
+                               "  return a=%1\n}\n";
+    cot_graph *graph = cot_graph_parse(context, text, sizeof text - 1);
+    assert_non_null(graph);
+    coti_groups *groups = fuse_groups(graph, 1);
+    int64_t most_units = 0;
+    for (int32_t g = 0; g < groups->n_groups; g++) {
+        int64_t units = groups->group[g].n_units;
+        most_units = units > most_units ? units : most_units;
+    }
+    assert_int_equal(groups->n_groups, 3);
+    assert_int_equal(most_units, 70);
+    coti_groups_destroy(groups);
+    fuse_check(graph, 1, 8, 1e-4);
+    cot_graph_destroy(graph);
+}
+
 /* A concat of more operands than a kernel has slots, and a value of more readers' outputs. */
 static void test_many_operands(void **state) {
     (void)state;
@@ -525,8 +550,8 @@ int main(void) {
         cmocka_unit_test(test_views),           cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_products),        cmocka_unit_test(test_states),
         cmocka_unit_test(test_transposed_home), cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_many_operands),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_large_sum),       cmocka_unit_test(test_many_operands),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
