@@ -9,7 +9,7 @@
 
 #include "codegen/jit.h"
 
-enum { EMIT_CASE_EXPRS = 64, EMIT_CASE_ACCESSES = 64 };
+enum { EMIT_CASE_EXPRS = 256, EMIT_CASE_ACCESSES = 64 };
 
 /* How results are compared with the interpreter's. */
 typedef enum emit_compare {

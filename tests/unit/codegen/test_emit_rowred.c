@@ -325,6 +325,27 @@ static void scratch(void **state) {
     }
 }
 
+/* A loop carries 128 values: 64 maxima with their places fit, 65 do not. */
+static void too_many(void **state) {
+    (void)state;
+    for (int n = 64; n <= 65; n++) {
+        emit_case c;
+        rowwise r = begin(&c, COT_F32, 2, 70);
+        int32_t opposite = emit_case_op1(&c, COT_OP_NEG, r.load);
+        int32_t total = emit_case_reduce(&c, COT_OP_ARGMAX, opposite);
+        for (int i = 1; i < n; i++) {
+            int32_t place = emit_case_reduce(&c, COT_OP_ARGMAX, i % 2 == 0 ? opposite : r.load);
+            total = emit_case_op2(&c, COT_OP_SUB, place, total);
+        }
+        store_row(&c, total);
+        if (n == 64) {
+            emit_case_run(&c, "many");
+        } else {
+            emit_case_refused(&c, "130 running values of reductions: at most 128 fit");
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sums),
                                        cmocka_unit_test(maxima),
@@ -337,6 +358,7 @@ int main(void) {
                                        cmocka_unit_test(several_dims),
                                        cmocka_unit_test(row_of_rows),
                                        cmocka_unit_test(batched_rows),
-                                       cmocka_unit_test(scratch)};
+                                       cmocka_unit_test(scratch),
+                                       cmocka_unit_test(too_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
