@@ -54,13 +54,21 @@ static bool find_common(coti_emit *e, const view *w, bool *common) {
 static void emit_common(coti_emit *e, const view *w, const coti_point *point,
                         LLVMValueRef v_given[COTI_MAX_EXPRS]) {
     const coti_body *body = &e->kernel->body;
-    bool common[COTI_MAX_EXPRS];
+    bool common[COTI_MAX_EXPRS] = {false};
     memcpy(v_given, e->v_uniform, (size_t)body->n_exprs * sizeof *v_given);
     if (!find_common(e, w, common)) {
         return;
     }
+    /* What a common expression reads is common too, or uniform, and then has to be asked for. */
+    bool wanted[COTI_MAX_EXPRS];
+    memcpy(wanted, common, sizeof wanted);
+    for (int32_t i = 0; i < body->n_exprs; i++) {
+        for (int32_t a = 0; common[i] && a < body->expr[i].n_args; a++) {
+            wanted[body->expr[i].arg[a]] = true;
+        }
+    }
     LLVMValueRef v_value[COTI_MAX_EXPRS];
-    coti_emit_values(e, body, point, common, v_value);
+    coti_emit_values(e, body, point, wanted, v_value);
     for (int32_t i = 0; i < body->n_exprs; i++) {
         v_given[i] = common[i] ? v_value[i] : v_given[i];
     }

@@ -482,6 +482,7 @@ random_graph random_graph_make(cot_context *context, uint64_t seed) {
     for (int64_t i = 0; i < n_ops; i++) {
         tries[below(&g, sizeof tries / sizeof tries[0])](&g);
     }
+    keep(&g, cot_op_unary(COT_OP_NEG, g.value[0])); /* so that no graph is leaves alone */
     return g;
 }
 

@@ -24,6 +24,9 @@
 
 static uint64_t first_seed = 0, n_seeds = 200;
 
+/* Seeds beyond those that have shown a bug once. */
+static const uint64_t past_seeds[] = {1420};
+
 static cot_context *fused, *unfused, *narrow; /* narrow: NULL if the host has not both */
 
 static const int64_t row_counts[] = {1, 3, 16, 17, 40};
@@ -376,6 +379,9 @@ static void test_random_graphs(void **state) {
     (void)state;
     if (!coti_jit_available()) {
         skip();
+    }
+    for (size_t i = 0; i < sizeof past_seeds / sizeof past_seeds[0]; i++) {
+        check_seed(past_seeds[i]);
     }
     for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed++) {
         check_seed(seed);
