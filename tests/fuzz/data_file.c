@@ -1,6 +1,7 @@
 /* Files in memory and checks of data sets: contract in data_file.h. */
 #include "data_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ void data_file_close(data_file *file) {
 }
 
 cot_read_options data_options(fuzz_bytes *bytes, int64_t most_bytes) {
-    static const double numbers[] = {0, 0, 1, -0.0, 0.5, 1e300, -1, 1.0 / 0.0};
+    static const double numbers[] = {0, 0, 1, -0.0, 0.5, 1e300, -1, INFINITY};
     cot_read_options options = COT_READ_OPTIONS_INIT;
     options.scale = numbers[fuzz_below(bytes, 8)];
     options.offset = numbers[fuzz_below(bytes, 8)];

@@ -63,7 +63,7 @@ int32_t fuzz_below(fuzz_bytes *bytes, int32_t n);
 /* ---- graphs (graph_check.c) ---- */
 
 /*
- * If the graph is small, append the gradient of its first float output's sum with respect to its
+ * If the graph is small, append the gradient of the sum of its float outputs with respect to its
  * float inputs and states: that may be refused for want of a gradient (COT_E_NOGRAD), for no other
  * reason. Then a finding unless: the verifier accepts the graph; its text reads back to the same
  * text; every pass succeeds, says truly whether it changed something and leaves a graph that is

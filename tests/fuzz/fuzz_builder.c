@@ -34,15 +34,16 @@ static cot_graph *pick_graph(world *w) {
     return i == 63 ? NULL : w->graph[i < 56 ? 0 : i < 60 ? 1 : 2];
 }
 
-/* A value made before, most often; else poison or one that never was. */
+/* The newest value or one made before, most often; else poison or one that never was. */
 static cot_value pick(world *w) {
-    int32_t i = fuzz_below(&w->bytes, 128);
-    if (i >= 124 || w->n_values == 0) {
-        cot_value forged = {i == 124 ? w->graph[0] : NULL, fuzz_byte(&w->bytes) * UINT32_C(9999)};
+    int32_t i = fuzz_byte(&w->bytes);
+    if (i >= 252 || w->n_values == 0) {
+        cot_value forged = {i == 252 ? w->graph[0] : NULL, fuzz_byte(&w->bytes) * UINT32_C(9999)};
         w->quiet = w->quiet || forged.graph == NULL;
         return forged;
     }
-    return w->value[i % (w->n_values < N_VALUES ? w->n_values : N_VALUES)];
+    int32_t kept = w->n_values < N_VALUES ? w->n_values : N_VALUES;
+    return w->value[i < 64 ? (w->n_values - 1) % N_VALUES : i % kept];
 }
 
 static cot_dtype pick_dtype(world *w) {
@@ -52,8 +53,23 @@ static cot_dtype pick_dtype(world *w) {
     return i < 63 ? often[i % 8] : (cot_dtype)fuzz_byte(&w->bytes);
 }
 
-static cot_op pick_op(world *w) {
-    return (cot_op)fuzz_below(&w->bytes, COT_OP_COUNT + 2);
+static bool is_elementwise(coti_kind kind) {
+    return kind == COTI_KIND_ELEMWISE || kind == COTI_KIND_COMPARE;
+}
+
+/* An operation of this kind and so many operands, most often; else any, or none. */
+static cot_op pick_op(world *w, coti_kind kind, int32_t n_inputs) {
+    int32_t fitting[COT_OP_COUNT];
+    int32_t n = 0;
+    for (int32_t op = 0; op < COT_OP_COUNT; op++) {
+        const coti_op_info *info = &coti_op_table[op];
+        bool fits = info->kind == kind || (is_elementwise(kind) && is_elementwise(info->kind));
+        if (fits && info->n_inputs == n_inputs) {
+            fitting[n++] = op;
+        }
+    }
+    int32_t i = fuzz_byte(&w->bytes);
+    return (cot_op)(i < 240 ? fitting[i % n] : fuzz_below(&w->bytes, COT_OP_COUNT + 2));
 }
 
 static int64_t pick_size(world *w) {
@@ -244,9 +260,9 @@ static void call_state(world *w) {
 static void call_elementwise(world *w, int32_t which) {
     cot_value a = pick(w), b = pick(w);
     if (which == 0) {
-        accept_value(w, cot_op_unary(pick_op(w), a));
+        accept_value(w, cot_op_unary(pick_op(w, COTI_KIND_ELEMWISE, 1), a));
     } else if (which == 1) {
-        accept_value(w, cot_op_binary(pick_op(w), a, b));
+        accept_value(w, cot_op_binary(pick_op(w, COTI_KIND_ELEMWISE, 2), a, b));
     } else if (which == 2) {
         accept_value(w, cot_op_select(pick(w), a, b));
     } else if (which == 3) {
@@ -307,7 +323,7 @@ static void call_reduce(world *w, int32_t which) {
     bool keep = fuzz_below(&w->bytes, 2) == 1;
     const int32_t *list = pick_axes(w, axes, &n);
     if (which == 0) {
-        accept_value(w, cot_op_reduce(pick_op(w), x, list, n, keep));
+        accept_value(w, cot_op_reduce(pick_op(w, COTI_KIND_REDUCE, 1), x, list, n, keep));
     } else if (which == 1) {
         accept_value(w, cot_op_mean(x, list, n, keep));
     } else {
@@ -460,6 +476,14 @@ static void call_any(world *w) {
 
 /* ---- the whole ---- */
 
+/* Values of related shapes to begin with. */
+static void begin(world *w) {
+    before(w);
+    accept_value(w, cot_op_input(w->graph[0], COT_F32, (cot_shape){2, true, {1, 3}}, "input"));
+    accept_value(w, cot_op_input(w->graph[0], COT_F32, (cot_shape){2, false, {3, 3}}, "weight"));
+    accept_value(w, cot_op_input(w->graph[0], COT_I32, (cot_shape){1, true, {1}}, "label"));
+}
+
 /* Every value in the pool becomes an output of its graph. */
 static void output_values(world *w) {
     for (int32_t i = 0; i < w->n_values && i < N_VALUES; i++) {
@@ -478,6 +502,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < N_GRAPHS; i++) {
         w.graph[i] = cot_graph_create(w.context[i / 2], "fuzz");
     }
+    begin(&w);
     int64_t fail_at = fuzz_byte(&w.bytes);
     w.heap[0].fail_at = fail_at == 0 ? 0 : w.heap[0].n_calls + fail_at;
     while (w.bytes.at < w.bytes.end) {
