@@ -469,6 +469,35 @@ static void (*const tries[])(random_graph *g) = {
     try_leaf,   try_composite, try_composite,
 };
 
+/*
+ * The gradient of some value's mean with respect to the float inputs and the state, and a step down
+ * it, which becomes the state's update.
+ */
+static void add_gradients(random_graph *g) {
+    static const int32_t all_axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    cot_value y, wrt[MAX_GRAPH_INPUTS], grad[MAX_GRAPH_INPUTS];
+    int32_t n = 0;
+    if (!choose(g, COT_F32, &y)) {
+        return;
+    }
+    for (int32_t i = 0; i < MAX_GRAPH_INPUTS - 1; i++) {
+        wrt[n++] = (cot_value){g->graph, g->graph->input.data[i]};
+    }
+    if (g->variable != NULL) {
+        wrt[n++] = (cot_value){g->graph, g->graph->state.data[0]};
+    }
+    cot_value loss = cot_op_mean(y, all_axes, cot_value_shape(y).rank, false);
+    cot_grad(loss, wrt, n, grad);
+    for (int32_t i = 0; i < n; i++) {
+        keep(g, grad[i]);
+    }
+    if (g->variable != NULL) {
+        cot_value rate = cot_op_constant(g->graph, COT_F32, 0.25);
+        cot_value change = cot_op_binary(COT_OP_MUL, rate, grad[n - 1]);
+        keep(g, cot_op_binary(COT_OP_SUB, wrt[n - 1], change));
+    }
+}
+
 random_graph random_graph_make(cot_context *context, uint64_t seed) {
     static const int64_t outers[] = {1, 3, 17, 16, 3}, inners[] = {5, 16, 1, 33, 10, 0, 17};
     random_graph g = {.state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1};
@@ -483,6 +512,9 @@ random_graph random_graph_make(cot_context *context, uint64_t seed) {
         tries[below(&g, sizeof tries / sizeof tries[0])](&g);
     }
     keep(&g, cot_op_unary(COT_OP_NEG, g.value[0])); /* so that no graph is leaves alone */
+    if (seed % 3 == 0) {
+        add_gradients(&g);
+    }
     return g;
 }
 

@@ -1,7 +1,8 @@
 /*
  * Small valid graphs by seed: leaves of a few related shapes (scalars, extents of 1, empty axes,
  * batches), then random operations on values made before, among them repeated operands, broadcast
- * chains, views of views, products, reductions and composites.
+ * chains, views of views, products, reductions and composites; every third graph with gradients and
+ * a step of descent.
  */
 #ifndef RANDOM_GRAPH_H
 #define RANDOM_GRAPH_H
