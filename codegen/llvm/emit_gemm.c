@@ -28,7 +28,7 @@ typedef struct nest {
 
 /* One tile: rows [first, start + height) are its to finish. */
 typedef struct tile_place {
-    LLVMValueRef v_first, v_start, v_c;
+    LLVMValueRef v_first, v_start, v_c, v_ahead;
 } tile_place;
 
 /* ---- small arithmetic ---- */
@@ -116,9 +116,10 @@ static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_pl
     LLVMValueRef v_v = packed ? scratch(e, plan->panel_at, "v_panel")
                               : operand(e, n, &plan->v, c->v_k0, n->v_v_start);
     LLVMValueRef v_stride = coti_l_i64(e, packed ? plan->width : plan->v.k_stride);
-    LLVMBuildCall2(e->builder, coti_gemm_tile_type(e), n->v_function,
-                   (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first},
-                   COTI_GEMM_TILE_ARGS, "");
+    LLVMBuildCall2(
+        e->builder, coti_gemm_tile_type(e), n->v_function,
+        (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first, place->v_ahead},
+        COTI_GEMM_TILE_ARGS, "");
 }
 
 static void call_end(coti_emit *e, const nest *n, const tile_place *place) {
@@ -141,7 +142,13 @@ static tile_place place_at(coti_emit *e, const nest *n, LLVMValueRef v_t, LLVMVa
     LLVMValueRef v_c =
         coti_l_element(e, e->t_f32, scratch(e, plan->c_at, ""),
                        times(e, v_in_block, (int64_t)plan->height * plan->width), "v_c");
-    return (tile_place){v_first, v_start, v_c};
+    LLVMValueRef v_ahead = coti_l_i64(e, 0);
+    if (plan->ahead_v) {
+        LLVMValueRef v_vectors = coti_l_i64(e, plan->vectors);
+        v_ahead = times(e, LLVMBuildURem(e->builder, v_t, v_vectors, ""), plan->lanes);
+        v_ahead = add(e, v_ahead, coti_l_i64(e, plan->width));
+    }
+    return (tile_place){v_first, v_start, v_c, v_ahead};
 }
 
 /* ---- tiles of a panel ---- */

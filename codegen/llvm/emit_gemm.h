@@ -63,12 +63,13 @@ typedef struct coti_gemm_plan {
     bool partial;  /* a packed panel may be narrower than `width` */
     int64_t chunk; /* k's of a chunk but for the last; all of k when there is one chunk */
     bool one_chunk;
-    int32_t block_k;     /* of PACK_TRANSPOSE: k's that are transposed at once */
-    bool short_k;        /* a chunk may have fewer */
-    int32_t block_tiles; /* tiles that stay unfinished together while chunks of k go by */
-    bool end_along_s;    /* the epilogue's vectors run along s: tiles are transposed for it */
-    int32_t t_stride;    /* distance of rows of a transposed tile: height, whole vectors */
-    int32_t n_fetches;   /* lines of the epilogue's operands that a tile asks for; 0: none */
+    int32_t block_k;       /* of PACK_TRANSPOSE: k's that are transposed at once */
+    bool short_k;          /* a chunk may have fewer */
+    int32_t block_tiles;   /* tiles that stay unfinished together while chunks of k go by */
+    bool end_along_s;      /* the epilogue's vectors run along s: tiles are transposed for it */
+    int32_t t_stride;      /* distance of rows of a transposed tile: height, whole vectors */
+    bool ahead_v, ahead_s; /* tiles ask for the next panel's lines, the next tile's */
+    int32_t n_fetches;     /* lines of the epilogue's operands that a tile asks for; 0: none */
     int64_t panel_at, c_at, t_at, square_at, fetch_at,
         scratch_bytes; /* bytes from the scratch's start */
 } coti_gemm_plan;
@@ -91,8 +92,8 @@ LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const
 /* Return, and go back to the outer function. */
 void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f);
 
-/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first): see emit_gemm_tile.c. */
-enum { COTI_GEMM_TILE_ARGS = 6 };
+/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead): see emit_gemm_tile.c. */
+enum { COTI_GEMM_TILE_ARGS = 7 };
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t height,
                                  int32_t vectors);
@@ -111,6 +112,7 @@ LLVMValueRef coti_gemm_emit_transpose(coti_emit *e, const coti_gemm_plan *plan);
 enum { COTI_GEMM_QUAD = 4 }; /* elements of 128 bits, the unit of cheap shuffles */
 typedef struct coti_gemm_transposition {
     int32_t lanes, block_k;
+    int64_t ahead; /* elements from a row's load to what is asked for meanwhile; 0: nothing is */
     LLVMValueRef v_from, v_to, v_square;
     LLVMValueRef v_rows, v_count, v_k, v_row_stride, v_to_stride;
 } coti_gemm_transposition;
@@ -139,6 +141,8 @@ LLVMValueRef coti_gemm_emit_stream(coti_emit *e, const coti_gemm_plan *plan,
 
 /* ---- fetching ahead (emit_gemm_fetch.c) ---- */
 
+/* llvm.prefetch for reading; locality 3: into the first cache, 2: into the second. */
+void coti_gemm_emit_prefetch(coti_emit *e, LLVMValueRef v_ptr, int32_t locality);
 int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan *plan);
 /* Before a tile: the addresses of what its epilogue reads, for the tile that begins at (b, s, v).
  */

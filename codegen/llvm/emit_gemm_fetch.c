@@ -1,38 +1,47 @@
 /*
- * Fetching ahead what a tile's epilogue will read.
+ * Fetching ahead what a tile's epilogue will read and write.
  *
- * An update of weights reads and writes two to four arrays as large as the product, once a step:
- * they come from memory, while the sums are in registers and in the first cache. So the addresses
- * of the lines that the epilogue of a tile will read are put into a table before the tile is
- * summed, and each step of k asks for one of them. By the end they are there.
+ * An update of weights has two to four arrays as large as the product, once a step, and a layer its
+ * activations: they come from memory, while the sums are in registers and in the first cache. So
+ * the addresses of the lines that the epilogue of a tile will touch are put into a table before the
+ * tile is summed, and each step of k asks for one of them. By the end they are there.
  *
  * A prefetch of an address outside an operand is harmless, so whole tiles are asked for.
  */
 #include "emit_gemm.h"
 
-enum { LINE = 16 /* f32 elements */, POINTERS = 8 /* written at once */ };
+enum { LINE = 16 /* f32 elements */, POINTERS = 8 /* written at once */, FIRST_CACHE = 3 };
+
+void coti_gemm_emit_prefetch(coti_emit *e, LLVMValueRef v_ptr, int32_t locality) {
+    LLVMValueRef v_read = coti_l_i32(e, 0), v_data = coti_l_i32(e, 1);
+    LLVMValueRef v_arg[] = {v_ptr, v_read, coti_l_i32(e, locality), v_data};
+    LLVMTypeRef type = e->t_ptr;
+    coti_l_intrinsic(e, "llvm.prefetch", &type, 1, v_arg, 4, "");
+}
 
 /* Lines along a run of this many elements. */
 static int32_t lines_of(int32_t elements) {
     return (elements + LINE - 1) / LINE;
 }
 
-/* Read from memory of its own for each element of the product, in runs. */
-static bool worth_it(const coti_gemm_plan *plan, const coti_access *access) {
-    int32_t along = plan->end_along_s ? plan->s.dim : plan->v.dim;
-    int32_t across = plan->end_along_s ? plan->v.dim : plan->s.dim;
-    return access->slot >= 0 && access->bounded == 0 && access->stride[along] == 1 &&
-           access->stride[across] != 0;
+static bool same_access(const coti_access *a, const coti_access *b) {
+    return a->slot == b->slot && a->offset == b->offset && a->stride[0] == b->stride[0] &&
+           a->stride[1] == b->stride[1] && a->stride[2] == b->stride[2];
 }
 
-/* Is access i loaded (and not only stored)? */
-static bool is_loaded(const coti_body *body, int32_t i) {
-    for (int32_t x = 0; x < body->n_exprs; x++) {
-        if (body->expr[x].kind == COTI_EXPR_LOAD && body->expr[x].index == i) {
-            return true;
+/* Does access i read or write memory of its own for each element of the product, in runs, that no
+ * access before it does? */
+static bool worth_it(const coti_gemm_plan *plan, const coti_body *body, int32_t i) {
+    const coti_access *access = &body->access[i];
+    int32_t along = plan->end_along_s ? plan->s.dim : plan->v.dim;
+    int32_t across = plan->end_along_s ? plan->v.dim : plan->s.dim;
+    for (int32_t j = 0; j < i; j++) {
+        if (same_access(access, &body->access[j])) {
+            return false;
         }
     }
-    return false;
+    return access->slot >= 0 && access->bounded == 0 && access->stride[along] == 1 &&
+           access->stride[across] != 0;
 }
 
 int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan *plan) {
@@ -40,7 +49,7 @@ int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan 
     int32_t rows = plan->end_along_s ? plan->width : plan->height;
     int32_t lines = lines_of(plan->end_along_s ? plan->height : plan->width), n = 0;
     for (int32_t i = 0; i < body->n_accesses; i++) {
-        n += worth_it(plan, &body->access[i]) && is_loaded(body, i) ? rows * lines : 0;
+        n += worth_it(plan, body, i) ? rows * lines : 0;
     }
     return n <= COTI_GEMM_MAX_FETCHES ? n : COTI_GEMM_MAX_FETCHES;
 }
@@ -79,7 +88,7 @@ void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan, LLVMVa
     point.v_index[plan->v.dim] = v_v;
     for (int32_t i = 0; i < body->n_accesses && at < plan->n_fetches; i++) {
         const coti_access *access = &body->access[i];
-        if (!worth_it(plan, access) || !is_loaded(body, i)) {
+        if (!worth_it(plan, body, i)) {
             continue;
         }
         LLVMValueRef v_element = coti_l_lane(e, coti_access_element(e, access, &point), 0);
@@ -101,7 +110,5 @@ void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef
         coti_l_element(e, e->t_i8, v_c, coti_l_i64(e, plan->fetch_at - plan->c_at), "v_fetches");
     LLVMValueRef v_line =
         coti_l_load(e, e->t_ptr, coti_l_element(e, e->t_ptr, v_table, v_i, ""), "v_line");
-    LLVMValueRef v_arg[] = {v_line, coti_l_i32(e, 0), coti_l_i32(e, 3), coti_l_i32(e, 1)};
-    LLVMTypeRef type = e->t_ptr;
-    coti_l_intrinsic(e, "llvm.prefetch", &type, 1, v_arg, 4, "");
+    coti_gemm_emit_prefetch(e, v_line, FIRST_CACHE);
 }

@@ -14,6 +14,8 @@ enum {
     FEW_ELEMENTS = 1024,       /* of an operand that is not worth the code of a transposition */
     STREAM_REGISTERS = 10,     /* for a piece of a transposition, a vector, a broadcast */
     LEAST_BLOCK_K = 4,         /* k's that are worth transposing in registers */
+    SOME_ROWS = 64,            /* for the batch */
+    STREAMED_ROW = 128,        /* the same, along a row of the batch */
     STREAMED_ELEMENTS = 32768, /* of an array that will hardly be in cache from step to step */
     BLOCK_BYTES = 48 * 1024,   /* of unfinished tiles that wait for the next chunk */
     F32_BYTES = 4,
@@ -179,6 +181,24 @@ static int32_t contiguous_along(const coti_body *body, int32_t dim) {
     return n;
 }
 
+/* What is asked for ahead: what is large enough not to be in the first cache anyway. */
+static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
+    const coti_gemm *gemm = &kernel->gemm;
+    if (plan->stream) {
+        return;
+    }
+    int64_t s = plan->s.rows ? SOME_ROWS : plan->s.extent;
+    int64_t k = gemm->k_rows ? gemm->k * SOME_ROWS : gemm->k;
+    plan->ahead_v = plan->pack == COTI_GEMM_PACK_NONE && plan->v.extent > plan->width &&
+                    s > (int64_t)FEW_TILES * plan->height;
+    plan->ahead_s = s > plan->height && s * k * F32_BYTES > L1_PANEL_BYTES;
+    bool alone = plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk;
+    bool updates = !gemm->m_rows && !gemm->b_rows && gemm->m * gemm->n >= STREAMED_ELEMENTS;
+    if (alone && (updates || (gemm->m_rows && gemm->m * gemm->n >= STREAMED_ROW))) {
+        plan->n_fetches = coti_gemm_count_fetches(kernel, plan);
+    }
+}
+
 static void place(coti_gemm_plan *plan) {
     int64_t panel = plan->pack == COTI_GEMM_PACK_NONE ? 0 : plan->chunk * plan->width;
     panel = plan->stream ? 2 * (int64_t)plan->lanes * plan->lanes : panel;
@@ -218,11 +238,7 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     choose_block_k(gemm, &plan);
     plan.block_tiles = block_tiles(&plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
-    bool alone = plan.pack == COTI_GEMM_PACK_NONE || plan.one_chunk;
-    bool updates = !gemm->m_rows && !gemm->b_rows && gemm->m * gemm->n >= STREAMED_ELEMENTS;
-    if (alone && updates && !plan.stream) {
-        plan.n_fetches = coti_gemm_count_fetches(kernel, &plan);
-    }
+    choose_ahead(kernel, &plan);
     place(&plan);
     *plan_out = plan;
 }

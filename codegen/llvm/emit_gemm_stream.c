@@ -13,11 +13,12 @@
  * Here it would be as much as a third: a row of the operand is used for few sums, and transposing
  * it waits for memory. So the block of k after the one that is summed is transposed in pieces
  * between the fmas, which need neither the load units nor the shuffle unit much. The sums do not
- * change: each is still serial in k.
+ * change: each is still serial in k. The rows may come from memory, and are too many for the
+ * processor to see that each is read in order: they are asked for some blocks ahead.
  */
 #include "emit_gemm.h"
 
-enum { QUAD = COTI_GEMM_QUAD };
+enum { QUAD = COTI_GEMM_QUAD, BLOCKS_AHEAD = 8 };
 
 /* What is carried through the loops: the sums, where the next element of s and vector of v are. */
 typedef struct flow {
@@ -92,6 +93,7 @@ static void emit_whole_blocks(coti_emit *e, const coti_gemm_plan *plan,
                               const coti_gemm_transposition *t, flow *w) {
     int64_t k = e->kernel->gemm.k;
     coti_gemm_transposition next = *t;
+    next.ahead = (int64_t)BLOCKS_AHEAD * plan->lanes;
     coti_loop loop;
     coti_loop_begin(e, &loop, coti_l_i64(e, 0), coti_l_i64(e, k / plan->lanes), 1, "block");
     carry(e, plan, &loop, w);

@@ -2,7 +2,7 @@
  * The microkernel: one register tile over one chunk of k, in a function of its own, so that the
  * register allocator sees nothing else.
  *
- *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first)
+ *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead)
  *
  * s          element (first row of the tile, first k) of the broadcast operand; its strides are
  *            constants of the code
@@ -10,9 +10,15 @@
  *            each k, the next k v_k_stride elements on
  * c          the tile's block in scratch: rows of plan->width elements, `vectors` vectors used
  * first      no chunk of this tile has been summed before
+ * ahead      elements from v to a vector of the next panel
  *
  * Sums go on from chunk to chunk (c is where they wait), but when k is the batch: then each chunk
  * is a block that is summed from 0 and added to the sum of the blocks before.
+ *
+ * Operands may come from memory, in an order that the processor does not foresee. So each step of k
+ * also asks for a line of what comes next: of the next panel of v, of the next tile's rows of s, of
+ * what the epilogue will read (emit_gemm_fetch.c). Tiles of one panel ask for one vector each of
+ * the next panel's, in turn.
  *
  * Each element of s is broadcast once and used by all vectors; with one vector the code generator
  * folds the broadcast into the fma.
@@ -37,11 +43,13 @@ void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f) {
     LLVMPositionBuilderAtEnd(e->builder, f->b_outer);
 }
 
+enum { SECOND_CACHE = 2 };
+
 /* A tile under construction: its size, and its elements' sums as vectors, row by row. */
 typedef struct tile {
     const coti_gemm_plan *plan;
     int32_t height, vectors, n;
-    LLVMValueRef v_c;
+    LLVMValueRef v_c, v_ahead;
     LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
 } tile;
 
@@ -129,6 +137,29 @@ void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t heigh
     }
 }
 
+/* What a step asks for; v_s: where the tile's first step is, v_s_at, v_v_at: where step v_k is. */
+static void ask_ahead(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRef v_s_at,
+                      LLVMValueRef v_v_at, LLVMValueRef v_k) {
+    const coti_gemm_plan *plan = t->plan;
+    if (plan->n_fetches > 0) {
+        coti_gemm_emit_fetch(e, plan, t->v_c, v_k);
+    }
+    if (plan->ahead_v) {
+        coti_gemm_emit_prefetch(e, coti_l_element(e, e->t_f32, v_v_at, t->v_ahead, ""),
+                                SECOND_CACHE);
+    }
+    if (plan->ahead_s) {
+        /* Rows of k that follow one another are taken as one run of the next tile's lines. */
+        LLVMValueRef v_next = coti_l_i64(e, t->height * plan->s.stride);
+        if (plan->s.k_stride == 1) {
+            LLVMValueRef v_line = LLVMBuildMul(e->builder, v_k, coti_l_i64(e, t->height), "v_line");
+            v_next = LLVMBuildAdd(e->builder, v_next, v_line, "");
+        }
+        LLVMValueRef v_from = plan->s.k_stride == 1 ? v_s : v_s_at;
+        coti_gemm_emit_prefetch(e, coti_l_element(e, e->t_f32, v_from, v_next, ""), SECOND_CACHE);
+    }
+}
+
 static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef v_k,
                        LLVMValueRef v_k_stride) {
     coti_loop loop;
@@ -139,8 +170,8 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
     }
     LLVMValueRef v_s_at = coti_loop_carry(e, &loop, v_s, "v_s_at");
     LLVMValueRef v_v_at = coti_loop_carry(e, &loop, v_v, "v_v_at");
-    if (t->plan->n_fetches > 0) {
-        coti_gemm_emit_fetch(e, t->plan, t->v_c, loop.v_i);
+    if (t->height > 1) {
+        ask_ahead(e, t, v_s, v_s_at, v_v_at, loop.v_i);
     }
     coti_gemm_emit_step(e, t->plan, t->height, t->vectors, v_s_at, v_v_at, v_acc);
     for (int32_t i = 0; i < t->n; i++) {
@@ -156,8 +187,8 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
 }
 
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e) {
-    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS] = {e->t_ptr, e->t_ptr, e->t_ptr,
-                                                  e->t_i64, e->t_i64, e->t_i1};
+    LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS] = {e->t_ptr, e->t_ptr, e->t_ptr, e->t_i64,
+                                                  e->t_i64, e->t_i1,  e->t_i64};
     return LLVMFunctionType(e->t_void, parameter, COTI_GEMM_TILE_ARGS, false);
 }
 
@@ -171,7 +202,8 @@ LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32
               .height = height,
               .vectors = vectors,
               .n = height * vectors,
-              .v_c = LLVMGetParam(v_function, 2)};
+              .v_c = LLVMGetParam(v_function, 2),
+              .v_ahead = LLVMGetParam(v_function, 6)};
     LLVMValueRef v_first = LLVMGetParam(v_function, 5);
     bool blocks = e->kernel->gemm.k_rows;
     if (plan->one_chunk || blocks) {
