@@ -1,5 +1,5 @@
 /*
- * From groups to a program: which calls share a phase, which phases need a barrier, where every
+ * From groups to a program: which calls share a phase, which phases threads share, where every
  * buffer lives.
  */
 #ifndef COTI_PLAN_H

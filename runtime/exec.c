@@ -1,10 +1,16 @@
 /*
  * Running a session: steps, phases, tasks.
  *
- *   advance   by one thread while the others wait: end a step, begin the next, run phases that are
- *             too small to share; stops at a phase that is to be shared, or at the end
- *   share     by every thread: claim and run tasks of that phase
- *   barrier   the last to arrive calls advance
+ *   advance   by one thread: end a step, begin the next, run phases that are too small to share;
+ *             stops at a phase that is to be shared, or at the end of the run
+ *   share     by every thread: claim and run tasks of that phase, until none is left to claim
+ *   finish    whoever finishes the last task of the phase advances and opens the gate; the others
+ *             wait there when they find nothing to claim
+ *
+ * A phase is over when its tasks are done, not when all threads have come by: one that has no
+ * processor just then, and no task, is not waited for. It finds itself in a later phase when it
+ * goes on, which does not matter, since a thread knows nothing of a phase before it has claimed a
+ * task of it, and a phase cannot end before that task is done.
  *
  * The calling thread advances first, alone: a run whose phases are all small never opens a parallel
  * region, others open one for all their steps. Nothing here allocates, and inside the region
@@ -27,6 +33,7 @@ static const double unit_tasks = 8;
 static const double least_task_work = 1e5;
 
 typedef struct run {
+    _Alignas(64) _Atomic int64_t unfinished; /* tasks of the phase at hand */
     cotr_session *session;
     const volatile int32_t *cancel;
     int64_t first, rows; /* of the step at hand */
@@ -34,8 +41,9 @@ typedef struct run {
     int64_t batch;
     int64_t steps_done;
     int32_t phase;
-    bool finished, cancelled;
-    cotr_barrier barrier;
+    bool cancelled;
+    _Atomic bool finished;
+    cotr_gate gate;
 } run;
 
 /* ---- layout: tasks of each chain, for a number of rows ---- */
@@ -179,21 +187,41 @@ static void run_task(const run *r, cotr_thread *thread, int64_t task) {
 
 /* ---- all threads: one phase ---- */
 
-static void share(const run *r, int32_t i_thread, int32_t n_threads) {
-    cotr_session *session = r->session;
-    const int64_t n_tasks = session->phase[r->phase].n_tasks;
-    for (int32_t i = 0; i < n_threads; i++) {
-        int32_t owner = (i_thread + i) % n_threads;
-        int64_t from = n_tasks * owner / n_threads, to = n_tasks * (owner + 1) / n_threads;
-        _Atomic int64_t *claimed = &session->thread[owner].claimed;
-        for (;;) {
-            int64_t task = from + atomic_fetch_add_explicit(claimed, 1, memory_order_relaxed);
-            if (task >= to) {
-                break;
-            }
-            run_task(r, &session->thread[i_thread], task);
+/* The end of the block of tasks that thread `owner` has; it begins where the one before ends. */
+static int64_t block_end(const run *r, int32_t owner) {
+    const cotr_session *session = r->session;
+    return session->phase[r->phase].n_tasks * (owner + 1) / session->n_threads;
+}
+
+/*
+ * Take a task of an owner's block: its number, or -1 when none is left. Only after that may the
+ * thread look at the phase. That the count may by now be a later phase's does no harm: then the
+ * task is of that phase.
+ */
+static int64_t claim(const run *r, int32_t owner) {
+    _Atomic int64_t *unclaimed = &r->session->thread[owner].unclaimed;
+    int64_t n = atomic_load_explicit(unclaimed, memory_order_relaxed);
+    while (n > 0) {
+        if (atomic_compare_exchange_weak_explicit(unclaimed, &n, n - 1, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+            return block_end(r, owner) - n;
         }
     }
+    return -1;
+}
+
+/* Run what can be claimed, of the own block first; how many tasks that was. */
+static int64_t share(const run *r, int32_t i_thread) {
+    cotr_session *session = r->session;
+    int64_t n_done = 0;
+    for (int32_t i = 0; i < session->n_threads; i++) {
+        const int32_t owner = (i_thread + i) % session->n_threads;
+        for (int64_t task = claim(r, owner); task >= 0; task = claim(r, owner)) {
+            run_task(r, &session->thread[i_thread], task);
+            n_done++;
+        }
+    }
+    return n_done;
 }
 
 /* ---- one thread: between phases ---- */
@@ -202,8 +230,9 @@ static void share(const run *r, int32_t i_thread, int32_t n_threads) {
 static void begin_step(run *r) {
     r->cancelled =
         r->left > 0 && r->cancel != NULL && __atomic_load_n(r->cancel, __ATOMIC_RELAXED) != 0;
-    r->finished = r->left == 0 || r->cancelled;
-    if (!r->finished) {
+    const bool finished = r->left == 0 || r->cancelled;
+    atomic_store_explicit(&r->finished, finished, memory_order_relaxed);
+    if (!finished) {
         r->rows = r->batch < r->left ? r->batch : r->left;
         r->phase = 0;
         r->session->n_steps++;
@@ -218,39 +247,65 @@ static void end_step(run *r) {
     r->left -= r->rows;
 }
 
-/* From the start of r->phase on, to the start of a phase to share or to the end of the run. */
-static void advance(void *user, int32_t i_thread) {
-    run *r = user;
+static bool is_finished(const run *r) {
+    return atomic_load_explicit(&r->finished, memory_order_relaxed);
+}
+
+/* Let the phase's tasks be claimed. */
+static void offer_tasks(run *r) {
     cotr_session *session = r->session;
-    while (!r->finished) {
+    int64_t begin = 0;
+    atomic_store_explicit(&r->unfinished, session->phase[r->phase].n_tasks, memory_order_relaxed);
+    for (int32_t i = 0; i < session->n_threads; i++) {
+        const int64_t end = block_end(r, i);
+        atomic_store_explicit(&session->thread[i].unclaimed, end - begin, memory_order_release);
+        begin = end;
+    }
+}
+
+/* From the start of r->phase on, to the start of a phase to share or to the end of the run. */
+static void advance(run *r, int32_t i_thread) {
+    const cotr_session *session = r->session;
+    while (!is_finished(r)) {
         if (r->phase == session->program->n_phases) {
             end_step(r);
             begin_step(r);
             continue;
         }
         if (!session->phase[r->phase].alone) {
+            offer_tasks(r);
             break;
         }
         for (int64_t i = 0; i < session->phase[r->phase].n_tasks; i++) {
-            run_task(r, &session->thread[i_thread], i);
+            run_task(r, &r->session->thread[i_thread], i);
         }
         r->phase++;
     }
-    for (int32_t i = 0; i < session->n_threads; i++) {
-        atomic_store_explicit(&session->thread[i].claimed, 0, memory_order_relaxed);
+}
+
+/* n_done tasks of the phase are done: if they were the last, go on to the next phase. */
+static void finish_tasks(run *r, int32_t i_thread, int64_t n_done) {
+    int64_t before = atomic_fetch_sub_explicit(&r->unfinished, n_done, memory_order_acq_rel);
+    if (before == n_done) {
+        r->phase++;
+        advance(r, i_thread);
+        cotr_gate_open(&r->gate);
     }
 }
 
-static void leave_phase(void *user, int32_t i_thread) {
-    ((run *)user)->phase++;
-    advance(user, i_thread);
-}
-
-static void team_body(void *user, int32_t i_thread, int32_t n_threads) {
+static void team_body(void *user, int32_t i_thread) {
     run *r = user;
-    while (!r->finished) {
-        share(r, i_thread, n_threads);
-        cotr_barrier_wait(&r->barrier, n_threads, leave_phase, r, i_thread);
+    for (;;) {
+        uint32_t looked = cotr_gate_look(&r->gate);
+        if (is_finished(r)) {
+            break;
+        }
+        int64_t n_done = share(r, i_thread);
+        if (n_done > 0) {
+            finish_tasks(r, i_thread, n_done);
+        } else {
+            cotr_gate_wait(&r->gate, looked);
+        }
     }
 }
 
@@ -286,17 +341,17 @@ cot_status cotr_session_run(cotr_session *session, int64_t first, int64_t n_rows
     }
     COTI_TRY(cotr_session_check(session, first, n_rows, batch));
     begin_step(&r);
-    if (!r.finished && needs_team(session) && !cotr_team_claim()) {
+    if (!is_finished(&r) && needs_team(session) && !cotr_team_claim()) {
         return cotr_session_fail(session, COT_E_FORKED,
                                  "this process was forked from one whose worker threads had "
                                  "started: use one thread here, or start it by exec");
     }
-    if (!r.finished) {
+    if (!is_finished(&r)) {
         convert_inputs(session);
         advance(&r, 0);
     }
-    if (!r.finished) {
-        cotr_barrier_init(&r.barrier, session->crowded);
+    if (!is_finished(&r)) {
+        cotr_gate_init(&r.gate, session->crowded);
         cotr_team_run(session->n_threads, team_body, &r);
     }
     if (steps_done_out != NULL) {

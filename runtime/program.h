@@ -2,9 +2,10 @@
  * A program as the runtime sees it: phases of chains of kernel calls, and where each buffer lives.
  * No graphs, no LLVM.
  *
- * A step runs the phases in order with a barrier between. The tasks of a phase are independent: a
- * chain's tasks are chunks of its partition axis, and a task makes all the chain's calls on its
- * chunk, in order. A result never depends on how many chunks there are or on who runs them.
+ * A step runs the phases in order, each when all of the one before is done. The tasks of a phase
+ * are independent: a chain's tasks are chunks of its partition axis, and a task makes all the
+ * chain's calls on its chunk, in order. A result never depends on how many chunks there are or on
+ * who runs them.
  */
 #ifndef COTR_PROGRAM_H
 #define COTR_PROGRAM_H

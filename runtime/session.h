@@ -51,7 +51,7 @@ typedef struct cotr_phase_layout {
 } cotr_phase_layout;
 
 typedef struct cotr_thread {
-    _Alignas(64) _Atomic int64_t claimed; /* tasks of this thread's share that somebody has taken */
+    _Alignas(64) _Atomic int64_t unclaimed; /* tasks of this thread's block that nobody has taken */
     _Alignas(64) void **address;
     unsigned char *local, *scratch; /* one block */
     int64_t *call_ns;               /* a call */

@@ -1,10 +1,10 @@
 /*
- * The team (one OpenMP parallel region) and the sense-reversing barrier inside it.
+ * The team (one OpenMP parallel region) and the gate inside it.
  *
  * OpenMP's own barrier and its fork and join cost tens to hundreds of microseconds when a processor
- * is shared; so a region is opened once for many steps, and inside it threads meet here. A waiting
- * thread first spins, because the others are expected within microseconds, and then sleeps on a
- * futex, because on a shared machine a spinning thread may be what keeps the others from arriving.
+ * is shared; so a region is opened once for many steps, and inside it threads wait here. A waiting
+ * thread first spins, because what it waits for is expected within microseconds, and then sleeps on
+ * a futex, because on a shared machine a spinning thread may be what keeps the others from working.
  */
 #include "threads.h"
 
@@ -53,44 +53,38 @@ static void wake_all(_Atomic uint32_t *word) {
 }
 #endif
 
-void cotr_barrier_init(cotr_barrier *barrier, bool crowded) {
-    atomic_init(&barrier->arrived, 0);
-    atomic_init(&barrier->generation, 0);
-    atomic_init(&barrier->sleepers, 0);
-    barrier->spins = crowded ? SPINS_CROWDED : SPINS;
+void cotr_gate_init(cotr_gate *gate, bool crowded) {
+    atomic_init(&gate->n_opened, 0);
+    atomic_init(&gate->sleepers, 0);
+    gate->spins = crowded ? SPINS_CROWDED : SPINS;
+}
+
+uint32_t cotr_gate_look(cotr_gate *gate) {
+    return atomic_load_explicit(&gate->n_opened, memory_order_acquire);
 }
 
 /*
- * The order of `generation` and `sleepers` is sequentially consistent on both sides: either the
- * last thread sees the sleeper and wakes it, or the sleeper sees the new generation.
+ * The order of `n_opened` and `sleepers` is sequentially consistent here and in cotr_gate_open:
+ * either who opens sees the sleeper and wakes it, or the sleeper sees that the gate was opened.
  */
-static void wait_for_others(cotr_barrier *barrier, uint32_t generation) {
-    for (int32_t i = 0; i < barrier->spins; i++) {
-        if (atomic_load_explicit(&barrier->generation, memory_order_acquire) != generation) {
+void cotr_gate_wait(cotr_gate *gate, uint32_t looked) {
+    for (int32_t i = 0; i < gate->spins; i++) {
+        if (cotr_gate_look(gate) != looked) {
             return;
         }
         spin_pause();
     }
-    atomic_fetch_add(&barrier->sleepers, 1);
-    while (atomic_load(&barrier->generation) == generation) {
-        sleep_while(&barrier->generation, generation);
+    atomic_fetch_add(&gate->sleepers, 1);
+    while (atomic_load(&gate->n_opened) == looked) {
+        sleep_while(&gate->n_opened, looked);
     }
-    atomic_fetch_sub(&barrier->sleepers, 1);
+    atomic_fetch_sub(&gate->sleepers, 1);
 }
 
-void cotr_barrier_wait(cotr_barrier *barrier, int32_t n_threads,
-                       void (*alone)(void *user, int32_t thread), void *user, int32_t thread) {
-    uint32_t generation = atomic_load_explicit(&barrier->generation, memory_order_relaxed);
-    int32_t before = atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel);
-    if (before + 1 < n_threads) {
-        wait_for_others(barrier, generation);
-        return;
-    }
-    alone(user, thread);
-    atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
-    atomic_store(&barrier->generation, generation + 1);
-    if (atomic_load(&barrier->sleepers) > 0) {
-        wake_all(&barrier->generation);
+void cotr_gate_open(cotr_gate *gate) {
+    atomic_fetch_add(&gate->n_opened, 1);
+    if (atomic_load(&gate->sleepers) > 0) {
+        wake_all(&gate->n_opened);
     }
 }
 
@@ -110,5 +104,5 @@ bool cotr_team_claim(void) {
 
 void cotr_team_run(int32_t threads, cotr_body body, void *user) {
 #pragma omp parallel num_threads(threads)
-    body(user, omp_get_thread_num(), omp_get_num_threads());
+    body(user, omp_get_thread_num());
 }

@@ -1,5 +1,5 @@
 /*
- * A team of threads and its barrier. The one place that knows OpenMP and futexes.
+ * A team of threads, and a gate at which they wait. The one place that knows OpenMP and futexes.
  */
 #ifndef COTR_THREADS_H
 #define COTR_THREADS_H
@@ -8,29 +8,25 @@
 #include <stdint.h>
 
 /*
- * A barrier for a team whose size is told at each wait. Reusable at once; no thread may be waiting
- * when it is initialised.
+ * A gate that is opened again and again: whoever has seen how often it was open waits until it has
+ * been opened once more. What was written before an opening is seen by those that it lets pass.
  */
-typedef struct cotr_barrier {
-    _Alignas(64) _Atomic int32_t arrived;
-    _Alignas(64) _Atomic uint32_t generation; /* the futex word */
+typedef struct cotr_gate {
+    _Alignas(64) _Atomic uint32_t n_opened; /* the futex word; wraps */
     _Atomic int32_t sleepers;
     int32_t spins; /* pauses before a waiting thread sleeps */
-} cotr_barrier;
+} cotr_gate;
 
 /* crowded: the team has more threads than there are processors, so that waiting ones sleep early.
  */
-void cotr_barrier_init(cotr_barrier *barrier, bool crowded);
+void cotr_gate_init(cotr_gate *gate, bool crowded);
+uint32_t cotr_gate_look(cotr_gate *gate);
+/* Wait until the gate has been opened since it was looked at. */
+void cotr_gate_wait(cotr_gate *gate, uint32_t looked);
+void cotr_gate_open(cotr_gate *gate);
 
-/*
- * Wait until all n_threads have arrived. The last to arrive calls alone(user, thread) before any is
- * let go: what it writes is seen by all. The memory order is that of a full barrier.
- */
-void cotr_barrier_wait(cotr_barrier *barrier, int32_t n_threads,
-                       void (*alone)(void *user, int32_t thread), void *user, int32_t thread);
-
-/* What each thread of a team does; n_threads may be fewer than were asked for, the same for all. */
-typedef void (*cotr_body)(void *user, int32_t thread, int32_t n_threads);
+/* What each thread of a team does. */
+typedef void (*cotr_body)(void *user, int32_t thread);
 
 /*
  * May this process run a team? Not when it is the child of one that has: the threads were not
@@ -39,7 +35,7 @@ typedef void (*cotr_body)(void *user, int32_t thread, int32_t n_threads);
  */
 bool cotr_team_claim(void);
 
-/* Run body on up to `threads` threads, the calling one being number 0. needs a claim. */
+/* Run body on `threads` threads or fewer, numbered from 0, the calling one. needs a claim. */
 void cotr_team_run(int32_t threads, cotr_body body, void *user);
 
 #endif

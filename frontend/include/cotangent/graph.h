@@ -289,7 +289,7 @@ COT_API void cot_program_destroy(cot_program *program);
 
 /* Facts of a compiled program. */
 typedef struct cot_program_info {
-    int64_t n_phases;          /* barriers of a step */
+    int64_t n_phases;          /* that threads share; smaller ones run on one of them */
     int64_t n_calls;           /* kernel calls of a step, each over its chunks */
     int64_t n_kernels;         /* distinct kernels that the program uses */
     int64_t n_compiled;        /* of those, compiled for this program (others were there already) */
