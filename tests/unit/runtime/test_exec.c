@@ -5,6 +5,7 @@
 #include "hand_program.h"
 #include "runtime/threads.h"
 
+#include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -565,6 +566,15 @@ static void time_is_counted_by_call(void **state) {
     cotr_session_destroy(session);
 }
 
+/* OpenMP may give fewer threads than asked for, here one: it then does the others' blocks too. */
+static void a_smaller_team_does_all(void **state) {
+    (void)state;
+    const int levels = omp_get_max_active_levels();
+    omp_set_max_active_levels(0);
+    check_run(shared_work, 3, order, 4, 200, 64);
+    omp_set_max_active_levels(levels);
+}
+
 /* ---- the gate by itself ---- */
 
 enum { ROUNDS = 3000 };
@@ -659,6 +669,7 @@ int main(void) {
         cmocka_unit_test(phases_keep_their_order),
         cmocka_unit_test(chains_of_a_phase_cover_their_ranges),
         cmocka_unit_test(time_is_counted_by_call),
+        cmocka_unit_test(a_smaller_team_does_all),
         cmocka_unit_test(nobody_passes_a_gate_early),
         cmocka_unit_test(survives_without_memory),
     };
