@@ -92,6 +92,16 @@ static LLVMValueRef both(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
     return LLVMBuildAnd(e->builder, v_a, v_b, "");
 }
 
+/*
+ * A flag for all lanes, by way of i32. LLVM 19 selects a whole load for a half of an AVX2 masked
+ * load whose mask is the AND of a constant and a repeated i1: half of the lanes off for good.
+ */
+static LLVMValueRef flag_lanes(coti_emit *e, LLVMValueRef v_flag, int32_t lanes) {
+    LLVMValueRef v_wide = LLVMBuildSExt(e->builder, v_flag, e->t_i32, "");
+    v_wide = coti_l_splat(e, v_wide, lanes, "");
+    return LLVMBuildICmp(e->builder, LLVMIntSLT, v_wide, coti_l_integer_like(v_wide, 0), "");
+}
+
 static void place_bounds(coti_emit *e, const coti_access *access, const coti_point *point,
                          place *at) {
     for (int32_t d = 0; d < e->kernel->n_dims; d++) {
@@ -194,7 +204,7 @@ LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype
     LLVMValueRef v_fill = bounded ? fill_vector(e, access, dtype, lanes) : NULL;
     LLVMValueRef v_inside = at.v_lane_inside; /* <lanes x i1>, all bounds */
     if (at.v_inside != NULL) {
-        v_inside = both(e, v_inside, coti_l_splat(e, at.v_inside, lanes, ""));
+        v_inside = both(e, v_inside, flag_lanes(e, at.v_inside, lanes));
     }
     LLVMValueRef v_value = NULL;
     if (at.v_offset == NULL && at.lane_stride == 0 && at.v_lane_inside == NULL) {
