@@ -141,10 +141,19 @@ static cot_value fit_operand_of_sum(preparation *p, cot_value x, uint32_t part) 
     return coti_view_collapse(&view, shape, axes, n, &run) ? x : copy_of(x);
 }
 
+/* A sum of no elements is 0 whatever they are: no kernel may read what is not there. */
+static cot_value zeros_like(cot_graph *graph, const coti_node *node) {
+    cot_value zero = cot_op_constant(graph, (cot_dtype)node->dtype, 0.0);
+    return node->shape.rank == 0 ? zero : cot_op_broadcast(zero, node->shape, NULL, 0);
+}
+
 static cot_value prepare_reduction(preparation *p, cot_value x, const coti_node *node) {
     uint32_t reduced = coti_reduced_axes(node);
     const cot_op op = (cot_op)node->op;
     const cot_shape result = node->shape;
+    if (x.graph != NULL && op == COT_OP_SUM && elements_of(&node_of(x)->shape) == 0) {
+        return zeros_like(x.graph, node);
+    }
     while (x.graph != NULL && (reduced & live_mask(&node_of(x)->shape)) != 0) {
         uint32_t live = live_mask(&node_of(x)->shape);
         uint32_t part = first_part(&node_of(x)->shape, reduced);
