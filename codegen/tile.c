@@ -11,11 +11,12 @@
  *               one vector, AVX-512 broadcasts within the fma
  *   aliasing    rows of the broadcast operand that lie a multiple of a page apart share one set of
  *               the first cache; more of them than it has ways evict each other
+ *   distance    a broadcast operand whose k's lie apart and that is too large for the first cache
+ *               is fetched anew for each panel: the less often, the wider the panels
  *   packing     each element of the panel, for each range of s that packs it anew; a panel that one
  *               tile alone reads is packed beside the fmas
- *   code        a little for each fma of a tile, which has to be compiled: it decides small
- * products the end     what a tile costs beyond its fmas; with vectors along m it is transposed, in
- * squares
+ *   end         what a tile costs beyond its fmas; with vectors along m it is turned, in squares
+ *   code        a little for what has to be compiled: it decides small products
  *
  * Along the rows of the batch tiles have a power of two of them, so that they divide the chunks in
  * which rows come.
@@ -30,6 +31,9 @@ enum {
     PAGE_BYTES = 4096,
     CACHE_WAYS = 8,
     F32_BYTES = 4,
+    LINE_ELEMENTS = 16,
+    APART_BYTES = 512,      /* k no further apart are read as one run */
+    NEAR_BYTES = 16384,     /* half of the first cache */
     RANGE_ROWS = 64,        /* rows of the batch that are thought to come with one call */
     LEAST_CHAINS = 8,       /* sums that must run at once to hide an fma's latency */
     STREAM_REGISTERS = 10,  /* for a piece of a transposition, a vector, a broadcast */
@@ -40,7 +44,8 @@ enum {
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
 static const double copy_time = 2, transpose_time = 8, gather_time = 48, end_time = 3;
-static const double tile_call_time = 30, issue_time = 0.05, code_time = 20;
+static const double tile_call_time = 30, issue_time = 0.05, line_time = 2;
+static const double fma_code_time = 20, transposition_code_time = 2000;
 static const double alias_factor = 1.8, stream_factor = 1.05;
 
 /* The product along its two axes, for one form. */
@@ -120,6 +125,13 @@ static bool aliases(const shape *p, int32_t height) {
     return height > CACHE_WAYS * (PAGE_BYTES / larger(apart, 1));
 }
 
+/* Time to fetch the lines of s for one panel. */
+static double distance_time(const shape *p, int32_t height) {
+    bool near = p->s_k_stride * F32_BYTES <= APART_BYTES || p->s * p->k * F32_BYTES <= NEAR_BYTES;
+    double lines = (double)height / LINE_ELEMENTS + 0.5;
+    return near ? 0 : line_time * lines * (double)divide_up(p->s, height) * (double)p->k;
+}
+
 /* Panels of v by the vectors that they have: n_full of `vectors`, and one of *rest_out (or 0). */
 static int64_t panels(const shape *p, const coti_target *target, int32_t vectors,
                       int32_t *rest_out) {
@@ -157,7 +169,10 @@ static double estimate(const shape *p, const coti_target *target, const coti_gem
         per_tile +=
             (double)p->k * step_time(target, height, rest) + tile_end_time(p, target, height, rest);
     }
-    double time = (double)divide_up(p->s, height) * per_tile + code_time * height * vectors;
+    double time = (double)divide_up(p->s, height) * per_tile + fma_code_time * height * vectors;
+    bool transposes = p->form == COTI_GEMM_M_VECTORS || (p->v_stride != 1 && p->v_k_stride == 1);
+    time += transposes ? transposition_code_time : 0;
+    time += distance_time(p, height) * (double)(n_full + (rest > 0));
     time *= aliases(p, height) ? alias_factor : 1;
     if (coti_tile_streams(gemm, target)) {
         return time * stream_factor;

@@ -49,13 +49,15 @@ static void end_loop(coti_emit *e, const coti_gemm_plan *plan, coti_loop *loop, 
     w->v_v = loop->v_result[plan->height + 1];
 }
 
-/* n steps of k. */
-static void emit_steps(coti_emit *e, const coti_gemm_plan *plan, flow *w, int32_t n) {
-    for (int32_t i = 0; i < n; i++) {
-        coti_gemm_emit_step(e, plan, plan->height, 1, w->v_s, w->v_v, w->v_acc);
-        w->v_s = coti_l_element(e, e->t_f32, w->v_s, coti_l_i64(e, plan->s.k_stride), "");
-        w->v_v = coti_l_element(e, e->t_f32, w->v_v, coti_l_i64(e, plan->lanes), "");
-    }
+/* Steps of k, as a loop: code for one. */
+static void emit_steps(coti_emit *e, const coti_gemm_plan *plan, flow *w, int64_t n) {
+    coti_loop loop;
+    coti_loop_begin(e, &loop, coti_l_i64(e, 0), coti_l_i64(e, n), 1, "step");
+    carry(e, plan, &loop, w);
+    coti_gemm_emit_step(e, plan, plan->height, 1, w->v_s, w->v_v, w->v_acc);
+    w->v_s = coti_l_element(e, e->t_f32, w->v_s, coti_l_i64(e, plan->s.k_stride), "");
+    w->v_v = coti_l_element(e, e->t_f32, w->v_v, coti_l_i64(e, plan->lanes), "");
+    end_loop(e, plan, &loop, w);
 }
 
 /* Sum a whole block, and meanwhile transpose the one that begins at v_k0. */
@@ -116,11 +118,7 @@ static void emit_rest(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b
     LLVMValueRef v_block = block_ptr(e, plan, v_blocks, coti_l_i64(e, k / plan->lanes));
     LLVMValueRef v_skip = coti_l_i64(e, (plan->lanes - rest) * plan->lanes);
     w->v_v = coti_l_element(e, e->t_f32, v_block, v_skip, "v_rest");
-    coti_loop loop;
-    coti_loop_begin(e, &loop, coti_l_i64(e, 0), coti_l_i64(e, rest), 1, "rest");
-    carry(e, plan, &loop, w);
-    emit_steps(e, plan, w, 1);
-    end_loop(e, plan, &loop, w);
+    emit_steps(e, plan, w, rest);
 }
 
 LLVMTypeRef coti_gemm_stream_type(coti_emit *e) {
