@@ -25,7 +25,7 @@ int command_dump(int argc, char **argv) {
     const char *path = NULL;
     int64_t max_rows = 0;
     const command_option options[] = {
-        {"--stage", 's', &stage}, {"--max-rows", 'i', &max_rows}, {NULL, 0, NULL}};
+        {"--stage", 's', (void *)&stage}, {"--max-rows", 'i', &max_rows}, {NULL, 0, NULL}};
     if (command_parse(argc, argv, options, &path, 1) != 1 || stage == NULL) {
         (void)fputs(command_dump_help, stderr);
         return COMMAND_USAGE;

@@ -188,7 +188,7 @@ static cot_status run_bound(const cot_graph *graph, cot_session *session,
         status = run_steps(session, options->rows, options->steps, &out->median_seconds);
     }
     for (int32_t i = 0; i < out->n; i++) {
-        for (int64_t k = 0; k < out->count[i] && status == COT_OK; k++) {
+        for (int64_t k = 0; k < out->count[i] && memory[i] != NULL && status == COT_OK; k++) {
             out->value[i][k] =
                 element(memory[i], cot_value_dtype(cot_graph_output_at(graph, i)), k);
         }
@@ -215,7 +215,7 @@ static int run_once(const char *path, const run_options *options, cot_switch jit
                                            .max_rows = options->rows > 0 ? options->rows : 1};
     cot_program *program = cot_program_create(graph, &program_options);
     cot_session *session = program == NULL ? NULL : cot_session_create(program);
-    void **memory = calloc((size_t)cot_graph_n_inputs(graph) + 1, sizeof *memory);
+    void **memory = (void **)calloc((size_t)cot_graph_n_inputs(graph) + 1, sizeof *memory);
     cot_status status = session == NULL || memory == NULL ? COT_E_NOMEM : COT_OK;
     uint64_t seed = (uint64_t)options->seed;
     if (status == COT_OK) {
@@ -233,7 +233,7 @@ static int run_once(const char *path, const run_options *options, cot_switch jit
     for (int32_t i = 0; memory != NULL && i < cot_graph_n_inputs(graph); i++) {
         free(memory[i]);
     }
-    free(memory);
+    free((void *)memory);
     cot_session_destroy(session);
     cot_program_destroy(program);
     return status == COT_OK ? COMMAND_OK : COMMAND_FAILED;

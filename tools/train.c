@@ -155,8 +155,8 @@ static bool complete(const builtin *example, train_options *options) {
 int command_train(int argc, char **argv) {
     const char *name = NULL;
     train_options options = {.epochs = 10, .batch = 128, .validation_split = 0.1};
-    const command_option table[] = {{"--data", 's', &options.data},
-                                    {"--optimizer", 's', &options.optimizer},
+    const command_option table[] = {{"--data", 's', (void *)&options.data},
+                                    {"--optimizer", 's', (void *)&options.optimizer},
                                     {"--epochs", 'i', &options.epochs},
                                     {"--batch", 'i', &options.batch},
                                     {"--seed", 'i', &options.seed},
