@@ -164,7 +164,7 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
                        LLVMValueRef v_k_stride) {
     coti_loop loop;
     coti_loop_begin(e, &loop, coti_l_i64(e, 0), v_k, 1, "k");
-    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
+    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE] = {NULL};
     for (int32_t i = 0; i < t->n; i++) {
         v_acc[i] = coti_loop_carry(e, &loop, t->v_acc[i], "v_acc");
     }

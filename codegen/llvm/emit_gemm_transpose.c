@@ -141,7 +141,7 @@ void coti_gemm_emit_quad(coti_emit *e, const coti_gemm_transposition *t, LLVMVal
 void coti_gemm_emit_columns(coti_emit *e, const coti_gemm_transposition *t, LLVMValueRef v_row,
                             LLVMValueRef v_k0, LLVMValueRef v_c) {
     int32_t n = t->lanes / QUAD;
-    LLVMValueRef v_value[QUAD];
+    LLVMValueRef v_value[QUAD] = {NULL};
     for (int32_t i = 0; i < n; i++) {
         LLVMValueRef v_i = LLVMBuildAdd(e->builder, v_c, coti_l_i64(e, (int64_t)i * QUAD), "");
         v_value[i] =
