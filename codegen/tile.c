@@ -39,7 +39,7 @@ enum {
     STREAM_REGISTERS = 10,  /* for a piece of a transposition, a vector, a broadcast */
     TARGET_UNITS = 16,      /* at least, where units stay large enough: the work is to be shared */
     LEAST_UNIT_TIME = 8192, /* vector fmas */
-    MOST_UNIT_TIME = 131072
+    MOST_UNIT_TIME = 49152
 };
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
