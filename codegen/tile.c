@@ -128,7 +128,7 @@ static bool aliases(const shape *p, int32_t height) {
 /* Time to fetch the lines of s for one panel. */
 static double distance_time(const shape *p, int32_t height) {
     bool near = p->s_k_stride * F32_BYTES <= APART_BYTES || p->s * p->k * F32_BYTES <= NEAR_BYTES;
-    double lines = (double)height / LINE_ELEMENTS + 0.5;
+    double lines = (double)height / (double)LINE_ELEMENTS + 0.5;
     return near ? 0 : line_time * lines * (double)divide_up(p->s, height) * (double)p->k;
 }
 

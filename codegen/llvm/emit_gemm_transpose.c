@@ -7,7 +7,7 @@
  *
  * from       `count` rows of k elements, row_stride apart; count >= 1, k >= plan->block_k
  * to         k rows, to_stride apart, of `rows` elements (a multiple of lanes); element k of row r
- *            goes to row k, column r; beyond `count` stand copies of the last row
+ *            goes to row k, column r; beyond `count` stand elements of other rows
  * square     lanes vectors of scratch
  *
  * A block of lanes rows by block_k elements is transposed by shuffles within 128 bits, four rows at
@@ -157,6 +157,17 @@ void coti_gemm_emit_columns(coti_emit *e, const coti_gemm_transposition *t, LLVM
     }
 }
 
+/* Rows of the block that begins at v_row which are worth loading: beyond the first block those that
+ * exist. What the square then still holds is the block before: numbers, at least. */
+static LLVMValueRef rows_of_block(coti_emit *e, const coti_gemm_transposition *t,
+                                  LLVMValueRef v_row) {
+    LLVMValueRef v_lanes = coti_l_i64(e, t->lanes);
+    LLVMValueRef v_left = LLVMBuildSub(e->builder, t->v_count, v_row, "v_left");
+    LLVMValueRef v_is_first =
+        LLVMBuildICmp(e->builder, LLVMIntEQ, v_row, coti_l_i64(e, 0), "v_is_first");
+    return coti_l_select(e, v_is_first, v_lanes, smaller(e, v_left, v_lanes), "v_rows");
+}
+
 /* All blocks; the last of a row begins early enough to end with it. */
 static void emit_transposition(coti_emit *e, const coti_gemm_transposition *t) {
     coti_loop rows, blocks, piece;
@@ -165,7 +176,7 @@ static void emit_transposition(coti_emit *e, const coti_gemm_transposition *t) {
     coti_loop_begin(e, &rows, v_zero, t->v_rows, t->lanes, "row");
     coti_loop_begin(e, &blocks, v_zero, t->v_k, t->block_k, "block");
     LLVMValueRef v_k0 = smaller(e, blocks.v_i, v_last);
-    coti_loop_begin(e, &piece, v_zero, coti_l_i64(e, t->lanes), QUAD, "quad");
+    coti_loop_begin(e, &piece, v_zero, rows_of_block(e, t, rows.v_i), QUAD, "quad");
     coti_gemm_emit_quad(e, t, rows.v_i, v_k0, piece.v_i);
     coti_loop_end(e, &piece);
     coti_loop_begin(e, &piece, v_zero, coti_l_i64(e, QUAD), 1, "column");

@@ -44,18 +44,18 @@ typedef struct gemm_test {
 } gemm_test;
 
 /* Fill in the kernel. `target` chooses tile and units where the case leaves them open. */
-void gemm_test_init(gemm_test *test, const gemm_case *c, const coti_target *target);
+void gemm_test_init(gemm_test *t, const gemm_case *given, const coti_target *target);
 /* Make operands (the same values whatever the layout) and the wanted results. */
-void gemm_test_data(gemm_test *test, const coti_target *target, guard_side side);
+void gemm_test_data(gemm_test *t, const coti_target *target, guard_side side);
 /* Run over the whole partition axis in chunks of at most `chunk`. */
-void gemm_test_run(gemm_test *test, cotr_kernel code, int64_t chunk);
+void gemm_test_run(gemm_test *t, cotr_kernel code, int64_t chunk);
 /* The results are the wanted bits, and near the product in double precision. */
-void gemm_test_check(const gemm_test *test, const char *what);
-void gemm_test_free(gemm_test *test);
+void gemm_test_check(const gemm_test *t, const char *what);
+void gemm_test_free(gemm_test *t);
 
 /* Length of the partition axis. */
-int64_t gemm_test_range(const gemm_test *test);
+int64_t gemm_test_range(const gemm_test *t);
 /* Element c[b, m, n]. */
-float gemm_test_c(const gemm_test *test, int64_t b, int64_t m, int64_t n);
+float gemm_test_c(const gemm_test *t, int64_t b, int64_t m, int64_t n);
 
 #endif
