@@ -201,6 +201,39 @@ static void test_chunks_of_k(void **state) {
     RUN_CASES(cases);
 }
 
+/* The last range of v, or the only one, is as wide as the narrow tile: no wider tile fits. */
+static void test_range_of_a_narrow_tile(void **state) {
+    (void)state;
+    const gemm_case cases[] = {
+        {.m = 9,
+         .n = 80,
+         .k = 5,
+         .form = COTI_GEMM_N_VECTORS,
+         .height = 4,
+         .vectors = 3,
+         .unit_m = 9,
+         .unit_n = 64},
+        {.m = 9, .n = 16, .k = 5, .form = COTI_GEMM_N_VECTORS, .height = 4, .vectors = 3},
+        {.m = 80,
+         .n = 9,
+         .k = 5,
+         .a_by_m = true,
+         .form = COTI_GEMM_M_VECTORS,
+         .height = 4,
+         .vectors = 3,
+         .unit_m = 64,
+         .unit_n = 9},
+        {.m = 16,
+         .n = 9,
+         .k = 5,
+         .a_by_m = true,
+         .form = COTI_GEMM_M_VECTORS,
+         .height = 4,
+         .vectors = 3},
+    };
+    RUN_CASES(cases);
+}
+
 /* One tile reads the panel: it is packed meanwhile. k: whole blocks, one more, one less, one. */
 static void test_streams(void **state) {
     (void)state;
@@ -373,13 +406,10 @@ static void test_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training_shapes),
-        cmocka_unit_test(test_rows_in_blocks),
-        cmocka_unit_test(test_chunks_of_k),
-        cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_streams_are_streams),
-        cmocka_unit_test(test_fetching_ahead),
-        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_training_shapes), cmocka_unit_test(test_rows_in_blocks),
+        cmocka_unit_test(test_chunks_of_k),     cmocka_unit_test(test_range_of_a_narrow_tile),
+        cmocka_unit_test(test_streams),         cmocka_unit_test(test_streams_are_streams),
+        cmocka_unit_test(test_fetching_ahead),  cmocka_unit_test(test_empty),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
