@@ -29,7 +29,7 @@ target_link_libraries(outside_c PRIVATE Cotangent::cotangent)
 add_executable(outside_cpp outside.cpp)
 target_link_libraries(outside_cpp PRIVATE Cotangent::cotangent)
 CMAKE
-cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+cmake -G Ninja -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
 cmake --build "$work/project/build" >/dev/null
 "$work/project/build/outside_c"
 "$work/project/build/outside_cpp"
