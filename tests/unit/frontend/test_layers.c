@@ -93,7 +93,7 @@ static void shapes_follow_keras(void **state) {
     cot_context_destroy(context);
 }
 
-/* ---- activations: value and gradient at points of A.14 ---- */
+/* ---- activations: value and gradient, as Keras gives them ---- */
 
 enum { N_POINTS = 7 };
 static const float points[N_POINTS] = {-3.5f, -1.0f, -0.5f, 0.0f, 0.25f, 1.0f, 4.0f};
