@@ -1,44 +1,10 @@
 /*
- * A run takes no memory, from the first step on: malloc and its kin are interposed here and
+ * A run takes no memory, from the first step on: malloc and its kin are interposed and
  * counted, for this program and for every library in it.
  */
 #include "promises.h"
 
-#include <errno.h>
-
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t n, size_t bytes);
-void *__libc_realloc(void *pointer, size_t bytes);
-void *__libc_memalign(size_t alignment, size_t bytes);
-int posix_memalign(void **pointer, size_t alignment, size_t bytes);
-
-static _Atomic long n_allocations;
-
-void *malloc(size_t bytes) {
-    n_allocations++;
-    return __libc_malloc(bytes);
-}
-
-void *calloc(size_t n, size_t bytes) {
-    n_allocations++;
-    return __libc_calloc(n, bytes);
-}
-
-void *realloc(void *pointer, size_t bytes) {
-    n_allocations++;
-    return __libc_realloc(pointer, bytes);
-}
-
-void *aligned_alloc(size_t alignment, size_t bytes) {
-    n_allocations++;
-    return __libc_memalign(alignment, bytes);
-}
-
-int posix_memalign(void **pointer, size_t alignment, size_t bytes) {
-    n_allocations++;
-    *pointer = __libc_memalign(alignment, bytes);
-    return *pointer == NULL ? ENOMEM : 0;
-}
+#include "count_malloc.h"
 
 enum { ROWS = 50, INPUTS = 40, CLASSES = 10 };
 
