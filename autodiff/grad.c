@@ -25,6 +25,7 @@
 #include <stdio.h>
 
 #define TABLE_RULE(id) coti_vjp_##id
+#define TABLE_EXPAND(id) coti_vjp_expand
 #define TABLE_ZERO(id) NULL
 #define TABLE_NONE(id) NULL
 static const coti_vjp_fn rule_table[COT_OP_COUNT] = {
@@ -33,6 +34,10 @@ static const coti_vjp_fn rule_table[COT_OP_COUNT] = {
 #include <cotangent/ops.def>
 #undef COT_OP
 };
+
+coti_vjp_fn coti_vjp_rule(cot_op op) {
+    return rule_table[op];
+}
 
 /* One call's scratch, by node id up to y. */
 typedef struct walk {

@@ -34,14 +34,22 @@ typedef void (*coti_vjp_fn)(const coti_vjp *v, cot_value *grad);
 /* The prototypes, from the rows: a rule that no row asks for does not compile, a rule that is
  * missing does not link. */
 #define COTI_VJP_RULE(id) void coti_vjp_##id(const coti_vjp *v, cot_value *grad);
+#define COTI_VJP_EXPAND(id)
 #define COTI_VJP_ZERO(id)
 #define COTI_VJP_NONE(id)
 #define COT_OP(id, name, n_inputs, kind, attr, gradient, flags) COTI_VJP_##gradient(id)
 #include <cotangent/ops.def>
 #undef COT_OP
 #undef COTI_VJP_RULE
+#undef COTI_VJP_EXPAND
 #undef COTI_VJP_ZERO
 #undef COTI_VJP_NONE
+
+/* The rule of the EXPAND rows: the chain rule through the node's decomposition (vjp_expand.c). */
+void coti_vjp_expand(const coti_vjp *v, cot_value *grad);
+
+/* The rule of an operation; NULL: its derivative is zero, or it has none. */
+coti_vjp_fn coti_vjp_rule(cot_op op);
 
 /* ---- shorthand of the rules ---- */
 

@@ -32,17 +32,20 @@ static cot_value log_sum(cot_value z) {
     return spread(cot_op_unary(COT_OP_LOG, s), z);
 }
 
-cot_value coti_decompose_SOFTMAX(const cot_value *input) {
+cot_value coti_decompose_SOFTMAX(const coti_node *node, const cot_value *input) {
+    (void)node;
     cot_value e = cot_op_unary(COT_OP_EXP, shifted(input[0]));
     return cot_op_binary(COT_OP_DIV, e, spread(over_last(COT_OP_SUM, e), e));
 }
 
-cot_value coti_decompose_LOG_SOFTMAX(const cot_value *input) {
+cot_value coti_decompose_LOG_SOFTMAX(const coti_node *node, const cot_value *input) {
+    (void)node;
     cot_value z = shifted(input[0]);
     return cot_op_binary(COT_OP_SUB, z, log_sum(z));
 }
 
-cot_value coti_decompose_SOFTMAX_XENT(const cot_value *input) {
+cot_value coti_decompose_SOFTMAX_XENT(const coti_node *node, const cot_value *input) {
+    (void)node;
     cot_value z = shifted(input[1]);
     cot_value loss = cot_op_binary(COT_OP_SUB, log_sum(z), z);
     return over_last(COT_OP_SUM, cot_op_binary(COT_OP_MUL, input[0], loss));

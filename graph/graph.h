@@ -29,7 +29,12 @@ typedef enum coti_kind {
     COTI_KIND_OTHER
 } coti_kind;
 
-typedef enum coti_grad_kind { COTI_GRAD_RULE, COTI_GRAD_ZERO, COTI_GRAD_NONE } coti_grad_kind;
+typedef enum coti_grad_kind {
+    COTI_GRAD_RULE,
+    COTI_GRAD_EXPAND,
+    COTI_GRAD_ZERO,
+    COTI_GRAD_NONE
+} coti_grad_kind;
 
 enum {
     COTI_NO_FLAGS = 0,
@@ -251,11 +256,13 @@ cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *
 /* Common subexpressions and dead nodes: what hash-consing and copying give. */
 cot_status coti_pass_cse(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 cot_status coti_pass_dce(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
-/* Replace composites by their decompositions. */
+/* Replace composites by their decompositions, until there are none. */
 cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 
-/* The decomposition of one composite, as nodes in the inputs' graph: what the op means. */
-cot_value coti_decompose(cot_op op, const cot_value *input, int32_t n_inputs);
+/* The decomposition of a composite, as nodes in the operands' graph: what the op means. `node`, of
+ * any graph, gives attributes, dtype and shape; `input` are node->n_inputs operands of its types.
+ */
+cot_value coti_decompose(const coti_node *node, const cot_value *input);
 
 /* ---- the reference evaluator (eval.c) ---- */
 

@@ -183,7 +183,7 @@ function gradient(name, grad) {
     if (grad == "RULE" && !("Gradient" in label)) {
         fail(name ": its comment in graph/ops.def says nothing of the gradient")
     }
-    return pick("Gradient", grad == "ZERO" ? "zero by definition" : "none: asking for it is COT_E_NOGRAD")
+    return pick("Gradient", grad == "EXPAND" ? "that of its decomposition" : grad == "ZERO" ? "zero by definition" : "none: asking for it is COT_E_NOGRAD")
 }
 
 function nan(kind, flags) {
@@ -230,7 +230,7 @@ function row_page(id, name, n, kind, attribute, grad, flags, file, about, error,
     entry(file, "dtypes", dtypes(flags, kind))
     entry(file, "shapes", shapes(name, kind, n))
     entry(file, "gradient", gradient(name, grad))
-    entry(file, "kinks", pick("Kinks", grad == "RULE" ? "none" : ""))
+    entry(file, "kinks", pick("Kinks", grad == "RULE" || grad == "EXPAND" ? "none" : ""))
     entry(file, "NaN", nan(kind, flags))
     entry(file, "empty", pick("Empty", flags ~ /NONEMPTY/ ? "the axes that are reduced must not be empty (COT_E_SHAPE); others may be" \
         : kind == "LEAF" ? "" : "an empty operand gives an empty result"))

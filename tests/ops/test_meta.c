@@ -65,7 +65,7 @@ static bool lacks_grad_case(cot_op op) {
             return false;
         }
     }
-    return coti_op_table[op].grad == COTI_GRAD_RULE;
+    return coti_op_table[op].grad == COTI_GRAD_RULE || coti_op_table[op].grad == COTI_GRAD_EXPAND;
 }
 
 /* What the row's flags let in; the ops without such a flag take what their infer rule says. */

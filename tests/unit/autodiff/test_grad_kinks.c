@@ -183,12 +183,10 @@ static void test_select_branches(void **state) {
 /* ---- composites against their decompositions ---- */
 
 static cot_value build_composite(cot_op op, const cot_value *x, bool decomposed) {
-    if (decomposed) {
-        return coti_decompose(op, x, coti_op_table[op].n_inputs);
-    }
-    return op == COT_OP_SOFTMAX       ? cot_op_softmax(x[0])
-           : op == COT_OP_LOG_SOFTMAX ? cot_op_log_softmax(x[0])
-                                      : cot_op_softmax_cross_entropy(x[0], x[1]);
+    cot_value y = op == COT_OP_SOFTMAX       ? cot_op_softmax(x[0])
+                  : op == COT_OP_LOG_SOFTMAX ? cot_op_log_softmax(x[0])
+                                             : cot_op_softmax_cross_entropy(x[0], x[1]);
+    return decomposed ? coti_decompose(coti_node_of(y), x) : y;
 }
 
 static void composite_gradients(cot_op op, bool decomposed, double result[2][12]) {

@@ -392,7 +392,7 @@ static void null_and_poison_do_nothing(void **state) {
     assert_null(cot_op_softmax(poison).graph);
     assert_null(cot_op_log_softmax(poison).graph);
     assert_null(cot_op_softmax_cross_entropy(poison, poison).graph);
-    assert_null(coti_decompose(COT_OP_SOFTMAX, &poison, 1).graph);
+    assert_null(coti_decompose(&(coti_node){.op = COT_OP_SOFTMAX, .n_inputs = 1}, &poison).graph);
     assert_int_equal(cot_graph_output(poison, "y"), COT_E_ARG);
     assert_int_equal(cot_graph_update(poison, poison), COT_E_ARG);
     assert_int_equal(cot_graph_print(NULL, append_text, NULL), COT_E_ARG);

@@ -316,8 +316,8 @@ static void bad_others(void **state) {
         "logits is f64[3]");
     BAD(cot_op_softmax_cross_entropy(v.x, v.w), COT_E_SHAPE, "softmax_xent",
         "shapes of target and logits differ", "target is f32[N,784], logits is f32[784,10]");
-    BAD(coti_decompose(COT_OP_ADD, (cot_value[]){v.v, v.v}, 2), COT_E_ARG, "add",
-        "no decomposition");
+    BAD(coti_decompose(coti_node_of(cot_op_binary(COT_OP_ADD, v.v, v.v)), (cot_value[]){v.v, v.v}),
+        COT_E_ARG, "add", "no decomposition");
     BAD(coti_graph_add(v.graph, COT_OP_ADD, &v.v, 1, NULL, COT_F32, NULL), COT_E_ARG, "add",
         "1 operands given, 2 expected", "x is f32[3]");
     BAD(coti_graph_add(v.graph, COT_OP_CONCAT, NULL, 0, &(coti_attr_AXIS){.axis = 0}, COT_F32,
