@@ -194,7 +194,6 @@ static cot_status check_supported(const coti_fusion *f, uint32_t id) {
     case COT_OP_SQRT:
     case COT_OP_RSQRT:
     case COT_OP_RANDOM:
-    case COT_OP_DOT:
         refused = is_f64;
         break;
     default:

@@ -240,7 +240,7 @@ cot_status coti_absorb_operands(coti_fusion *f, uint32_t id) {
 static bool is_plain_column_sum(const coti_fusion *f, uint32_t cluster) {
     const coti_cluster *c = coti_cluster_at(f, cluster);
     if (c->merged_into != 0 || c->skeleton != COTI_SKELETON_COLRED || !c->reduced_rows ||
-        coti_fnode(f, c->anchor)->op != COT_OP_SUM || coti_fnode(f, c->anchor)->dtype != COT_F32) {
+        coti_fnode(f, c->anchor)->op != COT_OP_SUM) {
         return false;
     }
     if (coti_cluster_of(f, coti_operand_view(f, c->anchor, 0).root) == cluster) {

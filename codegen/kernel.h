@@ -129,7 +129,7 @@ typedef enum coti_gemm_form { COTI_GEMM_N_VECTORS, COTI_GEMM_M_VECTORS } coti_ge
 typedef struct coti_gemm {
     int64_t b, m, n, k; /* static extents; coefficients for a batched one */
     bool b_rows, m_rows, k_rows;
-    cot_dtype dtype; /* f32 here */
+    cot_dtype dtype; /* f32 or f64 */
     int32_t a_slot, b_slot;
     int64_t a_offset, b_offset;
     int64_t a_stride[3]; /* b, m, k in elements */

@@ -104,7 +104,7 @@ static bool fits(const coti_target *target, int32_t height, int32_t vectors) {
 
 /* Time of one step of k of a tile. */
 static double step_time(const coti_target *target, int32_t height, int32_t vectors) {
-    double load_time = target->lanes == COTI_LANES ? 0.6 : 1.0;
+    double load_time = target->registers > 16 ? 0.6 : 1.0;
     double fmas = height * vectors, loads = load_time * (height + vectors);
     bool folded = vectors == 1 && target->lanes == COTI_LANES;
     double time = fmas > loads ? fmas : loads;
@@ -189,8 +189,9 @@ bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target) {
     bool in_units = !gemm->m_rows && !gemm->b_rows;
     bool one_tile =
         !(n_vectors && gemm->m_rows) && s == gemm->tile_broadcast && (!in_units || unit >= s);
-    return one_tile && gemm->tile_vectors == 1 && stride != 1 && k_stride == 1 && !gemm->k_rows &&
-           gemm->k >= target->lanes && gemm->tile_broadcast + STREAM_REGISTERS <= target->registers;
+    return gemm->dtype == COT_F32 && one_tile && gemm->tile_vectors == 1 && stride != 1 &&
+           k_stride == 1 && !gemm->k_rows && gemm->k >= target->lanes &&
+           gemm->tile_broadcast + STREAM_REGISTERS <= target->registers;
 }
 
 /* Set the best form, tile and packing among those with one form; its time. */
@@ -243,7 +244,14 @@ static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *tar
     gemm->unit_n = p->form == COTI_GEMM_N_VECTORS ? unit_v : unit_s;
 }
 
-void coti_tile_choose(coti_gemm *gemm, const coti_target *target, int64_t max_rows) {
+int32_t coti_tile_lanes(const coti_gemm *gemm, const coti_target *target) {
+    return gemm->dtype == COT_F64 ? target->lanes / 2 : target->lanes;
+}
+
+void coti_tile_choose(coti_gemm *gemm, const coti_target *machine, int64_t max_rows) {
+    coti_target of_dtype = *machine;
+    const coti_target *target = &of_dtype;
+    of_dtype.lanes = coti_tile_lanes(gemm, machine);
     gemm->unit_m = larger(gemm->m, 1);
     gemm->unit_n = larger(gemm->n, 1);
     coti_gemm with_n = *gemm, with_m = *gemm;

@@ -14,6 +14,9 @@
  */
 void coti_tile_choose(coti_gemm *gemm, const coti_target *target, int64_t max_rows);
 
+/* Lanes of a hardware vector of the product's dtype. */
+int32_t coti_tile_lanes(const coti_gemm *gemm, const coti_target *target);
+
 /* Does one tile alone read each packed panel, in rows of k? It is then packed while it is used. */
 bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target);
 

@@ -63,7 +63,7 @@ static LLVMValueRef operand(coti_emit *e, const nest *n, const coti_gemm_axis *a
     v_element = add(e, v_element, times(e, n->v_b, axis->b_stride));
     v_element = add(e, v_element, times(e, v_k, axis->k_stride));
     v_element = add(e, v_element, times(e, v_at, axis->stride));
-    return coti_l_element(e, e->t_f32, e->v_slot[axis->slot], v_element, "v_operand");
+    return coti_l_element(e, coti_gemm_element(e), e->v_slot[axis->slot], v_element, "v_operand");
 }
 
 static LLVMValueRef scratch(coti_emit *e, int64_t bytes, const char *name) {
@@ -140,7 +140,7 @@ static tile_place place_at(coti_emit *e, const nest *n, LLVMValueRef v_t, LLVMVa
     LLVMValueRef v_first = add(e, n->v_s0, LLVMBuildMul(e->builder, v_t, n->v_height, ""));
     LLVMValueRef v_start = smaller(e, v_first, sub(e, n->v_s1, n->v_height));
     LLVMValueRef v_c =
-        coti_l_element(e, e->t_f32, scratch(e, plan->c_at, ""),
+        coti_l_element(e, coti_gemm_element(e), scratch(e, plan->c_at, ""),
                        times(e, v_in_block, (int64_t)plan->height * plan->width), "v_c");
     LLVMValueRef v_ahead = coti_l_i64(e, 0);
     if (plan->ahead_v) {
@@ -347,7 +347,7 @@ static void emit_units(coti_emit *e, nest *n) {
 
 static bool check(coti_emit *e) {
     const coti_gemm *gemm = &e->kernel->gemm;
-    if (gemm->dtype != COT_F32) {
+    if (gemm->dtype != COT_F32 && gemm->dtype != COT_F64) {
         coti_emit_fail(e, COT_E_UNSUPPORTED, "products of %s have no kernel",
                        cot_dtype_name(gemm->dtype));
         return false;

@@ -51,7 +51,8 @@ typedef struct coti_gemm_axis {
 
 typedef struct coti_gemm_plan {
     coti_gemm_axis s, v;
-    int32_t lanes;
+    int32_t lanes;           /* of a hardware vector of the product's dtype */
+    int32_t bytes;           /* of an element */
     int32_t height;          /* of a tile, along s */
     int32_t vectors;         /* of a tile, along v */
     int32_t width;           /* vectors * lanes */
@@ -73,6 +74,12 @@ typedef struct coti_gemm_plan {
     int64_t panel_at, c_at, t_at, square_at, fetch_at,
         scratch_bytes; /* bytes from the scratch's start */
 } coti_gemm_plan;
+
+/* The type of the product's elements: float, or double. What transposes in registers, and so what
+ * streams, is made for float alone: the plan of a product of doubles calls for neither. */
+static inline LLVMTypeRef coti_gemm_element(const coti_emit *e) {
+    return e->t_value[e->kernel->gemm.dtype];
+}
 
 /* A function of kernel and target alone. */
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,

@@ -88,15 +88,15 @@ static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const view *w,
     emit_common(e, w, &point, v_given);
     point.v_given = v_given;
     LLVMValueRef v_column = LLVMBuildSub(e->builder, v_along, w->v_along_base, "");
-    LLVMValueRef v_sums = coti_l_element(e, e->t_f32, w->v_memory, v_column, "v_sums");
+    LLVMValueRef v_sums = coti_l_element(e, coti_gemm_element(e), w->v_memory, v_column, "v_sums");
     coti_loop across;
     coti_loop_begin(e, &across, w->v_across_first, w->v_across_end, 1, "across");
     LLVMValueRef v_row = LLVMBuildSub(e->builder, across.v_i, w->v_across_base, "");
     LLVMValueRef v_at = LLVMBuildMul(e->builder, v_row, coti_l_i64(e, w->stride), "");
     point.v_index[w->across->dim] = across.v_i;
-    point.v_acc =
-        coti_l_load_vector(e, e->t_f32, plan->lanes, coti_l_element(e, e->t_f32, v_sums, v_at, ""),
-                           NULL, NULL, "v_product");
+    point.v_acc = coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
+                                     coti_l_element(e, coti_gemm_element(e), v_sums, v_at, ""),
+                                     NULL, NULL, "v_product");
     coti_emit_body(e, &e->kernel->body, &point);
     coti_loop_end(e, &across);
 }
@@ -172,10 +172,10 @@ static LLVMValueRef sum_rows(coti_emit *e, coti_point point, LLVMValueRef v_k0,
     coti_access access = operand_b(&e->kernel->gemm);
     coti_loop k;
     coti_loop_begin(e, &k, v_k0, v_k_end, 1, "k");
-    LLVMValueRef v_sum =
-        coti_loop_carry(e, &k, LLVMConstNull(coti_l_vector_type(e->t_f32, point.lanes)), "v_sum");
+    LLVMValueRef v_sum = coti_loop_carry(
+        e, &k, LLVMConstNull(coti_l_vector_type(coti_gemm_element(e), point.lanes)), "v_sum");
     point.v_index[1] = k.v_i;
-    LLVMValueRef v_value = coti_access_load(e, &access, COT_F32, &point);
+    LLVMValueRef v_value = coti_access_load(e, &access, e->kernel->gemm.dtype, &point);
     coti_loop_next(&k, 0, LLVMBuildFAdd(e->builder, v_sum, v_value, "v_sum"));
     coti_loop_end(e, &k);
     return k.v_result[0];
@@ -186,7 +186,7 @@ static void emit_side_vector(coti_emit *e, coti_point point, LLVMValueRef v_k) {
     coti_loop block;
     coti_loop_begin(e, &block, coti_l_i64(e, 0), v_k, COTI_ROW_BLOCK, "block");
     LLVMValueRef v_total = coti_loop_carry(
-        e, &block, LLVMConstNull(coti_l_vector_type(e->t_f32, point.lanes)), "v_total");
+        e, &block, LLVMConstNull(coti_l_vector_type(coti_gemm_element(e), point.lanes)), "v_total");
     LLVMValueRef v_next = LLVMBuildAdd(e->builder, block.v_i, coti_l_i64(e, COTI_ROW_BLOCK), "");
     LLVMValueRef v_whole = LLVMBuildICmp(e->builder, LLVMIntSLT, v_next, v_k, "");
     LLVMValueRef v_k_end = coti_l_select(e, v_whole, v_next, v_k, "v_k_end");

@@ -25,17 +25,17 @@ static void emit_copy(coti_emit *e, const pack *p, bool masked) {
     LLVMValueRef v_from_at =
         LLVMBuildMul(e->builder, loop.v_i, coti_l_i64(e, plan->v.k_stride), "");
     LLVMValueRef v_to_at = LLVMBuildMul(e->builder, loop.v_i, coti_l_i64(e, plan->width), "");
-    LLVMValueRef v_from = coti_l_element(e, e->t_f32, p->v_source, v_from_at, "v_from");
-    LLVMValueRef v_to = coti_l_element(e, e->t_f32, p->v_panel, v_to_at, "v_to");
+    LLVMValueRef v_from = coti_l_element(e, coti_gemm_element(e), p->v_source, v_from_at, "v_from");
+    LLVMValueRef v_to = coti_l_element(e, coti_gemm_element(e), p->v_panel, v_to_at, "v_to");
     for (int32_t j = 0; j < plan->vectors; j++) {
         LLVMValueRef v_at = coti_l_i64(e, (int64_t)j * plan->lanes), v_mask = NULL;
         if (masked) {
             v_mask = coti_l_mask(e, LLVMBuildSub(e->builder, p->v_count, v_at, ""), plan->lanes);
         }
-        LLVMValueRef v_vector =
-            coti_l_load_vector(e, e->t_f32, plan->lanes,
-                               coti_l_element(e, e->t_f32, v_from, v_at, ""), v_mask, NULL, "");
-        coti_l_store(e, v_vector, coti_l_element(e, e->t_f32, v_to, v_at, ""));
+        LLVMValueRef v_vector = coti_l_load_vector(
+            e, coti_gemm_element(e), plan->lanes,
+            coti_l_element(e, coti_gemm_element(e), v_from, v_at, ""), v_mask, NULL, "");
+        coti_l_store(e, v_vector, coti_l_element(e, coti_gemm_element(e), v_to, v_at, ""));
     }
     coti_loop_end(e, &loop);
 }
@@ -57,8 +57,9 @@ static void emit_gather(coti_emit *e, const pack *p) {
         LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, k.v_i, coti_l_i64(e, plan->width), ""),
                      column.v_i, "v_to");
     LLVMValueRef v_value =
-        coti_l_load(e, e->t_f32, coti_l_element(e, e->t_f32, p->v_source, v_from, ""), "");
-    coti_l_store(e, v_value, coti_l_element(e, e->t_f32, p->v_panel, v_to, ""));
+        coti_l_load(e, coti_gemm_element(e),
+                    coti_l_element(e, coti_gemm_element(e), p->v_source, v_from, ""), "");
+    coti_l_store(e, v_value, coti_l_element(e, coti_gemm_element(e), p->v_panel, v_to, ""));
     coti_loop_end(e, &column);
     coti_loop_end(e, &k);
 }

@@ -18,7 +18,6 @@ enum {
     STREAMED_ROW = 128,        /* the same, along a row of the batch */
     STREAMED_ELEMENTS = 32768, /* of an array that will hardly be in cache from step to step */
     BLOCK_BYTES = 48 * 1024,   /* of unfinished tiles that wait for the next chunk */
-    F32_BYTES = 4,
     ALIGNMENT = 64
 };
 
@@ -115,7 +114,8 @@ static void choose_pack(const coti_gemm *gemm, coti_gemm_plan *plan) {
         return;
     }
     bool few = !plan->v.rows && !gemm->k_rows && gemm->k * plan->v.extent <= FEW_ELEMENTS;
-    bool rows_of_k = plan->v.k_stride == 1 && !few && (gemm->k_rows || gemm->k >= LEAST_BLOCK_K);
+    bool rows_of_k = gemm->dtype == COT_F32 && plan->v.k_stride == 1 && !few &&
+                     (gemm->k_rows || gemm->k >= LEAST_BLOCK_K);
     plan->pack = plan->v.stride == 1 ? COTI_GEMM_PACK_COPY
                  : rows_of_k         ? COTI_GEMM_PACK_TRANSPOSE
                                      : COTI_GEMM_PACK_GATHER;
@@ -132,7 +132,7 @@ static void choose_chunks(const coti_gemm *gemm, coti_gemm_plan *plan) {
     if (gemm->k_rows) {
         return;
     }
-    int64_t k_bytes = (int64_t)plan->width * F32_BYTES;
+    int64_t k_bytes = (int64_t)plan->width * plan->bytes;
     bool few = !plan->s.rows && plan->s.extent <= (int64_t)FEW_TILES * plan->height;
     int64_t most = (few ? L1_PANEL_BYTES : ONE_PANEL_BYTES) / k_bytes;
     plan->one_chunk = plan->pack == COTI_GEMM_PACK_NONE || gemm->k <= most;
@@ -162,7 +162,7 @@ static int32_t block_tiles(const coti_gemm_plan *plan) {
     if (plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk) {
         return 1;
     }
-    int64_t most = BLOCK_BYTES / ((int64_t)plan->height * plan->width * F32_BYTES);
+    int64_t most = BLOCK_BYTES / ((int64_t)plan->height * plan->width * plan->bytes);
     int64_t length =
         plan->s.unit != 0 && plan->s.unit < plan->s.extent ? plan->s.unit : plan->s.extent;
     int64_t needed = (length + plan->height - 1) / plan->height;
@@ -184,14 +184,14 @@ static int32_t contiguous_along(const coti_body *body, int32_t dim) {
 /* What is asked for ahead: what is large enough not to be in the first cache anyway. */
 static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     const coti_gemm *gemm = &kernel->gemm;
-    if (plan->stream) {
+    if (plan->stream || gemm->dtype != COT_F32) {
         return;
     }
     int64_t s = plan->s.rows ? SOME_ROWS : plan->s.extent;
     int64_t k = gemm->k_rows ? gemm->k * SOME_ROWS : gemm->k;
     plan->ahead_v = plan->pack == COTI_GEMM_PACK_NONE && plan->v.extent > plan->width &&
                     s > (int64_t)FEW_TILES * plan->height;
-    plan->ahead_s = s > plan->height && s * k * F32_BYTES > L1_PANEL_BYTES;
+    plan->ahead_s = s > plan->height && s * k * plan->bytes > L1_PANEL_BYTES;
     bool alone = plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk;
     bool updates = !gemm->m_rows && !gemm->b_rows && gemm->m * gemm->n >= STREAMED_ELEMENTS;
     if (alone && (updates || (gemm->m_rows && gemm->m * gemm->n >= STREAMED_ROW))) {
@@ -206,12 +206,12 @@ static void place(coti_gemm_plan *plan) {
     int64_t transposed =
         plan->end_along_s ? (int64_t)plan->width * plan->t_stride + plan->lanes : 0;
     plan->panel_at = 0;
-    plan->c_at = coti_round_up(panel * F32_BYTES, ALIGNMENT);
-    plan->t_at = plan->c_at + coti_round_up(block * F32_BYTES, ALIGNMENT);
-    plan->square_at = plan->t_at + coti_round_up(transposed * F32_BYTES, ALIGNMENT);
+    plan->c_at = coti_round_up(panel * plan->bytes, ALIGNMENT);
+    plan->t_at = plan->c_at + coti_round_up(block * plan->bytes, ALIGNMENT);
+    plan->square_at = plan->t_at + coti_round_up(transposed * plan->bytes, ALIGNMENT);
     bool shuffles = plan->end_along_s || plan->pack == COTI_GEMM_PACK_TRANSPOSE;
     int64_t square = shuffles ? (int64_t)plan->lanes * plan->lanes : 0;
-    plan->fetch_at = plan->square_at + square * F32_BYTES;
+    plan->fetch_at = plan->square_at + square * plan->bytes;
     int64_t table = plan->n_fetches > 0 ? (COTI_GEMM_MAX_FETCHES + 8) * (int64_t)sizeof(void *) : 0;
     plan->scratch_bytes = plan->fetch_at + table;
 }
@@ -219,17 +219,19 @@ static void place(coti_gemm_plan *plan) {
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
                          coti_gemm_plan *plan_out) {
     const coti_gemm *gemm = &kernel->gemm;
-    coti_gemm_plan plan = {.lanes = target->lanes,
+    int32_t lanes = coti_tile_lanes(gemm, target);
+    coti_gemm_plan plan = {.lanes = lanes,
+                           .bytes = (int32_t)cot_dtype_bytes(gemm->dtype),
                            .height = gemm->tile_broadcast,
                            .vectors = gemm->tile_vectors,
-                           .width = gemm->tile_vectors * target->lanes};
+                           .width = gemm->tile_vectors * lanes};
     coti_gemm_axis m, n;
     make_axes(gemm, &m, &n);
     plan.s = gemm->form == COTI_GEMM_N_VECTORS ? m : n;
     plan.v = gemm->form == COTI_GEMM_N_VECTORS ? n : m;
     plan.short_s = has_short(&plan);
-    plan.end_along_s =
-        contiguous_along(&kernel->body, plan.s.dim) > contiguous_along(&kernel->body, plan.v.dim);
+    plan.end_along_s = gemm->dtype == COT_F32 && contiguous_along(&kernel->body, plan.s.dim) >
+                                                     contiguous_along(&kernel->body, plan.v.dim);
     plan.t_stride = (int32_t)coti_round_up(plan.height, plan.lanes);
     plan.ragged_v = is_ragged(&plan.v, plan.lanes);
     plan.ragged_s = plan.short_s || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);

@@ -55,18 +55,18 @@ typedef struct tile {
 
 static LLVMValueRef vector_ptr(coti_emit *e, const tile *t, int32_t i) {
     int64_t at = (int64_t)(i / t->vectors) * t->plan->width + (i % t->vectors) * t->plan->lanes;
-    return coti_l_element(e, e->t_f32, t->v_c, coti_l_i64(e, at), "");
+    return coti_l_element(e, coti_gemm_element(e), t->v_c, coti_l_i64(e, at), "");
 }
 
 static void load_sums(coti_emit *e, const tile *t, LLVMValueRef *v_sum) {
     for (int32_t i = 0; i < t->n; i++) {
-        v_sum[i] = coti_l_load_vector(e, e->t_f32, t->plan->lanes, vector_ptr(e, t, i), NULL, NULL,
-                                      "v_sum");
+        v_sum[i] = coti_l_load_vector(e, coti_gemm_element(e), t->plan->lanes, vector_ptr(e, t, i),
+                                      NULL, NULL, "v_sum");
     }
 }
 
 static void set_zero(coti_emit *e, tile *t) {
-    LLVMTypeRef type = coti_l_vector_type(e->t_f32, t->plan->lanes);
+    LLVMTypeRef type = coti_l_vector_type(coti_gemm_element(e), t->plan->lanes);
     for (int32_t i = 0; i < t->n; i++) {
         t->v_acc[i] = LLVMConstNull(type);
     }
@@ -122,13 +122,14 @@ void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t heigh
     LLVMValueRef v_vector[COTI_GEMM_MAX_TILE];
     for (int32_t j = 0; j < vectors; j++) {
         LLVMValueRef v_ptr =
-            coti_l_element(e, e->t_f32, v_v, coti_l_i64(e, (int64_t)j * lanes), "");
-        v_vector[j] = coti_l_load_vector(e, e->t_f32, lanes, v_ptr, NULL, NULL, "v_vector");
+            coti_l_element(e, coti_gemm_element(e), v_v, coti_l_i64(e, (int64_t)j * lanes), "");
+        v_vector[j] =
+            coti_l_load_vector(e, coti_gemm_element(e), lanes, v_ptr, NULL, NULL, "v_vector");
     }
     for (int32_t r = 0; r < height; r++) {
         LLVMValueRef v_ptr =
-            coti_l_element(e, e->t_f32, v_s, coti_l_i64(e, r * plan->s.stride), "");
-        LLVMValueRef v_element = coti_l_load(e, e->t_f32, v_ptr, "v_element");
+            coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, r * plan->s.stride), "");
+        LLVMValueRef v_element = coti_l_load(e, coti_gemm_element(e), v_ptr, "v_element");
         LLVMValueRef v_splat = coti_l_splat(e, v_element, lanes, "v_splat");
         for (int32_t j = 0; j < vectors; j++) {
             int32_t i = r * vectors + j;
@@ -145,7 +146,7 @@ static void ask_ahead(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRe
         coti_gemm_emit_fetch(e, plan, t->v_c, v_k);
     }
     if (plan->ahead_v) {
-        coti_gemm_emit_prefetch(e, coti_l_element(e, e->t_f32, v_v_at, t->v_ahead, ""),
+        coti_gemm_emit_prefetch(e, coti_l_element(e, coti_gemm_element(e), v_v_at, t->v_ahead, ""),
                                 SECOND_CACHE);
     }
     if (plan->ahead_s) {
@@ -156,7 +157,8 @@ static void ask_ahead(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRe
             v_next = LLVMBuildAdd(e->builder, v_next, v_line, "");
         }
         LLVMValueRef v_from = plan->s.k_stride == 1 ? v_s : v_s_at;
-        coti_gemm_emit_prefetch(e, coti_l_element(e, e->t_f32, v_from, v_next, ""), SECOND_CACHE);
+        coti_gemm_emit_prefetch(e, coti_l_element(e, coti_gemm_element(e), v_from, v_next, ""),
+                                SECOND_CACHE);
     }
 }
 
@@ -178,8 +180,9 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
         coti_loop_next(&loop, i, v_acc[i]);
     }
     LLVMValueRef v_s_stride = coti_l_i64(e, t->plan->s.k_stride);
-    coti_loop_next(&loop, t->n, coti_l_element(e, e->t_f32, v_s_at, v_s_stride, ""));
-    coti_loop_next(&loop, t->n + 1, coti_l_element(e, e->t_f32, v_v_at, v_k_stride, ""));
+    coti_loop_next(&loop, t->n, coti_l_element(e, coti_gemm_element(e), v_s_at, v_s_stride, ""));
+    coti_loop_next(&loop, t->n + 1,
+                   coti_l_element(e, coti_gemm_element(e), v_v_at, v_k_stride, ""));
     coti_loop_end(e, &loop);
     for (int32_t i = 0; i < t->n; i++) {
         t->v_acc[i] = loop.v_result[i];

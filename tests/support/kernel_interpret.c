@@ -360,42 +360,55 @@ static int64_t product_rows(const machine *m) {
     return m->kernel->gemm.k_rows ? m->kernel->gemm.k * m->args->rows : m->kernel->gemm.k;
 }
 
+/* Element `at` of an operand of a product. */
+static scalar factor(const void *operand, cot_dtype dtype, int64_t at) {
+    return dtype == COT_F32 ? (scalar){.f32 = ((const float *)operand)[at]}
+                            : (scalar){.f64 = ((const double *)operand)[at]};
+}
+
+/* a * b + c, rounded once. */
+static scalar multiply_add(scalar a, scalar b, scalar c, cot_dtype dtype) {
+    return dtype == COT_F32 ? (scalar){.f32 = fmaf(a.f32, b.f32, c.f32)}
+                            : (scalar){.f64 = fma(a.f64, b.f64, c.f64)};
+}
+
 /* acc[b, m, n] at the machine's point. */
 static scalar dot(const machine *m) {
     const coti_gemm *g = &m->kernel->gemm;
-    const float *a = m->args->buffer[g->a_slot];
-    const float *b = m->args->buffer[g->b_slot];
+    const void *a = m->args->buffer[g->a_slot];
+    const void *b = m->args->buffer[g->b_slot];
     int64_t a_at = g->a_offset + m->index[0] * g->a_stride[0] + m->index[1] * g->a_stride[1];
     int64_t b_at = g->b_offset + m->index[0] * g->b_stride[0] + m->index[2] * g->b_stride[2];
     int64_t n = product_rows(m);
-    float total = 0;
-    float sum = 0;
+    scalar total = make_real(0, g->dtype);
+    scalar sum = total;
     for (int64_t k = 0; k < n; k++) {
-        sum = fmaf(a[a_at + k * g->a_stride[2]], b[b_at + k * g->b_stride[1]], sum);
+        sum = multiply_add(factor(a, g->dtype, a_at + k * g->a_stride[2]),
+                           factor(b, g->dtype, b_at + k * g->b_stride[1]), sum, g->dtype);
         if (g->k_rows && ((k + 1) % COTI_ROW_BLOCK == 0 || k + 1 == n)) {
-            total += sum;
-            sum = 0;
+            total = add(total, sum, g->dtype);
+            sum = make_real(0, g->dtype);
         }
     }
-    return (scalar){.f32 = g->k_rows ? total : sum};
+    return g->k_rows ? total : sum;
 }
 
 /* The sum of column (b, n) of B at the machine's point. */
 static scalar side_sum(const machine *m) {
     const coti_gemm *g = &m->kernel->gemm;
-    const float *b = m->args->buffer[g->b_slot];
+    const void *b = m->args->buffer[g->b_slot];
     int64_t at = g->b_offset + m->index[0] * g->b_stride[0] + m->index[2] * g->b_stride[2];
     int64_t n = product_rows(m);
-    float total = 0;
-    float sum = 0;
+    scalar total = make_real(0, g->dtype);
+    scalar sum = total;
     for (int64_t k = 0; k < n; k++) {
-        sum += b[at + k * g->b_stride[1]];
+        sum = add(sum, factor(b, g->dtype, at + k * g->b_stride[1]), g->dtype);
         if ((k + 1) % COTI_ROW_BLOCK == 0 || k + 1 == n) {
-            total += sum;
-            sum = 0;
+            total = add(total, sum, g->dtype);
+            sum = make_real(0, g->dtype);
         }
     }
-    return (scalar){.f32 = total};
+    return total;
 }
 
 /* One point of a product or of its side reduction. */

@@ -144,14 +144,14 @@ static void test_failure_is_reported(void **state) {
         gemm_case c = square(8), other = square(9);
         gemm_test_init(&test[0], &c, &target);
         gemm_test_init(&test[1], &other, &target);
-        test[1].kernel.gemm.dtype = COT_F64;
+        test[1].kernel.gemm.dtype = COT_I32;
         test[1].kernel.hint = "the_bad-one";
         const coti_kernel *kernel[] = {&test[0].kernel, &test[1].kernel};
         cotr_kernel code[2] = {NULL};
         int32_t n = -1;
         cot_status status = coti_jit_compile(context, "bad program", kernel, 2, code, &n);
         assert_int_equal(status, COT_E_UNSUPPORTED);
-        CHECK_ERROR(context, COT_E_UNSUPPORTED, "kernel \"the_bad-one\": products of f64");
+        CHECK_ERROR(context, COT_E_UNSUPPORTED, "kernel \"the_bad-one\": products of i32");
         assert_true(code[0] == NULL && code[1] == NULL && n == -1);
         assert_int_equal(context->n_kernels_compiled, 0);
         test[1].kernel.gemm.dtype = COT_F32;

@@ -471,9 +471,6 @@ static void test_refused(void **state) {
     (void)state;
     check_refused("graph @f64_exp(%x: f64[N]) {\n  %0 = exp %x : f64[N]\n  return y=%0\n}\n",
                   "exp: there is no kernel for a result of type f64[N]");
-    check_refused("graph @f64_dot(%x: f64[2,2]) {\n  %0 = dot %x, %x {a_contract=[1], "
-                  "b_contract=[0]} : f64[2,2]\n  return y=%0\n}\n",
-                  "dot: there is no kernel for a result of type f64[2,2]");
     check_refused("graph @f64_random(%s: i64[]) {\n  %0 = random %s, %s {distribution=normal, "
                   "stream=1} : f64[2]\n  return y=%0\n}\n",
                   "random: there is no kernel");
