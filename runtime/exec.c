@@ -24,6 +24,7 @@
 #include "session.h"
 #include "threads.h"
 
+#include <string.h>
 #include <time.h>
 
 /* Tasks of all unit chains of a phase together, a thread. */
@@ -139,35 +140,129 @@ static void place_local_slots(const cotr_session *session, const cotr_chain_layo
     }
 }
 
-static void run_calls(const run *r, const cotr_chain_layout *chain, cotr_thread *thread,
-                      int64_t begin, int64_t end) {
-    const cotr_session *session = r->session;
-    cotr_args args = {.rows = r->rows, .first = r->first, .scratch = thread->scratch};
-    for (int32_t i = 0; i < chain->chain->n_calls; i++) {
-        const cotr_call *call = &chain->chain->call[i];
-        const int32_t i_call = chain->first_call + i;
-        if (call->loads >= 0 && session->binding[call->loads].direct) {
+/* A task at work: its chain, its part of the chain's range, and the thread that runs it. */
+typedef struct task {
+    const run *r;
+    const cotr_chain_layout *chain;
+    cotr_thread *thread;
+    int64_t begin, end;
+    cotr_args args;
+} task;
+
+static void **entries_of(const task *t, int32_t i_call) {
+    return t->thread->address + t->r->session->first_entry[t->chain->first_call + i_call];
+}
+
+static void copy(const task *t, const cotr_call *call, int64_t begin, int64_t end) {
+    const cotr_buffer *buffer = &t->r->session->program->buffer[call->slot[1]];
+    const bool rows = buffer->row_bytes != 0;
+    const int64_t bytes = rows ? (end - begin) * buffer->row_bytes : buffer->bytes;
+    const uintptr_t skipped = rows ? (uintptr_t)(begin * buffer->row_bytes) : 0;
+    const uintptr_t from = (uintptr_t)t->args.buffer[0], to = (uintptr_t)t->args.buffer[1];
+    if (bytes > 0 && from != to) {
+        memcpy((void *)(to + skipped), (const void *)(from + skipped), (size_t)bytes);
+    }
+}
+
+/* A KERNEL or COPY on its range. */
+static void make_call(task *t, int32_t i_call) {
+    const cotr_call *call = &t->chain->chain->call[i_call];
+    int64_t begin = t->begin, end = t->end;
+    if (call->range != COTR_RANGE_CHAIN) {
+        begin = 0;
+        end = call->range == COTR_RANGE_ROWS ? t->r->rows : call->units;
+    }
+    t->args.buffer = entries_of(t, i_call);
+    if (call->kind == COTR_CALL_COPY) {
+        copy(t, call, begin, end);
+    } else {
+        call->kernel(&t->args, begin * call->coefficient, end * call->coefficient);
+    }
+}
+
+static void make_timed_call(task *t, int32_t i_call) {
+    const int64_t start = t->r->session->timing ? now_ns() : 0;
+    make_call(t, i_call);
+    if (t->r->session->timing) {
+        t->thread->call_ns[t->chain->first_call + i_call] += now_ns() - start;
+    }
+}
+
+/* A loop that is being run. */
+typedef struct open_loop {
+    int32_t i_call; /* the loop's own */
+    int64_t left;   /* steps, from the one at hand on */
+} open_loop;
+
+/* Move the addresses of a loop's calls on by a number of steps. */
+static void move_on(const task *t, int32_t i_call, int64_t steps) {
+    const cotr_loop *loop = &t->chain->chain->call[i_call].loop;
+    for (int32_t i = 0; i < loop->n_strides; i++) {
+        const cotr_stride *stride = &loop->stride[i];
+        void **address = &entries_of(t, i_call + 1 + stride->call)[stride->slot];
+        *address = (void *)((uintptr_t)*address + (uintptr_t)(steps * stride->bytes));
+    }
+}
+
+/* To the first step of a loop that has one. */
+static open_loop enter_loop(const task *t, int32_t i_call) {
+    const cotr_loop *loop = &t->chain->chain->call[i_call].loop;
+    move_on(t, i_call, loop->reverse ? loop->steps - 1 : 0);
+    return (open_loop){.i_call = i_call, .left = loop->steps};
+}
+
+/* The call behind a loop. */
+static int32_t loop_end(const task *t, int32_t i_call) {
+    return i_call + 1 + t->chain->chain->call[i_call].loop.n_calls;
+}
+
+/* At the end of a step: to the next one, or, with the addresses as they were before the loop, out
+ * of it. */
+static bool next_step(const task *t, open_loop *at) {
+    const cotr_loop *loop = &t->chain->chain->call[at->i_call].loop;
+    at->left--;
+    if (at->left > 0) {
+        move_on(t, at->i_call, loop->reverse ? -1 : 1);
+        return true;
+    }
+    move_on(t, at->i_call, loop->reverse ? 0 : 1 - loop->steps);
+    return false;
+}
+
+/* All calls of the task's chain, in order; loops that are being run stand on a stack. */
+static void run_calls(task *t) {
+    const cotr_chain *chain = t->chain->chain;
+    open_loop stack[COTR_MAX_NESTING];
+    int32_t depth = 0;
+    for (int32_t i = 0; i < chain->n_calls || depth > 0;) {
+        open_loop *inner = depth > 0 ? &stack[depth - 1] : NULL;
+        if (inner != NULL && i == loop_end(t, inner->i_call)) {
+            const bool again = next_step(t, inner);
+            i = again ? inner->i_call + 1 : i;
+            depth -= !again;
             continue;
         }
-        args.buffer = thread->address + session->first_entry[i_call];
-        if (!session->timing) {
-            call->kernel(&args, begin * call->coefficient, end * call->coefficient);
+        const cotr_call *call = &chain->call[i];
+        if (call->kind == COTR_CALL_LOOP && call->loop.steps > 0) {
+            stack[depth++] = enter_loop(t, i);
+        } else if (call->kind == COTR_CALL_LOOP) {
+            i = loop_end(t, i);
             continue;
+        } else if (call->loads < 0 || !t->r->session->binding[call->loads].direct) {
+            make_timed_call(t, i);
         }
-        int64_t start = now_ns();
-        call->kernel(&args, begin * call->coefficient, end * call->coefficient);
-        thread->call_ns[i_call] += now_ns() - start;
+        i++;
     }
 }
 
 /* The chain of the phase that this task belongs to: the last whose first task is not after it. */
 static const cotr_chain_layout *find_chain(const cotr_session *session, int32_t i_phase,
-                                           int64_t task) {
+                                           int64_t i_task) {
     const cotr_chain_layout *chain = &session->chain[session->phase[i_phase].first_chain];
     int32_t low = 0, high = session->program->phase[i_phase].n_chains;
     while (high - low > 1) {
         int32_t middle = low + (high - low) / 2;
-        if (chain[middle].first_task <= task) {
+        if (chain[middle].first_task <= i_task) {
             low = middle;
         } else {
             high = middle;
@@ -176,13 +271,19 @@ static const cotr_chain_layout *find_chain(const cotr_session *session, int32_t 
     return &chain[low];
 }
 
-static void run_task(const run *r, cotr_thread *thread, int64_t task) {
-    const cotr_chain_layout *chain = find_chain(r->session, r->phase, task);
-    int64_t begin = (task - chain->first_task) * chain->chunk;
+static void run_task(const run *r, cotr_thread *thread, int64_t i_task) {
+    const cotr_chain_layout *chain = find_chain(r->session, r->phase, i_task);
+    int64_t begin = (i_task - chain->first_task) * chain->chunk;
     int64_t end = begin + chain->chunk < chain->range ? begin + chain->chunk : chain->range;
+    task t = {.r = r,
+              .chain = chain,
+              .thread = thread,
+              .begin = begin,
+              .end = end,
+              .args = {.rows = r->rows, .first = r->first, .scratch = thread->scratch}};
     move_slots(r, thread);
     place_local_slots(r->session, chain, thread, begin);
-    run_calls(r, chain, thread, begin, end);
+    run_calls(&t);
 }
 
 /* ---- all threads: one phase ---- */
@@ -216,8 +317,8 @@ static int64_t share(const run *r, int32_t i_thread) {
     int64_t n_done = 0;
     for (int32_t i = 0; i < session->n_threads; i++) {
         const int32_t owner = (i_thread + i) % session->n_threads;
-        for (int64_t task = claim(r, owner); task >= 0; task = claim(r, owner)) {
-            run_task(r, &session->thread[i_thread], task);
+        for (int64_t i_task = claim(r, owner); i_task >= 0; i_task = claim(r, owner)) {
+            run_task(r, &session->thread[i_thread], i_task);
             n_done++;
         }
     }

@@ -4,8 +4,8 @@
  *
  * A step runs the phases in order, each when all of the one before is done. The tasks of a phase
  * are independent: a chain's tasks are chunks of its partition axis, and a task makes all the
- * chain's calls on its chunk, in order. A result never depends on how many chunks there are or on
- * who runs them.
+ * chain's calls on its chunk, in order, those of a loop once a step of the loop. A result never
+ * depends on how many chunks there are or on who runs them.
  */
 #ifndef COTR_PROGRAM_H
 #define COTR_PROGRAM_H
@@ -42,16 +42,69 @@ typedef struct cotr_buffer {
     int64_t arena_offset;
 } cotr_buffer;
 
+/* Loops within loops, at most. */
+enum { COTR_MAX_NESTING = 8 };
+
+/* A slot that moves on with a loop's steps: at step t its address is the buffer's + t * bytes. */
+typedef struct cotr_stride {
+    int32_t call; /* of the loop's calls */
+    int32_t slot;
+    int64_t bytes;
+} cotr_stride;
+
+/*
+ * A loop: the n_calls calls that follow it in its chain (loops among them, and theirs) are made
+ * once a step, for the steps 0, 1, .. or in reverse the last, .., 0. A slot of a call in an inner
+ * loop may move with that loop and with this one.
+ */
+typedef struct cotr_loop {
+    int64_t steps;
+    bool reverse;
+    int32_t n_calls;
+    int32_t n_strides;
+    const cotr_stride *stride;
+} cotr_loop;
+
+/* What a call does. X(ID, meaning) */
+#define COTR_CALL_LIST(X)                                                                          \
+    X(KERNEL, "a kernel on its range")                                                             \
+    X(COPY,                                                                                        \
+      "the rows of slot 0 of its range to slot 1, which is of the same type; all of it when "      \
+      "it is not batched")                                                                         \
+    X(LOOP, "the calls that follow it, again and again; it has no slots")
+
+typedef enum cotr_call_kind {
+#define COTR_CALL_ENUM(id, meaning) COTR_CALL_##id,
+    COTR_CALL_LIST(COTR_CALL_ENUM)
+#undef COTR_CALL_ENUM
+} cotr_call_kind;
+
+/* On what a call works. X(ID, meaning) */
+#define COTR_RANGE_LIST(X)                                                                         \
+    X(CHAIN, "on the rows or units of the chain's task")                                           \
+    X(ROWS, "on all rows of the step: in a chain that is not over rows")                           \
+    X(UNITS, "on all its units, of which there are `units`")
+
+typedef enum cotr_range_kind {
+#define COTR_RANGE_ENUM(id, meaning) COTR_RANGE_##id,
+    COTR_RANGE_LIST(COTR_RANGE_ENUM)
+#undef COTR_RANGE_ENUM
+} cotr_range_kind;
+
 typedef struct cotr_call {
     cotr_kernel kernel;
     int32_t n_slots;
     const int32_t *slot; /* index of a cotr_buffer for each slot */
-    /* The kernel's range is coefficient * the chain's range: c of a c*N axis; 1 for units. */
+    /* The kernel's range is coefficient * the range in rows: c of a c*N axis; 1 for units. */
     int64_t coefficient;
     /* Input whose rows this call copies, and no more, to the program's `loaded` buffer of that
      * input; -1: it does something else. */
     int32_t loads;
     const char *name; /* for dumps and messages */
+    cotr_call_kind kind;
+    cotr_range_kind range;
+    int64_t units;
+    cotr_loop loop; /* of a LOOP */
 } cotr_call;
 
 typedef struct cotr_chain {

@@ -70,10 +70,30 @@ void hand_program_init(hand_program *hand, double work) {
         (cotr_buffer){.kind = COTR_OUTPUT, .row_bytes = 4, .arena_offset = MAX_ROWS * row};
     hand->buffer[BUFFER_W] = (cotr_buffer){.kind = COTR_STATE};
     hand->buffer[BUFFER_SCALE] = (cotr_buffer){.kind = COTR_INPUT, .offset = INPUT_SCALE};
-    hand->call[0] = (cotr_call){kernel_load, 2, load_slots, 1, INPUT_X, "load"};
-    hand->call[1] = (cotr_call){kernel_double, 3, double_slots, 1, -1, "double"};
-    hand->call[2] = (cotr_call){kernel_sum, 2, sum_slots, 1, -1, "sum"};
-    hand->call[3] = (cotr_call){kernel_columns, 2, column_slots, 1, -1, "columns"};
+    hand->call[0] = (cotr_call){.kernel = kernel_load,
+                                .n_slots = 2,
+                                .slot = load_slots,
+                                .coefficient = 1,
+                                .loads = INPUT_X,
+                                .name = "load"};
+    hand->call[1] = (cotr_call){.kernel = kernel_double,
+                                .n_slots = 3,
+                                .slot = double_slots,
+                                .coefficient = 1,
+                                .loads = -1,
+                                .name = "double"};
+    hand->call[2] = (cotr_call){.kernel = kernel_sum,
+                                .n_slots = 2,
+                                .slot = sum_slots,
+                                .coefficient = 1,
+                                .loads = -1,
+                                .name = "sum"};
+    hand->call[3] = (cotr_call){.kernel = kernel_columns,
+                                .n_slots = 2,
+                                .slot = column_slots,
+                                .coefficient = 1,
+                                .loads = -1,
+                                .name = "columns"};
     hand->chain[0] = (cotr_chain){
         .rows = true, .grain = 2, .chunk = CHUNK, .n_calls = 3, .call = hand->call, .work = work};
     hand->chain[1] =

@@ -435,7 +435,12 @@ static void phases_keep_their_order(void **state) {
     for (int32_t i = 0; i < N_PHASES; i++) {
         number[i] = i;
         numbers[i] = &number[i];
-        call[i] = (cotr_call){kernel_trace, 1, &slot[i], 1, -1, "trace"};
+        call[i] = (cotr_call){.kernel = kernel_trace,
+                              .n_slots = 1,
+                              .slot = &slot[i],
+                              .coefficient = 1,
+                              .loads = -1,
+                              .name = "trace"};
         chain[i] =
             (cotr_chain){.n_units = N_UNITS, .n_calls = 1, .call = &call[i], .work = shared_work};
         phase[i] = (cotr_phase){1, &chain[i], serial[i]};
@@ -487,7 +492,12 @@ static void chains_of_a_phase_cover_their_ranges(void **state) {
     cotr_buffer buffer[N_CHAINS];
     for (int32_t i = 0; i < N_CHAINS; i++) {
         cells[i] = count[i];
-        call[i] = (cotr_call){kernel_count, 1, &slot[i], coefficient[i], -1, "count"};
+        call[i] = (cotr_call){.kernel = kernel_count,
+                              .n_slots = 1,
+                              .slot = &slot[i],
+                              .coefficient = coefficient[i],
+                              .loads = -1,
+                              .name = "count"};
         chain[i] = (cotr_chain){.rows = n_units[i] == 0,
                                 .n_units = n_units[i],
                                 .grain = 4,
