@@ -1,20 +1,14 @@
 /*
  * The test of the tests: no row of graph/ops.def without a case on the evaluator, a hand-written
- * example, a case of the JIT and, where there is a gradient rule, a gradient case; and no dtype
- * that an operation takes without a case of that dtype.
+ * example and a case of the JIT; and no dtype that an operation takes without a case of that dtype.
  *
  * (That a rule itself is not missing is the linker's to say: each stage pastes its table of rules
- * from the rows.)
+ * from the rows. That no gradient case is missing is the compiler's:
+ * tests/unit/autodiff/grad_case.c.)
  */
 #include "check.h"
 #include "graph/graph.h"
 #include "op_case.h"
-
-static const cot_op grad_cases[] = {
-#define GRAD_CASE(id, variant, inputs, y) COT_OP_##id,
-#include "../grad_cases.def"
-#undef GRAD_CASE
-};
 
 /* Fails with the names of all ops for which `lacks` holds. */
 static void fail_for(bool (*lacks)(cot_op op), const char *what) {
@@ -59,15 +53,6 @@ static bool lacks_literal(cot_op op) {
     return true;
 }
 
-static bool lacks_grad_case(cot_op op) {
-    for (size_t i = 0; i < sizeof grad_cases / sizeof grad_cases[0]; i++) {
-        if (grad_cases[i] == op) {
-            return false;
-        }
-    }
-    return coti_op_table[op].grad == COTI_GRAD_RULE || coti_op_table[op].grad == COTI_GRAD_EXPAND;
-}
-
 /* What the row's flags let in; the ops without such a flag take what their infer rule says. */
 static unsigned allowed_dtypes(cot_op op) {
     static const unsigned own[COT_OP_COUNT] = {
@@ -105,11 +90,6 @@ static void test_every_op_has_a_case_on_the_jit(void **state) {
     fail_for(lacks_jit_case, "OP_CASE on the JIT in tests/ops_cases.def");
 }
 
-static void test_every_rule_has_a_gradient_case(void **state) {
-    (void)state;
-    fail_for(lacks_grad_case, "GRAD_CASE in tests/grad_cases.def");
-}
-
 static void test_every_dtype_has_a_case(void **state) {
     (void)state;
     fail_for(lacks_a_dtype, "OP_CASE for each dtype that the row takes");
@@ -120,7 +100,6 @@ int main(void) {
         cmocka_unit_test(test_every_op_has_a_case_on_the_evaluator),
         cmocka_unit_test(test_every_op_has_a_literal_example),
         cmocka_unit_test(test_every_op_has_a_case_on_the_jit),
-        cmocka_unit_test(test_every_rule_has_a_gradient_case),
         cmocka_unit_test(test_every_dtype_has_a_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,94 @@
+/*
+ * Shorthands of the gradient cases: builders that take shapes and axes as text. For grad_case.c,
+ * which pastes the expressions of tests/grad_cases.def.
+ */
+#ifndef AUTODIFF_GRAD_SHORTHAND_H
+#define AUTODIFF_GRAD_SHORTHAND_H
+
+#include "shapes.h"
+
+#define un(id, x) cot_op_unary(COT_OP_##id, (x))
+#define bin(id, a, b) cot_op_binary(COT_OP_##id, (a), (b))
+
+/* A constant of x's dtype. */
+SHAPES_UNUSED static cot_value num(cot_value x, double value) {
+    return cot_op_constant(x.graph, cot_value_dtype(x), value);
+}
+
+SHAPES_UNUSED static cot_value other_float(cot_value x) {
+    return cot_op_cast(x, cot_value_dtype(x) == COT_F32 ? COT_F64 : COT_F32);
+}
+
+/* y * (y + 1): so that the cotangent of a linear operation differs from element to element. */
+SHAPES_UNUSED static cot_value curve(cot_value y) {
+    return bin(MUL, y, bin(ADD, y, num(y, 1)));
+}
+
+SHAPES_UNUSED static cot_value reshape(cot_value x, const char *shape) {
+    return cot_op_reshape(x, read_shape(shape));
+}
+
+SHAPES_UNUSED static cot_value permute(cot_value x, const char *axes) {
+    int32_t list[COT_MAX_RANK] = {0};
+    return cot_op_permute(x, list, read_axes(axes, list));
+}
+
+SHAPES_UNUSED static cot_value broadcast(cot_value x, const char *shape, const char *axes) {
+    int32_t list[COT_MAX_RANK] = {0};
+    int32_t n = read_axes(axes, list);
+    return cot_op_broadcast(x, read_shape(shape), list, n);
+}
+
+SHAPES_UNUSED static cot_value slice(cot_value x, const char *start, const char *size,
+                                     const char *stride) {
+    int64_t starts[COT_MAX_RANK];
+    int64_t sizes[COT_MAX_RANK];
+    int64_t strides[COT_MAX_RANK];
+    read_list(start, starts);
+    read_list(size, sizes);
+    read_list(stride, strides);
+    return cot_op_slice(x, starts, sizes, strides);
+}
+
+SHAPES_UNUSED static cot_value pad(cot_value x, const char *low, const char *high, double value) {
+    int64_t lows[COT_MAX_RANK];
+    int64_t highs[COT_MAX_RANK];
+    read_list(low, lows);
+    read_list(high, highs);
+    return cot_op_pad(x, lows, highs, value);
+}
+
+SHAPES_UNUSED static cot_value flip(cot_value x, const char *axes) {
+    int32_t list[COT_MAX_RANK] = {0};
+    return cot_op_flip(x, list, read_axes(axes, list));
+}
+
+SHAPES_UNUSED static cot_value concat(const cot_value *x, int32_t n, int32_t axis) {
+    return cot_op_concat(x, n, axis);
+}
+
+SHAPES_UNUSED static cot_value reduce(cot_op op, cot_value x, const char *axes, bool keep) {
+    int32_t list[COT_MAX_RANK] = {0};
+    return cot_op_reduce(op, x, list, read_axes(axes, list), keep);
+}
+
+SHAPES_UNUSED static cot_value sum(cot_value x, const char *axes, bool keep) {
+    return reduce(COT_OP_SUM, x, axes, keep);
+}
+
+SHAPES_UNUSED static cot_value largest(cot_value x, const char *axes, bool keep) {
+    return reduce(COT_OP_REDUCE_MAX, x, axes, keep);
+}
+
+SHAPES_UNUSED static cot_value dot(cot_value a, cot_value b, const char *a_batch,
+                                   const char *b_batch, const char *a_contract,
+                                   const char *b_contract) {
+    cot_dot_axes axes = {0};
+    axes.n_batch = read_axes(a_batch, axes.a_batch);
+    read_axes(b_batch, axes.b_batch);
+    axes.n_contract = read_axes(a_contract, axes.a_contract);
+    read_axes(b_contract, axes.b_contract);
+    return cot_op_dot(a, b, &axes);
+}
+
+#endif
