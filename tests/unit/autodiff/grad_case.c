@@ -74,12 +74,13 @@ bool grad_is_wanted(cot_op op) {
 #undef GRAD_NOT
 
 const grad_case grad_cases[] = {
-#define GRAD_CASE(id, class, inputs, ...)                                                          \
-    {COT_OP_##id, GRAD_CLASS_##class, #__VA_ARGS__, inputs, FUNCTION(id, class), {0}, NULL},
-#define GRAD_CASE_BUT(id, class, inputs, limits, reason, ...)                                      \
-    {COT_OP_##id,         GRAD_CLASS_##class, #__VA_ARGS__, inputs,                                \
-     FUNCTION(id, class), {BARE limits},      reason},
-#define GRAD_NOT(id, class, reason)
+#define ROW(id, name) .op = COT_OP_##id, .class = GRAD_CLASS_##name
+#define GRAD_CASE(id, class, shapes, ...)                                                          \
+    {ROW(id, class), .inputs = shapes, .build = FUNCTION(id, class), .text = #__VA_ARGS__},
+#define GRAD_CASE_BUT(id, class, shapes, held, why, ...)                                           \
+    {ROW(id, class),       .inputs = shapes,      .build = FUNCTION(id, class),                    \
+     .text = #__VA_ARGS__, .limits = {BARE held}, .reason = why},
+#define GRAD_NOT(id, class, why)
 #include "grad_cases.def"
 #undef GRAD_CASE
 #undef GRAD_CASE_BUT
@@ -89,9 +90,9 @@ const grad_case grad_cases[] = {
 const int32_t grad_n_cases = sizeof grad_cases / sizeof *grad_cases;
 
 const grad_case grad_exempt[] = {
-#define GRAD_CASE(id, class, inputs, ...)
-#define GRAD_CASE_BUT(id, class, inputs, limits, reason, ...)
-#define GRAD_NOT(id, class, reason) {COT_OP_##id, GRAD_CLASS_##class, "", "", NULL, {0}, reason},
+#define GRAD_CASE(id, class, ...)
+#define GRAD_CASE_BUT(id, class, ...)
+#define GRAD_NOT(id, class, why) {ROW(id, class), .reason = why},
 #include "grad_cases.def"
 #undef GRAD_CASE
 #undef GRAD_CASE_BUT
@@ -222,8 +223,8 @@ grad_graph grad_case_build(cot_context *context, const grad_case *c, cot_dtype d
                  cot_error_message(context));
     }
     if (!is_of_class(g.graph, c)) {
-        fail_msg("%s: no operand of it is of class %s in %s", cot_op_name(c->op),
-                 grad_class_names[c->class], c->text);
+        fail_msg("%s: no float operand of it is of class %s in %s of %s", cot_op_name(c->op),
+                 grad_class_names[c->class], c->text, c->inputs);
     }
     CHECK_OK(context, cot_graph_output(g.y, "y"));
     return g;
