@@ -4,6 +4,7 @@
  */
 #include "attr.h"
 
+#include "body.h"
 #include "symbol.h"
 
 #include <string.h>
@@ -140,6 +141,20 @@ static cot_status copy_DATA(cot_graph *graph, void *field) {
     return data->data != NULL ? COT_OK : COT_E_NOMEM;
 }
 
+static uint64_t hash_BODY(uint64_t seed, const void *field) {
+    const coti_attr_BODY_type *body = (const coti_attr_BODY_type *)field;
+    return coti_hash(seed, &(*body)->seal.hash, sizeof(*body)->seal.hash);
+}
+static bool equal_BODY(const void *a, const void *b) {
+    const coti_attr_BODY_type *left = (const coti_attr_BODY_type *)a;
+    const coti_attr_BODY_type *right = (const coti_attr_BODY_type *)b;
+    return coti_body_equal(*left, *right);
+}
+static cot_status copy_BODY(cot_graph *graph, void *field) {
+    coti_attr_BODY_type *body = (coti_attr_BODY_type *)field;
+    return coti_graph_body(graph, *body, body);
+}
+
 #define PLAIN(type) {sizeof(coti_attr_##type##_type), hash_##type, equal_##type, NULL}
 #define OWNING(type) {sizeof(coti_attr_##type##_type), hash_##type, equal_##type, copy_##type}
 
@@ -148,7 +163,7 @@ static const field_ops ops[COTI_FIELD_COUNT] = {
     [COTI_FIELD_INTS] = PLAIN(INTS),   [COTI_FIELD_INT] = PLAIN(INT),
     [COTI_FIELD_FLOAT] = PLAIN(FLOAT), [COTI_FIELD_DISTRIBUTION] = PLAIN(DISTRIBUTION),
     [COTI_FIELD_TEXT] = OWNING(TEXT),  [COTI_FIELD_VARIABLE] = PLAIN(VARIABLE),
-    [COTI_FIELD_DATA] = OWNING(DATA),
+    [COTI_FIELD_DATA] = OWNING(DATA),  [COTI_FIELD_BODY] = OWNING(BODY),
 };
 
 /* ---- whole attributes ---- */

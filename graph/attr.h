@@ -18,7 +18,8 @@
     X(DISTRIBUTION)                                                                                \
     X(TEXT)                                                                                        \
     X(VARIABLE)                                                                                    \
-    X(DATA)
+    X(DATA)                                                                                        \
+    X(BODY)
 
 typedef enum coti_field_type {
 #define COTI_FIELD_ENUM(type) COTI_FIELD_##type,
@@ -45,7 +46,8 @@ static inline const void *coti_field_at(const void *attr, const coti_field *fiel
 /* attr of NO_ATTR may be NULL in all of these. Floats are compared by their bits. */
 uint64_t coti_attr_hash(uint64_t seed, coti_attr_id id, const void *attr);
 bool coti_attr_equal(coti_attr_id id, const void *a, const void *b);
-/* Into the graph's arena, with what it points to (but a variable). NULL for NO_ATTR. */
+/* Into the graph's arena, with what it points to (but a variable). A body becomes the graph's own
+ * (coti_graph_body). NULL for NO_ATTR. */
 cot_status coti_attr_copy(cot_graph *graph, coti_attr_id id, const void *attr,
                           const void **copy_out);
 

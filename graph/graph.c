@@ -43,6 +43,8 @@ cot_graph *cot_graph_create(cot_context *context, const char *name) {
         return NULL;
     }
     graph->context = context;
+    graph->references = 1;
+    coti_map_init(&graph->bodies, context);
     coti_arena_init(&graph->arena, context);
     coti_map_init(&graph->consed, context);
     coti_map_init(&graph->symbols, context);
@@ -56,8 +58,9 @@ cot_graph *cot_graph_create(cot_context *context, const char *name) {
     return graph;
 }
 
+/* Recursion ends at COTI_MAX_BODY_DEPTH: a body holds none but shallower ones. */
 void cot_graph_destroy(cot_graph *graph) {
-    if (graph == NULL) {
+    if (graph == NULL || --graph->references > 0) {
         return;
     }
     cot_context *context = graph->context;
@@ -65,6 +68,11 @@ void cot_graph_destroy(cot_graph *graph) {
         const coti_attr_VARIABLE *attr = coti_node_at(graph, graph->state.data[i])->attr;
         cot_variable_release(attr->variable);
     }
+    for (size_t i = 0; i < graph->body.count; i++) {
+        cot_graph_destroy(graph->body.data[i]);
+    }
+    coti_vec_free(context, &graph->body);
+    coti_map_free(&graph->bodies);
     coti_vec_free(context, &graph->node);
     coti_vec_free(context, &graph->input);
     coti_vec_free(context, &graph->state);
@@ -275,6 +283,11 @@ cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, in
         return coti_poison();
     }
     cot_context *context = graph->context;
+    if (graph->seal.text != NULL) {
+        COTI_FAIL(context, COT_E_INTERNAL, "graph \"%s\" is a body and does not change",
+                  graph->name);
+        return coti_poison();
+    }
     cot_graph *owner = n_inputs > 0 ? coti_graph_of(cot_op_name(op), input, n_inputs) : graph;
     if (owner != graph) {
         if (owner != NULL) {

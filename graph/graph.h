@@ -86,6 +86,7 @@ typedef struct coti_attr_DATA_type {
     int64_t bytes;
     const void *data;
 } coti_attr_DATA_type;
+typedef const cot_graph *coti_attr_BODY_type; /* sealed (body.h) */
 
 #define F(type, name) coti_attr_##type##_type name;
 #define COT_ATTR(id, fields)                                                                       \
@@ -131,9 +132,23 @@ typedef struct coti_output {
     const char *name; /* interned */
 } coti_output;
 
+/* What makes a graph a body (body.h): none of it changes afterwards. */
+typedef struct coti_seal {
+    const char *text; /* in the arena; NULL: the graph is no body */
+    size_t bytes;
+    uint64_t hash;
+    int32_t depth; /* 1, and the depth of the deepest body inside */
+    int64_t nodes; /* with those of the bodies inside, once for each use */
+} coti_seal;
+
 struct cot_graph {
     cot_context *context;
     const char *name;
+    int32_t references; /* 1 but for bodies, which graphs share */
+    coti_seal seal;
+    COTI_VEC(cot_graph *)
+    body;            /* bodies of nodes, each of them once; a reference to each is held */
+    coti_map bodies; /* to indices in body */
     coti_arena arena;
     COTI_VEC(coti_node) node; /* id = index; node 0 is reserved and is never a valid value */
     coti_map consed;
@@ -246,6 +261,8 @@ typedef cot_value (*coti_rewrite_fn)(coti_rewrite *rewrite, uint32_t id, void *u
 cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, void *user,
                               cot_graph **result_out);
 cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id);
+/* The same with another attribute of the op's kind. */
+cot_value coti_rewrite_keep_with(coti_rewrite *rewrite, uint32_t id, const void *attr);
 
 /* Local identities that change no bit of a result, but which NaN it is, and the sign of a zero
  * summed over no axis: x*1, x+(-0), x-0, x/1, --x, select of equal branches, casts by way of a

@@ -8,6 +8,8 @@
  */
 #include "parse.h"
 
+#include "body.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +27,9 @@ typedef struct parser {
     coti_cursor cursor;
     coti_arena arena; /* names, words, attributes; dropped at the end */
     cot_graph *graph;
+    size_t graph_at;           /* where it stands */
+    coti_parsed_bodies bodies; /* the graphs before it */
+    cot_graph *library;        /* holds them */
     COTI_VEC(named_value) named;
     coti_map names; /* to indices in named */
     COTI_VEC(cot_value) operand;
@@ -162,11 +167,15 @@ static cot_status take_leaves(parser *parse) {
 static cot_status take_head(parser *parse) {
     coti_cursor *cursor = &parse->cursor;
     const char *name = NULL;
+    parse->graph_at = coti_cursor_skip(cursor);
     if (!coti_cursor_take_word(cursor, "graph")) {
         return coti_cursor_expected(cursor, "\"graph\"");
     }
     COTI_TRY(coti_cursor_need(cursor, "@"));
     COTI_TRY(coti_cursor_label(cursor, &name));
+    if (coti_parsed_bodies_find(&parse->bodies, name) != NULL) {
+        return coti_cursor_fail(cursor, parse->graph_at, "graph @%.80s is defined twice", name);
+    }
     parse->graph = cot_graph_create(cursor->context, name);
     if (parse->graph == NULL) {
         return cursor->context->error.status;
@@ -239,7 +248,7 @@ static cot_status take_node(parser *parse) {
     COTI_TRY(coti_cursor_need(cursor, "="));
     COTI_TRY(take_op(cursor, &op));
     COTI_TRY(take_operands(parse));
-    COTI_TRY(coti_parse_attr(cursor, coti_op_table[op].attr, &attr));
+    COTI_TRY(coti_parse_attr(cursor, coti_op_table[op].attr, &parse->bodies, &attr));
     COTI_TRY(coti_cursor_need(cursor, ":"));
     size_t type_at = coti_cursor_skip(cursor);
     COTI_TRY(coti_cursor_type(cursor, &dtype, &shape));
@@ -287,7 +296,7 @@ static cot_status take_result(parser *parse) {
     return cot_graph_output(value, name) == COT_OK ? COT_OK : located(parse, start);
 }
 
-/* "loss=%9, y=%4" or nothing, then "}" and the end of the text; "return" has been taken. */
+/* "loss=%9, y=%4" or nothing, then "}"; "return" has been taken. */
 static cot_status take_results(parser *parse) {
     coti_cursor *cursor = &parse->cursor;
     while (!coti_cursor_peek(cursor, '}')) {
@@ -295,11 +304,7 @@ static cot_status take_results(parser *parse) {
         COTI_TRY(first ? COT_OK : coti_cursor_need(cursor, ","));
         COTI_TRY(take_result(parse));
     }
-    COTI_TRY(coti_cursor_need(cursor, "}"));
-    if (coti_cursor_skip(cursor) != cursor->bytes) {
-        return coti_cursor_expected(cursor, "the end of the text");
-    }
-    return COT_OK;
+    return coti_cursor_need(cursor, "}");
 }
 
 static cot_status take_statement(parser *parse) {
@@ -321,6 +326,74 @@ static cot_status take_graph(parser *parse) {
     return take_results(parse);
 }
 
+/* ---- several graphs ---- */
+
+typedef struct body_key {
+    const coti_parsed_bodies *bodies;
+    const char *name;
+} body_key;
+
+static bool body_named(const void *user, uint32_t i) {
+    const body_key *key = user;
+    return strcmp(key->bodies->list.data[i].name, key->name) == 0;
+}
+
+coti_parsed_body *coti_parsed_bodies_find(const coti_parsed_bodies *bodies, const char *name) {
+    body_key key = {bodies, name};
+    uint32_t i = 0;
+    bool found =
+        coti_map_find(&bodies->names, coti_hash(0, name, strlen(name)), body_named, &key, &i);
+    return found ? &bodies->list.data[i] : NULL;
+}
+
+/* The graph just read is a body: into the library, and the names of its values forgotten. */
+static cot_status shelve(parser *parse) {
+    cot_context *context = parse->cursor.context;
+    coti_parsed_bodies *bodies = &parse->bodies;
+    coti_parsed_body body = {.name = coti_arena_strdup(&parse->arena, parse->graph->name),
+                             .at = parse->graph_at};
+    if (parse->library == NULL) {
+        parse->library = cot_graph_create(context, "library");
+    }
+    if (body.name == NULL || parse->library == NULL) {
+        return COT_E_NOMEM;
+    }
+    if (coti_graph_body(parse->library, parse->graph, &body.body) != COT_OK) {
+        return located(parse, parse->graph_at);
+    }
+    COTI_TRY(coti_vec_reserve(context, &bodies->list, bodies->list.count + 1));
+    COTI_TRY(coti_map_add(&bodies->names, coti_hash(0, body.name, strlen(body.name)),
+                          (uint32_t)bodies->list.count));
+    bodies->list.data[bodies->list.count++] = body;
+    cot_graph_destroy(parse->graph);
+    parse->graph = NULL;
+    parse->named.count = 0;
+    coti_map_free(&parse->names);
+    coti_map_init(&parse->names, context);
+    return COT_OK;
+}
+
+/* The whole text: bodies, then the graph that is its result. */
+static cot_status take_text(parser *parse) {
+    COTI_TRY(take_graph(parse));
+    while (coti_cursor_skip(&parse->cursor) != parse->cursor.bytes) {
+        if (!coti_cursor_peek(&parse->cursor, 'g')) {
+            return coti_cursor_expected(&parse->cursor, "another graph, or the end of the text");
+        }
+        COTI_TRY(shelve(parse));
+        COTI_TRY(take_graph(parse));
+    }
+    for (size_t i = 0; i < parse->bodies.list.count; i++) {
+        const coti_parsed_body *body = &parse->bodies.list.data[i];
+        if (!body->used) {
+            return coti_cursor_fail(&parse->cursor, body->at,
+                                    "no node of a graph that follows runs graph @%.80s",
+                                    body->name);
+        }
+    }
+    return COT_OK;
+}
+
 cot_graph *cot_graph_parse(cot_context *context, const char *text, size_t bytes) {
     if (context == NULL) {
         return NULL;
@@ -333,14 +406,18 @@ cot_graph *cot_graph_parse(cot_context *context, const char *text, size_t bytes)
                     .clean = context->error.status == COT_OK};
     coti_arena_init(&parse.arena, context);
     coti_map_init(&parse.names, context);
+    coti_map_init(&parse.bodies.names, context);
     parse.cursor.arena = &parse.arena;
-    if (take_graph(&parse) != COT_OK) {
+    if (take_text(&parse) != COT_OK) {
         cot_graph_destroy(parse.graph);
         parse.graph = NULL;
     }
     coti_vec_free(context, &parse.named);
     coti_vec_free(context, &parse.operand);
+    coti_vec_free(context, &parse.bodies.list);
     coti_map_free(&parse.names);
+    coti_map_free(&parse.bodies.names);
+    cot_graph_destroy(parse.library);
     coti_arena_clear(&parse.arena);
     return parse.graph;
 }

@@ -13,6 +13,7 @@ typedef struct field_parse {
     coti_cursor *cursor;
     void *field;
     coti_parsed_attr *parsed;
+    const coti_parsed_bodies *bodies;
 } field_parse;
 
 /* An integer within int32. */
@@ -127,6 +128,21 @@ static cot_status parse_DATA(const field_parse *parse) {
     return COT_OK;
 }
 
+static cot_status parse_BODY(const field_parse *parse) {
+    const char *name = NULL;
+    size_t start = coti_cursor_skip(parse->cursor);
+    COTI_TRY(coti_cursor_need(parse->cursor, "@"));
+    COTI_TRY(coti_cursor_label(parse->cursor, &name));
+    coti_parsed_body *found = coti_parsed_bodies_find(parse->bodies, name);
+    if (found == NULL) {
+        return coti_cursor_fail(parse->cursor, start, "no graph @%.80s stands before this one",
+                                name);
+    }
+    found->used = true;
+    *(coti_attr_BODY_type *)parse->field = found->body;
+    return COT_OK;
+}
+
 static cot_status (*const parse_field[COTI_FIELD_COUNT])(const field_parse *parse) = {
 #define FIELD_ROW(type) [COTI_FIELD_##type] = parse_##type,
     COTI_FIELD_LIST(FIELD_ROW)
@@ -148,8 +164,8 @@ static const coti_field *find_field(coti_attr_id id, const char *name, size_t le
 }
 
 /* One "name=value". */
-static cot_status take_field(coti_cursor *cursor, coti_attr_id id, coti_parsed_attr *parsed,
-                             uint32_t *seen) {
+static cot_status take_field(field_parse *parse, coti_attr_id id, uint32_t *seen) {
+    coti_cursor *cursor = parse->cursor;
     const char *name = NULL;
     size_t length = 0;
     uint32_t bit = 0;
@@ -162,17 +178,16 @@ static cot_status take_field(coti_cursor *cursor, coti_attr_id id, coti_parsed_a
     }
     *seen |= bit;
     COTI_TRY(coti_cursor_need(cursor, "="));
-    field_parse parse = {cursor, (char *)parsed->attr + field->offset, parsed};
-    return parse_field[field->type](&parse);
+    parse->field = (char *)parse->parsed->attr + field->offset;
+    return parse_field[field->type](parse);
 }
 
 /* "axes=[1], axis=0}" */
-static cot_status take_fields(coti_cursor *cursor, coti_attr_id id, coti_parsed_attr *parsed,
-                              uint32_t *seen) {
+static cot_status take_fields(field_parse *parse, coti_attr_id id, uint32_t *seen) {
     do {
-        COTI_TRY(take_field(cursor, id, parsed, seen));
-    } while (coti_cursor_take(cursor, ","));
-    return coti_cursor_need(cursor, "}");
+        COTI_TRY(take_field(parse, id, seen));
+    } while (coti_cursor_take(parse->cursor, ","));
+    return coti_cursor_need(parse->cursor, "}");
 }
 
 /* Lists may be left out, they are then empty. */
@@ -180,7 +195,9 @@ static bool may_miss(const coti_field *field) {
     return field->type == COTI_FIELD_AXES || field->type == COTI_FIELD_INTS;
 }
 
-cot_status coti_parse_attr(coti_cursor *cursor, coti_attr_id id, coti_parsed_attr *parsed_out) {
+cot_status coti_parse_attr(coti_cursor *cursor, coti_attr_id id, const coti_parsed_bodies *bodies,
+                           coti_parsed_attr *parsed_out) {
+    field_parse parse = {cursor, NULL, parsed_out, bodies};
     uint32_t seen = 0;
     size_t start = coti_cursor_skip(cursor);
     *parsed_out = (coti_parsed_attr){.attr = coti_arena_alloc(cursor->arena, coti_attr_bytes(id))};
@@ -188,7 +205,7 @@ cot_status coti_parse_attr(coti_cursor *cursor, coti_attr_id id, coti_parsed_att
         return COT_E_NOMEM;
     }
     if (coti_cursor_take(cursor, "{") && !coti_cursor_take(cursor, "}")) {
-        COTI_TRY(take_fields(cursor, id, parsed_out, &seen));
+        COTI_TRY(take_fields(&parse, id, &seen));
     }
     uint32_t bit = 1;
     for (const coti_field *f = coti_attr_fields(id); f->name != NULL; f++, bit <<= 1) {

@@ -1,6 +1,7 @@
 /*
  * Replace composites by their decompositions, one rule a COMPOSITE row of the op table.
  */
+#include "body.h"
 #include "decompose.h"
 
 #define DECOMPOSE_LEAF(id) NULL
@@ -64,7 +65,7 @@ static bool has_composites(const cot_graph *graph) {
 
 /* A decomposition may hold composites of earlier rows: as many rounds as they lie inside each
  * other. */
-cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+static cot_status expand_one(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
     bool changed = false;
     cot_graph *expanded = NULL;
     COTI_TRY(coti_graph_rewrite(graph, expand, &changed, &expanded));
@@ -78,4 +79,8 @@ cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool
     *changed_out = changed || expanded->node.count != graph->node.count;
     *result_out = expanded;
     return COT_OK;
+}
+
+cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+    return coti_graph_map_bodies(graph, expand_one, result_out, changed_out);
 }

@@ -6,7 +6,7 @@
  * since a repeated scalar is worth more to code generation than a block of equal data. For the same
  * reason a result whose elements are all the same bits becomes a broadcast scalar.
  */
-#include "graph.h"
+#include "body.h"
 
 #include <string.h>
 
@@ -122,9 +122,14 @@ static cot_value fold(coti_rewrite *rewrite, uint32_t id, void *user) {
     return evaluate(rewrite, node);
 }
 
-cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+/* One graph, without its bodies. */
+static cot_status fold_one(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
     bool changed = false;
     COTI_TRY(coti_graph_rewrite(graph, fold, &changed, result_out));
     *changed_out = changed || (*result_out)->node.count != graph->node.count;
     return COT_OK;
+}
+
+cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+    return coti_graph_map_bodies(graph, fold_one, result_out, changed_out);
 }

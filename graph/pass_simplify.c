@@ -3,6 +3,8 @@
  */
 #include "simplify.h"
 
+#include "body.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -74,9 +76,14 @@ static cot_value simplify(coti_rewrite *rewrite, uint32_t id, void *user) {
     return coti_simplify_make(&site);
 }
 
-cot_status coti_pass_simplify(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+/* One graph, without its bodies. */
+static cot_status simplify_one(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
     bool changed = false;
     COTI_TRY(coti_graph_rewrite(graph, simplify, &changed, result_out));
     *changed_out = changed || (*result_out)->node.count != graph->node.count;
     return COT_OK;
+}
+
+cot_status coti_pass_simplify(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+    return coti_graph_map_bodies(graph, simplify_one, result_out, changed_out);
 }

@@ -113,12 +113,19 @@ void coti_text_element(coti_str *out, cot_dtype dtype, const void *data, int64_t
 
 /* ---- attributes ---- */
 
+/* What bodies are called, and whether layers are told. */
+typedef struct body_naming {
+    const coti_bodies *bodies; /* by the names there; NULL: by their own */
+    const cot_graph *identity; /* by their places in this graph, and no layers; NULL: see bodies */
+} body_naming;
+
 /* One field at work: what its value is printed from. */
 typedef struct field_text {
     coti_str *out;
     const void *field;
     cot_dtype dtype;
     int32_t rank;
+    const body_naming *naming;
 } field_text;
 
 static void print_AXIS(const field_text *text) {
@@ -178,6 +185,22 @@ static void print_DATA(const field_text *text) {
     coti_str_append(text->out, "]");
 }
 
+static void print_BODY(const field_text *text) {
+    const cot_graph *body = *(const coti_attr_BODY_type *)text->field;
+    const cot_graph *identity = text->naming->identity;
+    const coti_bodies *bodies = text->naming->bodies;
+    if (identity != NULL) {
+        size_t i = 0;
+        while (i < identity->body.count && identity->body.data[i] != body) {
+            i++;
+        }
+        coti_str_printf(text->out, "@%zu", i);
+        return;
+    }
+    size_t at = bodies != NULL ? coti_bodies_at(bodies, body) : SIZE_MAX;
+    coti_str_printf(text->out, "@%s", at != SIZE_MAX ? bodies->name.data[at] : body->name);
+}
+
 static void (*const print_field[COTI_FIELD_COUNT])(const field_text *text) = {
 #define FIELD_ROW(type) [COTI_FIELD_##type] = print_##type,
     COTI_FIELD_LIST(FIELD_ROW)
@@ -190,11 +213,13 @@ static bool is_empty(const coti_field *field, const void *value) {
            (field->type == COTI_FIELD_INTS && ((const coti_attr_INTS_type *)value)->n == 0);
 }
 
-void coti_text_attr(coti_str *out, coti_attr_id id, const void *attr, cot_dtype dtype,
-                    int32_t rank) {
+/* " {axes=[1]}", or nothing when there is nothing to say. */
+static void print_attr(coti_str *out, const coti_node *node, const body_naming *naming) {
     bool opened = false;
-    for (const coti_field *f = coti_attr_fields(id); f->name != NULL; f++) {
-        field_text text = {out, coti_field_at(attr, f), dtype, rank};
+    for (const coti_field *f = coti_attr_fields(coti_op_table[node->op].attr); f->name != NULL;
+         f++) {
+        field_text text = {out, coti_field_at(node->attr, f), (cot_dtype)node->dtype,
+                           node->shape.rank, naming};
         if (is_empty(f, text.field)) {
             continue;
         }
@@ -218,7 +243,8 @@ static void print_value(coti_str *out, const cot_graph *graph, uint32_t id) {
     }
 }
 
-void coti_node_print(coti_str *out, const cot_graph *graph, uint32_t id) {
+static void print_node(coti_str *out, const cot_graph *graph, uint32_t id,
+                       const body_naming *naming) {
     const coti_node *node = coti_node_at(graph, id);
     print_value(out, graph, id);
     coti_str_printf(out, " = %s", cot_op_name((cot_op)node->op));
@@ -226,14 +252,18 @@ void coti_node_print(coti_str *out, const cot_graph *graph, uint32_t id) {
         coti_str_append(out, i == 0 ? " " : ", ");
         print_value(out, graph, node->input[i]);
     }
-    coti_text_attr(out, coti_op_table[node->op].attr, node->attr, (cot_dtype)node->dtype,
-                   node->shape.rank);
+    print_attr(out, node, naming);
     coti_str_append(out, " : ");
     coti_str_type(out, (cot_dtype)node->dtype, &node->shape);
-    if (node->layer != NULL) {
+    if (node->layer != NULL && naming->identity == NULL) {
         coti_str_append(out, "  # ");
         coti_text_quoted(out, node->layer);
     }
+}
+
+void coti_node_print(coti_str *out, const cot_graph *graph, uint32_t id) {
+    const body_naming own = {NULL, NULL};
+    print_node(out, graph, id, &own);
 }
 
 /* "%x: f32[N,784]" or "state %w: f32[784,10]". */
@@ -256,14 +286,14 @@ static void print_leaves(coti_str *out, const cot_graph *graph, const char *comm
 }
 
 /* The first line, or a line for each leaf where it would be too long. */
-static void print_head(coti_str *out, const cot_graph *graph) {
+static void print_head(coti_str *out, const cot_graph *graph, const char *name) {
     const char *end = graph->has_backward ? ") backward {\n" : ") {\n";
-    coti_str_printf(out, "graph @%s(", graph->name);
+    coti_str_printf(out, "graph @%s(", name);
     print_leaves(out, graph, ", ");
     coti_str_append(out, end);
     if (coti_str_status(out) == COT_OK && out->count > LINE_COLUMNS) {
         coti_str_clear(out);
-        coti_str_printf(out, "graph @%s(\n    ", graph->name);
+        coti_str_printf(out, "graph @%s(\n    ", name);
         print_leaves(out, graph, ",\n    ");
         coti_str_append(out, end);
     }
@@ -298,21 +328,55 @@ static void print_tail(coti_str *out, const cot_graph *graph) {
     coti_str_append(out, "\n}\n");
 }
 
-static cot_status print_graph(coti_str *line, const cot_graph *graph, cot_write_fn write,
-                              void *user) {
-    print_head(line, graph);
-    COTI_TRY(flush(line, write, user));
+/* Where a text goes to, a line at a time. */
+typedef struct sink {
+    coti_str line;
+    cot_write_fn write;
+    void *user;
+} sink;
+
+static cot_status print_graph(sink *to, const cot_graph *graph, const char *name,
+                              const body_naming *naming) {
+    print_head(&to->line, graph, name);
+    COTI_TRY(flush(&to->line, to->write, to->user));
     for (uint32_t id = 1; id < graph->node.count; id++) {
         if (coti_node_at(graph, id)->name != NULL) {
             continue; /* stands in the head */
         }
-        coti_str_append(line, "  ");
-        coti_node_print(line, graph, id);
-        coti_str_append(line, "\n");
-        COTI_TRY(flush(line, write, user));
+        coti_str_append(&to->line, "  ");
+        print_node(&to->line, graph, id, naming);
+        coti_str_append(&to->line, "\n");
+        COTI_TRY(flush(&to->line, to->write, to->user));
     }
-    print_tail(line, graph);
-    return flush(line, write, user);
+    print_tail(&to->line, graph);
+    return flush(&to->line, to->write, to->user);
+}
+
+static bool append_line(const char *text, size_t bytes, void *user) {
+    coti_str_append_bytes(user, text, bytes);
+    return true;
+}
+
+cot_status coti_text_identity(coti_str *out, const cot_graph *graph) {
+    const body_naming naming = {.identity = graph};
+    sink to = {.write = append_line, .user = out};
+    coti_str_init(&to.line, graph->context);
+    cot_status status = print_graph(&to, graph, "_", &naming);
+    coti_str_free(&to.line);
+    return status == COT_OK ? coti_str_status(out) : status;
+}
+
+/* The bodies, each with an empty line behind it, then the graph. */
+static cot_status print_all(sink *to, const cot_graph *graph, coti_bodies *bodies) {
+    const body_naming naming = {.bodies = bodies};
+    COTI_TRY(coti_bodies_find(bodies, graph));
+    COTI_TRY(coti_bodies_name(bodies, graph->name));
+    for (size_t i = 0; i < bodies->body.count; i++) {
+        COTI_TRY(print_graph(to, bodies->body.data[i], bodies->name.data[i], &naming));
+        coti_str_append(&to->line, "\n");
+        COTI_TRY(flush(&to->line, to->write, to->user));
+    }
+    return print_graph(to, graph, graph->name, &naming);
 }
 
 cot_status cot_graph_print(const cot_graph *graph, cot_write_fn write, void *user) {
@@ -322,9 +386,11 @@ cot_status cot_graph_print(const cot_graph *graph, cot_write_fn write, void *use
     if (write == NULL) {
         return COTI_FAIL(graph->context, COT_E_ARG, "print: the writer is NULL");
     }
-    coti_str line;
-    coti_str_init(&line, graph->context);
-    cot_status status = print_graph(&line, graph, write, user);
-    coti_str_free(&line);
+    sink to = {.write = write, .user = user};
+    coti_bodies bodies;
+    coti_str_init(&to.line, graph->context);
+    cot_status status = print_all(&to, graph, &bodies);
+    coti_bodies_free(&bodies);
+    coti_str_free(&to.line);
     return status;
 }

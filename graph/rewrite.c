@@ -48,6 +48,10 @@ cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out) {
 }
 
 cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id) {
+    return coti_rewrite_keep_with(rewrite, id, coti_node_at(rewrite->from, id)->attr);
+}
+
+cot_value coti_rewrite_keep_with(coti_rewrite *rewrite, uint32_t id, const void *attr) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     cot_context *context = rewrite->to->context;
     cot_value few[FEW_INPUTS];
@@ -61,8 +65,8 @@ cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id) {
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = rewrite->map[node->input[i]];
     }
-    cot_value kept = coti_graph_add(rewrite->to, (cot_op)node->op, input, node->n_inputs,
-                                    node->attr, (cot_dtype)node->dtype, &node->shape);
+    cot_value kept = coti_graph_add(rewrite->to, (cot_op)node->op, input, node->n_inputs, attr,
+                                    (cot_dtype)node->dtype, &node->shape);
     if (input != few) {
         coti_free(context, input);
     }

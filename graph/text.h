@@ -7,8 +7,21 @@
  *       return loss=%5, y=%0
  *     }
  *
+ * Graphs that nodes run stand before the graph that runs them, and go by their names there:
+ *
+ *     graph @twice(%x: f32[3]) {
+ *       %0 = add %x, %x : f32[3]
+ *       return y=%0
+ *     }
+ *
+ *     graph @main(%a: f32[3]) {
+ *       %0 = custom %a {forward=@twice, backward=@other} : f32[3]
+ *       return y=%0
+ *     }
+ *
  * Grammar. Space, line ends and comments (from # to the end of the line) are free between tokens.
  *
+ *     text      graph {graph}
  *     graph     "graph" "@" WORD "(" [leaf {"," leaf}] ")" ["backward"] "{" {node | update}
  *               "return" [result {"," result}] "}"
  *     leaf      ["state"] value ":" type
@@ -19,17 +32,21 @@
  *     name      a letter or '_', then letters, digits and any of _ . / -   or a quoted string
  *     field     WORD "=" (scalar | "[" [scalar {"," scalar}] "]")
  *     type      DTYPE "[" [extent {"," extent}] "]"       extent: digits, N or digits N
- *     scalar    an integer, a decimal, inf, -inf, nan, nan(0xBITS), true, false or a WORD
+ *     scalar    an integer, a decimal, inf, -inf, nan, nan(0xBITS), true, false, a WORD or
+ *               "@" WORD, a graph that stands before
  *
  * A comment that stands behind a node's type on the same line and holds nothing but a quoted string
  * names the node's layer. Quoted strings know \" \\ \xHH; all bytes but printable ASCII are printed
  * as \xHH. Lists that are empty are not printed. "backward" says that the graph holds a backward
- * part. An attribute's data follow the type's dtype: floats read back to the same bits.
+ * part. The last graph is the text's result; every graph before it must be run by a node of one
+ * that follows: one that is not is an error, as are two of one name. An attribute's data follow the
+ * type's dtype: floats read back to the same bits.
  */
 #ifndef COTI_TEXT_H
 #define COTI_TEXT_H
 
 #include "attr.h"
+#include "body.h"
 
 static inline bool coti_is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -59,8 +76,8 @@ void coti_text_name(coti_str *out, const char *name);
 void coti_text_quoted(coti_str *out, const char *text);
 /* Element i of data of this dtype. */
 void coti_text_element(coti_str *out, cot_dtype dtype, const void *data, int64_t i);
-/* " {axes=[1]}", or nothing when there is nothing to say. dtype, rank: of the node. */
-void coti_text_attr(coti_str *out, coti_attr_id id, const void *attr, cot_dtype dtype,
-                    int32_t rank);
+/* What tells a body from all others of equal hash: its text without its own name, layers, and the
+ * names of its bodies, which are their places in graph->body. */
+cot_status coti_text_identity(coti_str *out, const cot_graph *graph);
 
 #endif

@@ -3,9 +3,12 @@
  * all tests.
  *
  * It trusts pointers and nothing else: ids, types, attributes, names and lists are checked again,
- * by the same rules that made them. One walk, no memory. What it finds is a bug of ours, so it
- * fails with COT_E_INTERNAL, or with the infer rule's own error where that refuses the node.
+ * by the same rules that made them. One walk, and one over each body. What it finds is a bug of
+ * ours, so it fails with COT_E_INTERNAL, or with the infer rule's own error where that refuses the
+ * node.
  */
+#include "attr.h"
+#include "body.h"
 #include "cons.h"
 #include "symbol.h"
 
@@ -154,12 +157,35 @@ static cot_status check_outputs(const cot_graph *graph) {
     return COT_OK;
 }
 
-cot_status coti_graph_verify(const cot_graph *graph) {
+/* The bodies that nodes run are those that the graph holds, sealed and shallower than it. */
+static cot_status check_bodies(const cot_graph *graph, uint32_t id) {
+    const coti_node *node = coti_node_at(graph, id);
+    for (const coti_field *f = coti_attr_fields(coti_op_table[node->op].attr); f->name != NULL;
+         f++) {
+        if (f->type == COTI_FIELD_BODY) {
+            const cot_graph *body = *(const coti_attr_BODY_type *)coti_field_at(node->attr, f);
+            const cot_graph *held = coti_graph_find_body(graph, body);
+            if (held != body) {
+                return BROKEN(graph, node, "node %u runs body \"%s\", which is not the graph's own",
+                              id, body->name);
+            }
+        }
+    }
+    return COT_OK;
+}
+
+/* One graph, without its bodies. */
+static cot_status verify_one(const cot_graph *graph) {
     met so_far = {0};
     for (uint32_t id = 1; id < graph->node.count; id++) {
         COTI_TRY(check_frame(graph, id));
         COTI_TRY(check_type(graph, id));
         COTI_TRY(check_names(graph, id, &so_far));
+        COTI_TRY(graph->body.count > 0 ? check_bodies(graph, id) : COT_OK);
+    }
+    if (graph->seal.text != NULL && (graph->state.count > 0 || graph->update.count > 0)) {
+        return COTI_FAIL(graph->context, COT_E_INTERNAL, "verify: body \"%s\" has a state",
+                         graph->name);
     }
     if (so_far.inputs != graph->input.count || so_far.states != graph->state.count ||
         so_far.numbered != graph->n_numbered) {
@@ -168,4 +194,17 @@ cot_status coti_graph_verify(const cot_graph *graph) {
     }
     COTI_TRY(check_updates(graph));
     return check_outputs(graph);
+}
+
+cot_status coti_graph_verify(const cot_graph *graph) {
+    coti_bodies bodies;
+    if (graph->body.count == 0) {
+        return verify_one(graph);
+    }
+    cot_status status = coti_bodies_find(&bodies, graph);
+    for (size_t i = 0; i < bodies.body.count && status == COT_OK; i++) {
+        status = verify_one(bodies.body.data[i]);
+    }
+    coti_bodies_free(&bodies);
+    return status == COT_OK ? verify_one(graph) : status;
 }

@@ -339,7 +339,8 @@ static void errors_say_where_and_what_was_expected(void **state) {
         {HEAD "return %x}", COT_E_PARSE, {"column 8: found '%', expected a name"}},
         {HEAD "return y=%x w=%w}", COT_E_PARSE, {"expected ','"}},
         {HEAD "return", COT_E_PARSE, {"found the end of the text, expected a name"}},
-        {HEAD "return} graph", COT_E_PARSE, {"found 'g', expected the end of the text"}},
+        {HEAD "return} graph", COT_E_ARG, {"line 1, column 1", "cannot be a body: it has a state"}},
+        {HEAD "return} x", COT_E_PARSE, {"found 'x', expected another graph, or the end"}},
         {HEAD "return}\n\x01", COT_E_PARSE, {"line 3, column 1: found byte 0x01"}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -367,7 +368,7 @@ static void a_nul_in_the_text_is_no_end(void **state) {
     cot_graph *graph = cot_graph_parse(f->context, text, sizeof text - 1);
     assert_null(graph);
     CHECK_ERROR(f->context, COT_E_PARSE,
-                "column 22: found byte 0x00, expected the end of the text");
+                "column 22: found byte 0x00, expected another graph, or the end of the text");
     assert_null(cot_graph_parse(f->context, NULL, 3));
     CHECK_ERROR(f->context, COT_E_ARG, "the text is NULL");
 }
