@@ -51,6 +51,13 @@ void coti_vjp_expand(const coti_vjp *v, cot_value *grad);
 /* The rule of an operation; NULL: its derivative is zero, or it has none. */
 coti_vjp_fn coti_vjp_rule(cot_op op);
 
+/*
+ * (vjp_window.c) The adjoint of cot_op_window: add up the windows g [.., o1..os, size1..sizes, ..]
+ * where they lie in a tensor of `shape` [.., d1..ds, ..]. Along one axis after the other, first to
+ * last; along each, the elements of a window in their order.
+ */
+cot_value coti_overlap_add(cot_value g, const coti_attr_WINDOW *attr, const cot_shape *shape);
+
 /* ---- shorthand of the rules ---- */
 
 /* A scalar constant of the cotangent's dtype; elementwise builders stretch it. */

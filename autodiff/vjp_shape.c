@@ -4,6 +4,8 @@
  */
 #include "vjp.h"
 
+#include "graph/window.h"
+
 /* x under another shape; x itself if it has that shape. */
 static cot_value reshape_to(cot_value x, const cot_shape *shape) {
     cot_shape now = cot_value_shape(x);
@@ -109,32 +111,6 @@ static cot_value slice_rank(cot_value x, const int64_t *start, const cot_shape *
     return cot_op_slice(x, start, shape->dim, ones);
 }
 
-/*
- * Put stride-1 zeros behind each element along an axis: [.., n, ..] becomes [.., n*stride, ..]. As
- * reshapes around a pad: the axis behind it (one of extent 1, where it is the last) grows to
- * `stride` times its extent, and all but its first part then joins the strided axis.
- */
-static cot_value dilate(cot_value x, int32_t axis, int64_t stride) {
-    cot_shape result = cot_value_shape(x);
-    cot_shape open = result;
-    int32_t behind = axis + 1;
-    if (behind == open.rank && open.rank < COT_MAX_RANK) {
-        open.dim[open.rank++] = 1;
-    } else if (behind == open.rank) {
-        open.dim[1] *= open.dim[2]; /* room for one more axis: axes 1 and 2 are never the rows */
-        for (int32_t i = 2; i + 1 < open.rank; i++) {
-            open.dim[i] = open.dim[i + 1];
-        }
-        open.dim[axis] = 1;
-        behind = axis;
-    }
-    int64_t low[COT_MAX_RANK] = {0};
-    int64_t high[COT_MAX_RANK] = {0};
-    high[behind] = (stride - 1) * open.dim[behind];
-    result.dim[axis] *= stride;
-    return cot_op_reshape(cot_op_pad(reshape_to(x, &open), low, high, 0.0), result);
-}
-
 static bool is_empty(const cot_shape *shape) {
     for (int32_t i = 0; i < shape->rank; i++) {
         if (shape->dim[i] == 0) {
@@ -165,7 +141,7 @@ void coti_vjp_SLICE(const coti_vjp *v, cot_value *grad) {
     for (int32_t i = 0; i < shape.rank; i++) {
         int64_t room = shape.dim[i] - attr->start.v[i];
         if (attr->stride.v[i] > 1 && fit.dim[i] > 1) {
-            g = dilate(g, i, attr->stride.v[i]);
+            g = coti_dilate(g, i, attr->stride.v[i]);
             fit.dim[i] *= attr->stride.v[i];
             cut = cut || fit.dim[i] > room;
         }

@@ -3,11 +3,10 @@
  * one kernel, and every view is an affine access (view.h). An ordinary graph comes out, with the
  * same inputs, outputs and states.
  *
- *   copies       a CAST of a value to its own dtype: put under a RESHAPE, PAD, DOT or column sum
- *                whose operand's strides do not fit, and on outputs and updates that are leaves,
- *                views, or taken already
- *   reductions   those that a single loop cannot make are split, inner axes first: rows together
- *                with all else, and several separate runs of axes under a kept innermost one; and
+ *   copies       a CAST of a value to its own dtype: put under a RESHAPE, PAD, WINDOW, DOT or
+ * column sum whose operand's strides do not fit, and on outputs and updates that are leaves, views,
+ * or taken already reductions   those that a single loop cannot make are split, inner axes first:
+ * rows together with all else, and several separate runs of axes under a kept innermost one; and
  *                sums of large arrays to one scalar, which one thread would have to make alone.
  *                Which form a reduction has is a function of its shape alone, for that fixes the
  *                order of summation.
@@ -196,6 +195,15 @@ static cot_value prepare_pad(preparation *p, cot_value x, const coti_attr_PAD *a
     return x.graph != NULL ? cot_op_pad(x, attr->low.v, attr->high.v, attr->value) : x;
 }
 
+static cot_value prepare_window(preparation *p, cot_value x, const coti_attr_WINDOW *attr) {
+    if (!coti_view_can_window(&p->views, x.id, attr)) {
+        x = copy_of(x);
+    }
+    return x.graph != NULL ? cot_op_window(x, attr->axis, attr->size.n, attr->size.v,
+                                           attr->stride.v, attr->dilation.v)
+                           : x;
+}
+
 /* Operand x of a concat, ending at `end` of `total` along the axis, padded to the whole. */
 static cot_value pad_part(preparation *p, cot_value x, int32_t axis, int64_t end, int64_t total) {
     coti_attr_PAD attr = {.low.n = node_of(x)->shape.rank, .high.n = node_of(x)->shape.rank};
@@ -375,6 +383,8 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
         return prepare_reshape(p, rewrite->map[node->input[0]], &node->shape);
     case COT_OP_PAD:
         return prepare_pad(p, rewrite->map[node->input[0]], node->attr);
+    case COT_OP_WINDOW:
+        return prepare_window(p, rewrite->map[node->input[0]], node->attr);
     case COT_OP_DOT:
         return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     default:

@@ -159,6 +159,42 @@ static bool pad(const coti_view *x, const cot_shape *x_shape, const cot_shape *s
     return true;
 }
 
+static bool windows_bounded(const coti_view *x, const coti_attr_WINDOW *attr) {
+    bool any = false;
+    for (int32_t i = 0; i < attr->size.n; i++) {
+        any = any || is_bounded(x, attr->axis + i);
+    }
+    return any;
+}
+
+/* Positions and elements inside run along the same axis of x. False: it is padded. */
+static bool window(const coti_view *x, const cot_shape *x_shape, const cot_shape *shape,
+                   const coti_attr_WINDOW *attr, bounded_view *y_out) {
+    bounded_view y = view_from(x);
+    int32_t n = attr->size.n;
+    if (windows_bounded(x, attr)) {
+        return false;
+    }
+    for (int32_t from = 0; from < x_shape->rank; from++) {
+        int32_t i = from - attr->axis;
+        int32_t a = i < n ? from : from + n;
+        if (i >= 0 && i < n) {
+            /* The step of one element or none may be past any tensor's end. */
+            y.view.stride[a] = shape->dim[a] > 1 ? attr->stride.v[i] * x->stride[from] : 0;
+            y.view.stride[a + n] = shape->dim[a + n] > 1 && shape->dim[a] > 0
+                                       ? attr->dilation.v[i] * x->stride[from]
+                                       : 0;
+        } else {
+            y.view.stride[a] = x->stride[from];
+            if (is_bounded(x, from)) {
+                bound(&y, shape, a, x->bounds->lo[from], x->bounds->hi[from]);
+            }
+        }
+    }
+    *y_out = y;
+    return true;
+}
+
 /* Live axes of a shape, as reshape pairs them. */
 typedef struct axis_list {
     int32_t n;
@@ -293,6 +329,8 @@ static bool view_of(const coti_views *views, const coti_node *node, bounded_view
         return true;
     case COT_OP_PAD:
         return pad(&x, x_shape, &node->shape, node->attr, y);
+    case COT_OP_WINDOW:
+        return window(&x, x_shape, &node->shape, node->attr, y);
     case COT_OP_RESHAPE:
         return reshape(&x, x_shape, &node->shape, y);
     default:
@@ -343,6 +381,11 @@ bool coti_view_can_pad(const coti_views *views, uint32_t x, const coti_attr_PAD 
     coti_view view = coti_view_at(views, x);
     return view.bounds == NULL || !pads_anything(attr) ||
            coti_same_bits(view.bounds->fill, attr->value);
+}
+
+bool coti_view_can_window(const coti_views *views, uint32_t x, const coti_attr_WINDOW *attr) {
+    coti_view view = coti_view_at(views, x);
+    return !windows_bounded(&view, attr);
 }
 
 /* ---- comparison ---- */

@@ -3,8 +3,10 @@
  *
  * Every view but CONCAT is affine: element [i0, i1, ..] lies at offset + sum i_a * stride_a of its
  * root, a node that is no view. A RESHAPE is affine only if its operand's strides merge and split
- * accordingly, a PAD only if the paddings under it fill with the same number: where they do not,
- * prepare.c has put a copy under them, so that in a prepared graph every view has this form.
+ * accordingly, a PAD only if the paddings under it fill with the same number, a WINDOW only if its
+ * axes are not padded (bounds are of one axis each): where they do not, prepare.c has put a copy
+ * under them, so that in a prepared graph every view has this form. Under a WINDOW two axes may run
+ * along one of the root, so an element may be several of the view's.
  *
  * Axes of extent 1 (but a batched one) are not live: they have stride 0 and are left out of every
  * comparison.
@@ -48,9 +50,10 @@ static inline coti_view coti_view_at(const coti_views *views, uint32_t id) {
     return views->view.data[id];
 }
 
-/* Would a RESHAPE of x to this shape, or this PAD of x, be affine? */
+/* Would a RESHAPE of x to this shape, or this PAD or WINDOW of x, be affine? */
 bool coti_view_can_reshape(const coti_views *views, uint32_t x, const cot_shape *shape);
 bool coti_view_can_pad(const coti_views *views, uint32_t x, const coti_attr_PAD *attr);
+bool coti_view_can_window(const coti_views *views, uint32_t x, const coti_attr_WINDOW *attr);
 
 static inline bool coti_axis_live(const cot_shape *shape, int32_t axis) {
     return shape->dim[axis] != 1 || (axis == 0 && shape->batched);

@@ -302,6 +302,16 @@ static void call_part(world *w, bool is_slice) {
     }
 }
 
+static void call_window(world *w) {
+    int64_t first[N_LIST], second[N_LIST], third[N_LIST];
+    cot_value x = pick(w);
+    int32_t axis = fuzz_below(&w->bytes, 8) - 1;
+    int32_t n = fuzz_below(&w->bytes, 5);
+    const int64_t *size = pick_sizes(w, first, 1);
+    const int64_t *stride = pick_sizes(w, second, 1);
+    accept_value(w, cot_op_window(x, axis, n, size, stride, pick_sizes(w, third, 1)));
+}
+
 static void call_concat(world *w) {
     cot_value x[N_LIST];
     int32_t i = fuzz_below(&w->bytes, 32);
@@ -438,7 +448,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 44);
+    int32_t which = fuzz_below(&w->bytes, 45);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -469,8 +479,10 @@ static void call_any(world *w) {
         call_result(w, which - 40);
     } else if (which < 43) {
         call_gradient(w, fuzz_below(&w->bytes, 2) == 0);
-    } else {
+    } else if (which < 44) {
         call_look(w);
+    } else {
+        call_window(w);
     }
 }
 

@@ -138,6 +138,18 @@ static cot_value build_concat(cot_graph *graph, const trial *t, const cot_value 
     return cot_op_concat(x, t->n, (int32_t)attr_int(t->attr, "axis", 0));
 }
 
+static cot_value build_window(cot_graph *graph, const trial *t, const cot_value *x,
+                              const tensor *data) {
+    (void)graph, (void)data;
+    int64_t size[COT_MAX_RANK], stride[COT_MAX_RANK], dilation[COT_MAX_RANK];
+    int32_t n = 0;
+    attr_ints(t->attr, "stride", stride, &n);
+    attr_ints(t->attr, "dilation", dilation, &n);
+    attr_ints(t->attr, "size", size, &n);
+    int32_t axis = (int32_t)attr_int(t->attr, "axis", 0);
+    return cot_op_window(x[0], axis, n, size, stride, dilation);
+}
+
 /* ---- reductions, products, the rest ---- */
 
 static cot_value build_reduce(cot_graph *graph, const trial *t, const cot_value *x,
@@ -208,6 +220,7 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_PAD] = build_pad,
     [COT_OP_FLIP] = build_axes_view,
     [COT_OP_CONCAT] = build_concat,
+    [COT_OP_WINDOW] = build_window,
     [COT_OP_SUM] = build_reduce,
     [COT_OP_REDUCE_MAX] = build_reduce,
     [COT_OP_ARGMAX] = build_argmax,

@@ -72,6 +72,42 @@ tensor expect_view(pool *p, const trial *t, const tensor *x, tensor *magnitude_o
     return out;
 }
 
+/* Positions o, elements inside k: x at o * stride + k * dilation, as far as windows fit. */
+tensor expect_window(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {
+    (void)magnitude_out;
+    int64_t size[COT_MAX_RANK], stride[COT_MAX_RANK], dilation[COT_MAX_RANK];
+    int32_t n = 0, axis = (int32_t)attr_int(t->attr, "axis", 0);
+    attr_ints(t->attr, "size", size, &n);
+    attr_ints(t->attr, "stride", stride, &n);
+    attr_ints(t->attr, "dilation", dilation, &n);
+    axis = axis < 0 ? axis + x->shape.rank : axis;
+    cot_shape shape = {.rank = x->shape.rank + n};
+    for (int32_t d = 0; d < x->shape.rank; d++) {
+        bool windowed = d >= axis && d < axis + n;
+        shape.dim[d < axis + n ? d : d + n] = windowed ? 0 : x->shape.dim[d];
+    }
+    for (int32_t j = 0; j < n; j++) {
+        shape.dim[axis + n + j] = size[j];
+        int64_t last = (size[j] - 1) * dilation[j];
+        for (int64_t at = 0; at + last < x->shape.dim[axis + j]; at += stride[j]) {
+            shape.dim[axis + j]++;
+        }
+    }
+    tensor out = tensor_make(p, t->dtype, &shape, 1);
+    for (int64_t i = 0; i < out.count; i++) {
+        int64_t index[COT_MAX_RANK], from[COT_MAX_RANK];
+        tensor_index(&out, i, index);
+        for (int32_t d = 0; d < x->shape.rank; d++) {
+            from[d] = index[d < axis + n ? d : d + n];
+        }
+        for (int32_t j = 0; j < n; j++) {
+            from[axis + j] = index[axis + j] * stride[j] + index[axis + n + j] * dilation[j];
+        }
+        out.v[i] = x->v[tensor_at(x, from)];
+    }
+    return out;
+}
+
 tensor expect_concat(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {
     (void)magnitude_out;
     int64_t axis = attr_int(t->attr, "axis", 0);

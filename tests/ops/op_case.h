@@ -193,6 +193,7 @@ tensor expect_compare(pool *p, const trial *t, const tensor *x, tensor *magnitud
 tensor expect_select(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_cast(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_view(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_window(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_concat(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_leaf(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_reduce(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);

@@ -257,6 +257,30 @@ static void try_pad(random_graph *g) {
     keep(g, cot_op_pad(x, low, high, (double)below(g, 2)));
 }
 
+/* Windows along one axis or two; of an operand that is short, sometimes none. */
+static void try_window(random_graph *g) {
+    cot_value x;
+    choose_any(g, &x);
+    cot_shape shape = cot_value_shape(x);
+    int64_t size[2], stride[2], dilation[2];
+    int32_t room = shape.rank - free_axis(&shape);
+    if (room == 0 || shape.rank >= 4) {
+        return;
+    }
+    int32_t axis = free_axis(&shape) + (int32_t)below(g, room);
+    int32_t n = axis + 1 < shape.rank && shape.rank < 3 ? 1 + (int32_t)below(g, 2) : 1;
+    for (int32_t i = 0; i < n; i++) {
+        size[i] = 1 + below(g, 3);
+        stride[i] = 1 + below(g, 3);
+        dilation[i] = 1 + below(g, 2);
+        int64_t last = (size[i] - 1) * dilation[i];
+        if (last >= shape.dim[axis + i] && below(g, 8) > 0) {
+            size[i] = 1;
+        }
+    }
+    keep(g, cot_op_window(x, axis, n, size, stride, dilation));
+}
+
 static void try_flip(random_graph *g) {
     cot_value x;
     choose_any(g, &x);
@@ -466,7 +490,7 @@ static void (*const tries[])(random_graph *g) = {
     try_select, try_cast,      try_reshape,   try_permute, try_slice,     try_pad,
     try_flip,   try_broadcast, try_concat,    try_reduce,  try_reduce,    try_reduce,
     try_argmax, try_dot,       try_dot,       try_dot,     try_batch_dot, try_one_hot,
-    try_leaf,   try_composite, try_composite,
+    try_leaf,   try_composite, try_composite, try_window,
 };
 
 /*

@@ -151,6 +151,15 @@ COT_API cot_value cot_op_flip(cot_value x, const int32_t *axes, int32_t n_axes);
 /* Join along axis (not a batched leading one); the other extents are equal. n >= 1. */
 COT_API cot_value cot_op_concat(const cot_value *x, int32_t n, int32_t axis);
 
+/*
+ * Sliding windows along n_axes consecutive axes from `axis` on (not a batched leading one): [..,
+ * d.., ..] becomes [.., o.., size.., ..], whose element (o, k) is x's element o * stride + k *
+ * dilation; each list has n_axes entries of at least 1. Only windows that fit: o runs to (d - (size
+ * - 1) * dilation - 1) / stride, over nothing if that is negative.
+ */
+COT_API cot_value cot_op_window(cot_value x, int32_t axis, int32_t n_axes, const int64_t *size,
+                                const int64_t *stride, const int64_t *dilation);
+
 /* ---- reductions, products, indexing ---- */
 
 /* Reduce over axes (negative counts from the end) with COT_OP_SUM or COT_OP_REDUCE_MAX; keep: leave

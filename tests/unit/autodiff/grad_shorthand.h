@@ -63,7 +63,17 @@ SHAPES_UNUSED static cot_value flip(cot_value x, const char *axes) {
     return cot_op_flip(x, list, read_axes(axes, list));
 }
 
-SHAPES_UNUSED static cot_value concat(const cot_value *x, int32_t n, int32_t axis) {
+SHAPES_UNUSED static cot_value window(cot_value x, int32_t axis, const char *size, const char *stride,
+                        const char *dilation) {
+    int64_t sizes[COT_MAX_RANK];
+    int64_t strides[COT_MAX_RANK];
+    int64_t dilations[COT_MAX_RANK];
+    read_list(stride, strides);
+    read_list(dilation, dilations);
+    return cot_op_window(x, axis, read_list(size, sizes), sizes, strides, dilations);
+}
+
+static cot_value concat(const cot_value *x, int32_t n, int32_t axis) {
     return cot_op_concat(x, n, axis);
 }
 

@@ -129,6 +129,19 @@ static void test_elements(void **state) {
         "  %7 = slice %0 {start=[6], stride=[2]} : f32[0]\n"
         "  %8 = reshape %0 : f32[1,7,1]\n"
         "  return a=%3, b=%4, c=%6, d=%7, e=%8\n}\n",
+        "graph @w(%x: f32[N,5,4]) {\n"
+        "  %0 = window %x {axis=1, size=[2, 2], stride=[2, 1], dilation=[3, 2]}"
+        " : f32[N,1,2,2,2]\n"
+        "  %1 = flip %0 {axes=[2, 3]} : f32[N,1,2,2,2]\n"
+        "  %2 = pad %x {low=[0, 1, 0], high=[0, 0, 0], value=-5} : f32[N,6,4]\n"
+        "  %3 = window %2 {axis=2, size=[3], stride=[1], dilation=[1]} : f32[N,6,2,3]\n"
+        "  %4 = permute %3 {axes=[0, 3, 2, 1]} : f32[N,3,2,6]\n"
+        "  %5 = window %x {axis=1, size=[3], stride=[140737488355328], dilation=[1]}"
+        " : f32[N,1,3,4]\n"
+        "  %6 = window %5 {axis=2, size=[2], stride=[1], dilation=[1]} : f32[N,1,2,2,4]\n"
+        "  %7 = window %x {axis=1, size=[6], stride=[9], dilation=[140737488355328]}"
+        " : f32[N,0,6,4]\n"
+        "  return a=%1, b=%4, c=%6, d=%7\n}\n",
     };
     for (size_t i = 0; i < sizeof graphs / sizeof graphs[0]; i++) {
         check_graph(graphs[i], 1);
@@ -163,6 +176,12 @@ static void test_refused(void **state) {
     assert_true(coti_view_can_pad(&views, permuted, &pad));
     pad.low.v[1] = 0; /* pads nothing */
     assert_true(coti_view_can_pad(&views, padded, &pad));
+    coti_attr_WINDOW window = {.axis = 1, .size = {1, {2}}, .stride = {1, {1}}};
+    window.dilation = window.stride;
+    assert_true(coti_view_can_window(&views, padded, &window)); /* the bounded axis stays */
+    window.axis = 2;
+    assert_false(coti_view_can_window(&views, padded, &window));
+    assert_true(coti_view_can_window(&views, permuted, &window));
     coti_views_free(&views);
     cot_graph_destroy(graph);
 }

@@ -72,6 +72,7 @@ static const char sample_text[] =
     "  %55 = softmax_xent %51, %50 : f32[N]\n"
     "  %56 = add %step, %4 : i64[]\n"
     "  %57 = sum %d : f64[2,3]\n"
+    "  %58 = window %d {axis=1, size=[2], stride=[1], dilation=[1]} : f64[2,2,2]\n"
     "  update %step <- %56\n"
     "  return loss=%55, \"a b\"=%53, y=%x\n"
     "}\n";

@@ -214,6 +214,24 @@ static void bad_views(void **state) {
         "x is f32[784,10]");
     BAD(cot_op_flip(v.x, AXES(0), 1), COT_E_SHAPE, "flip", "batched axis", "x is f32[N,784]");
     BAD(cot_op_flip(v.v, AXES(1), 1), COT_E_SHAPE, "flip", "axis 1 is out of range for rank 1");
+    BAD(cot_op_window(v.v, 0, 1, INTS(0), INTS(1), INTS(1)), COT_E_SHAPE,
+        "window \"dense_1\": ", "size 0 of axis 0", "x is f32[3]");
+    BAD(cot_op_window(v.w, 0, 2, INTS(1, 1), INTS(1, -1), INTS(1, 1)), COT_E_SHAPE, "window",
+        "stride -1 of axis 1", "x is f32[784,10]");
+    BAD(cot_op_window(v.v, 0, 1, INTS(1), INTS(1), INTS(COTI_SIZE_MAX + 1)), COT_E_SHAPE, "window",
+        "dilation 140737488355329 of axis 0");
+    BAD(cot_op_window(v.w, 0, 1, INTS(COTI_SIZE_MAX), INTS(1), INTS(COTI_SIZE_MAX)), COT_E_SHAPE,
+        "window", "[0,140737488355328,10] has more");
+    BAD(cot_op_window(v.x, 0, 1, INTS(1), INTS(1), INTS(1)), COT_E_SHAPE, "window", "batched axis",
+        "x is f32[N,784]");
+    BAD(cot_op_window(v.w, 1, 2, INTS(1, 1), INTS(1, 1), INTS(1, 1)), COT_E_SHAPE, "window",
+        "2 axes from axis 1 on do not fit rank 2");
+    BAD(cot_op_window(v.w, 2, 1, INTS(1), INTS(1), INTS(1)), COT_E_SHAPE, "window", "axis 2");
+    BAD(cot_op_window(v.w, -3, 1, INTS(1), INTS(1), INTS(1)), COT_E_SHAPE, "window", "axis -1");
+    BAD(cot_op_window(v.w, 0, 0, INTS(1), INTS(1), INTS(1)), COT_E_ARG, "window", "0 axes");
+    BAD(cot_op_window(v.w, 0, 9, INTS(1), INTS(1), INTS(1)), COT_E_ARG, "window", "9 axes");
+    BAD(cot_op_window(v.w, 0, 1, INTS(1), NULL, INTS(1)), COT_E_ARG, "window",
+        "\"stride\" is NULL");
     BAD(cot_op_concat((cot_value[]){v.v, v.d}, 2, 0), COT_E_DTYPE,
         "concat \"dense_1\": ", "operand 1 is f64[3]", "x0 is f32[3]");
     BAD(cot_op_concat((cot_value[]){v.w, v.empty}, 2, 1), COT_E_SHAPE, "concat",
