@@ -151,9 +151,19 @@ void coti_vjp_EXP(const coti_vjp *v, cot_value *grad) {
     grad[0] = coti_make_mul(v->g, v->output);
 }
 
+/* g exp(x): y + 1 would have lost its digits where y is near -1. Reads x. */
+void coti_vjp_EXPM1(const coti_vjp *v, cot_value *grad) {
+    grad[0] = coti_make_mul(v->g, cot_op_unary(COT_OP_EXP, v->input[0]));
+}
+
 /* g / x. Reads x. */
 void coti_vjp_LOG(const coti_vjp *v, cot_value *grad) {
     grad[0] = coti_make_div(v->g, v->input[0]);
+}
+
+/* g / (1 + x). Reads x. */
+void coti_vjp_LOG1P(const coti_vjp *v, cot_value *grad) {
+    grad[0] = coti_make_div(v->g, coti_make_add(coti_make_scalar(v, 1.0), v->input[0]));
 }
 
 /* g / (2 y), infinite at 0. Reads y. */

@@ -186,7 +186,9 @@ static cot_status check_supported(const coti_fusion *f, uint32_t id) {
     bool refused = info->kind == COTI_KIND_COMPOSITE;
     switch (node->op) {
     case COT_OP_EXP:
+    case COT_OP_EXPM1:
     case COT_OP_LOG:
+    case COT_OP_LOG1P:
     case COT_OP_TANH:
     case COT_OP_SIGMOID:
     case COT_OP_ERF:

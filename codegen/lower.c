@@ -58,7 +58,9 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
 static double operation_cost(const coti_expr *expr) {
     switch ((int32_t)expr->op) {
     case COT_OP_EXP:
+    case COT_OP_EXPM1:
     case COT_OP_LOG:
+    case COT_OP_LOG1P:
     case COT_OP_TANH:
     case COT_OP_SIGMOID:
     case COT_OP_ERF:

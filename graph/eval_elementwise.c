@@ -97,14 +97,23 @@ cot_status coti_eval_ABS(const coti_eval *eval) {
 cot_status coti_eval_SIGN(const coti_eval *eval) {
     return unary(eval, (unary_rule){sign_f32, sign_f64, sign_int});
 }
+cot_status coti_eval_FLOOR(const coti_eval *eval) {
+    return unary(eval, (unary_rule){floorf, floor, NULL});
+}
 cot_status coti_eval_NOT(const coti_eval *eval) {
     return unary(eval, (unary_rule){NULL, NULL, not_int});
 }
 cot_status coti_eval_EXP(const coti_eval *eval) {
     return unary(eval, (unary_rule){expf, exp, NULL});
 }
+cot_status coti_eval_EXPM1(const coti_eval *eval) {
+    return unary(eval, (unary_rule){expm1f, expm1, NULL});
+}
 cot_status coti_eval_LOG(const coti_eval *eval) {
     return unary(eval, (unary_rule){logf, log, NULL});
+}
+cot_status coti_eval_LOG1P(const coti_eval *eval) {
+    return unary(eval, (unary_rule){log1pf, log1p, NULL});
 }
 cot_status coti_eval_SQRT(const coti_eval *eval) {
     return unary(eval, (unary_rule){sqrtf, sqrt, NULL});

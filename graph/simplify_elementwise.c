@@ -96,7 +96,7 @@ static bool rule_involution(const coti_site *site, cot_value *value_out) {
     return true;
 }
 
-/* op(op(x)) = op(x), of relu */
+/* op(op(x)) = op(x), of relu and floor */
 static bool rule_projection(const coti_site *site, cot_value *value_out) {
     *value_out = site->input[0];
     return coti_site_operand(site, 0, site->op) != NULL;
@@ -288,14 +288,15 @@ bool coti_simplify_hoist(const coti_site *site, cot_value *value_out) {
 
 coti_simplify_fn coti_simplify_elementwise_rule(cot_op op) {
     static const coti_simplify_fn rules[COT_OP_COUNT] = {
-        [COT_OP_ADD] = rule_add,         [COT_OP_SUB] = rule_sub,
-        [COT_OP_MUL] = rule_mul,         [COT_OP_DIV] = rule_one_right,
-        [COT_OP_POW] = rule_one_right,   [COT_OP_MAX] = rule_idempotent,
-        [COT_OP_MIN] = rule_idempotent,  [COT_OP_AND] = rule_logic,
-        [COT_OP_OR] = rule_logic,        [COT_OP_NEG] = rule_involution,
-        [COT_OP_NOT] = rule_not,         [COT_OP_ABS] = rule_abs,
-        [COT_OP_RELU] = rule_projection, [COT_OP_STOP_GRADIENT] = rule_stop_gradient,
-        [COT_OP_SELECT] = rule_select,   [COT_OP_CAST] = rule_cast,
+        [COT_OP_ADD] = rule_add,          [COT_OP_SUB] = rule_sub,
+        [COT_OP_MUL] = rule_mul,          [COT_OP_DIV] = rule_one_right,
+        [COT_OP_POW] = rule_one_right,    [COT_OP_MAX] = rule_idempotent,
+        [COT_OP_MIN] = rule_idempotent,   [COT_OP_AND] = rule_logic,
+        [COT_OP_OR] = rule_logic,         [COT_OP_NEG] = rule_involution,
+        [COT_OP_NOT] = rule_not,          [COT_OP_ABS] = rule_abs,
+        [COT_OP_RELU] = rule_projection,  [COT_OP_STOP_GRADIENT] = rule_stop_gradient,
+        [COT_OP_SELECT] = rule_select,    [COT_OP_CAST] = rule_cast,
+        [COT_OP_FLOOR] = rule_projection,
     };
     return rules[op];
 }

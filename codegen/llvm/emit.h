@@ -167,7 +167,9 @@ LLVMValueRef coti_emit_op(coti_emit *e, const coti_body *body, const coti_expr *
 /* ---- functions on vectors of f32 (emit_math.c, emit_pow.c): error bounds stand there ---- */
 
 LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_expm1(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_log(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_log1p(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_tanh(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_sigmoid(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_erf(coti_emit *e, LLVMValueRef v_x);
@@ -175,6 +177,9 @@ LLVMValueRef coti_emit_pow(coti_emit *e, LLVMValueRef v_x, LLVMValueRef v_y);
 /* sin and cos of 2*pi*u for u in [0, 1]. */
 void coti_emit_sincos_2pi(coti_emit *e, LLVMValueRef v_u, LLVMValueRef *v_sin_out,
                           LLVMValueRef *v_cos_out);
+
+/* The largest integer not above x; f32 and f64. */
+LLVMValueRef coti_emit_floor(coti_emit *e, LLVMValueRef v_x);
 
 /* Random numbers of `dtype` at elements <lanes x i64>; seed and step <lanes x i64>, uniform. */
 LLVMValueRef coti_emit_random(coti_emit *e, const coti_expr *expr, LLVMValueRef v_seed,

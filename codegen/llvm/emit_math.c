@@ -60,6 +60,26 @@ static LLVMValueRef polynomial(coti_emit *e, LLVMValueRef v_x, const double *c, 
 }
 #define POLYNOMIAL(e, v_x, c) polynomial((e), (v_x), (c), (int32_t)(sizeof(c) / sizeof *(c)))
 
+/* ---- floor ---- */
+
+/*
+ * f32 and f64. Without an instruction for it: adding and subtracting 2^23 (2^52) rounds |x| below
+ * it to an integer, from which 1 is taken where that is above x.
+ */
+LLVMValueRef coti_emit_floor(coti_emit *e, LLVMValueRef v_x) {
+    if (e->target->isa != COT_ISA_BASELINE) {
+        return one_argument(e, "llvm.floor", v_x);
+    }
+    double whole = coti_l_element_bytes(LLVMTypeOf(v_x)) == 4 ? 0x1p23 : 0x1p52;
+    LLVMValueRef v_whole = coti_l_number_like(v_x, whole);
+    LLVMValueRef v_abs = one_argument(e, "llvm.fabs", v_x);
+    LLVMValueRef v_near = copy_sign(e, sub(e, add(e, v_abs, v_whole), v_whole), v_x);
+    LLVMValueRef v_above = LLVMBuildFCmp(e->builder, LLVMRealOGT, v_near, v_x, "");
+    LLVMValueRef v_below = sub(e, v_near, coti_l_number_like(v_x, 1));
+    LLVMValueRef v_floor = coti_l_select(e, v_above, v_below, v_near, "");
+    return coti_l_select(e, test(e, LLVMRealOLT, v_abs, whole), v_floor, v_x, "");
+}
+
 /* ---- exp ---- */
 
 /* Adding and subtracting it rounds |x| < 2^22 to an integer, to nearest even. */
@@ -123,6 +143,13 @@ static exp_parts exp_split(coti_emit *e, LLVMValueRef v_x) {
     return parts;
 }
 
+/* 2^n for n in [-64, 127]; 2^-64 below: for sums in which that is nothing. */
+static LLVMValueRef power_or_trifle(coti_emit *e, LLVMValueRef v_n, LLVMTypeRef type) {
+    LLVMValueRef v_least = coti_l_integer_like(v_n, -64);
+    LLVMValueRef v_enough = LLVMBuildICmp(e->builder, LLVMIntSGT, v_n, v_least, "");
+    return power_of_two(e, coti_l_select(e, v_enough, v_n, v_least, ""), type);
+}
+
 /* Largest error 1.012 ulp, without fma 0.991. Beyond the clamps the result is 0 or inf by rounding.
  */
 LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x) {
@@ -133,46 +160,108 @@ LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x) {
     return scale(e, v_p, parts.v_n, parts.v_n_real);
 }
 
+/*
+ * Largest error 1.434 ulp, without fma 1.474. Odd to the sign of zero. 2^n (1 + t) - 1 = 2^n (t +
+ * (1 - 2^-n)), whose sum is rounded once; for n = 0 it is t, which is as exact as exp's. Below -18
+ * the result is -1.
+ */
+LLVMValueRef coti_emit_expm1(coti_emit *e, LLVMValueRef v_x) {
+    LLVMValueRef v_in = where(e, LLVMRealOGT, v_x, 89, 89, v_x);
+    v_in = where(e, LLVMRealOLT, v_in, -18, -18, v_in);
+    exp_parts parts = exp_split(e, v_in);
+    LLVMValueRef v_minus_n = LLVMBuildNeg(e->builder, parts.v_n, "");
+    LLVMValueRef v_power = power_or_trifle(e, v_minus_n, LLVMTypeOf(v_x));
+    LLVMValueRef v_rest = sub(e, coti_l_number_like(v_x, 1), v_power);
+    LLVMValueRef v_scaled = scale(e, add(e, parts.v_t, v_rest), parts.v_n, parts.v_n_real);
+    return copy_sign(e, v_scaled, v_x);
+}
+
 /* ---- log ---- */
 
-/* x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite. k as a float. */
+/* The bits of sqrt(1/2). */
+#define ROOT_BITS 0x3f3504f3
+
+/*
+ * x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); x normal, positive and finite. k as i32;
+ * NaN gives any k and f.
+ */
 static LLVMValueRef log_split(coti_emit *e, LLVMValueRef v_x, LLVMValueRef *v_k_out) {
     LLVMTypeRef type = LLVMTypeOf(v_x);
     LLVMTypeRef t_bits = coti_l_vector_type(e->t_i32, coti_l_lanes(v_x));
-    LLVMValueRef v_small = test(e, LLVMRealOLT, v_x, 0x1p-126); /* subnormal */
-    LLVMValueRef v_normal = mul(e, v_x, coti_l_number_like(v_x, 0x1p23));
-    v_normal = coti_l_select(e, v_small, v_normal, v_x, "");
-    LLVMValueRef v_bits = LLVMBuildBitCast(e->builder, v_normal, t_bits, "");
-    LLVMValueRef v_root = coti_l_integer_like(v_bits, 0x3f3504f3); /* bits of sqrt(1/2) */
+    LLVMValueRef v_bits = LLVMBuildBitCast(e->builder, v_x, t_bits, "");
+    LLVMValueRef v_root = coti_l_integer_like(v_bits, ROOT_BITS);
     v_bits = LLVMBuildSub(e->builder, v_bits, v_root, "");
-    LLVMValueRef v_k = LLVMBuildAShr(e->builder, v_bits, coti_l_integer_like(v_bits, 23), "");
-    LLVMValueRef v_shift =
-        coti_l_select(e, v_small, coti_l_integer_like(v_bits, 23), LLVMConstNull(t_bits), "");
-    v_k = LLVMBuildSub(e->builder, v_k, v_shift, "");
-    *v_k_out = LLVMBuildSIToFP(e->builder, v_k, type, "");
+    *v_k_out = LLVMBuildAShr(e->builder, v_bits, coti_l_integer_like(v_bits, 23), "");
     v_bits = LLVMBuildAnd(e->builder, v_bits, coti_l_integer_like(v_bits, 0x7fffff), "");
     v_bits = LLVMBuildAdd(e->builder, v_bits, v_root, "");
     return sub(e, LLVMBuildBitCast(e->builder, v_bits, type, ""), coti_l_number_like(v_x, 1));
 }
 
-/* Largest error 0.751 ulp, without fma 0.822. log(+-0) = -inf, log(negative) = NaN. */
-LLVMValueRef coti_emit_log(coti_emit *e, LLVMValueRef v_x) {
+/* k ln 2 + log(1 + f) + tail, for a tail that is small beside an ulp of the sum, or NULL for 0. */
+static LLVMValueRef log_join(coti_emit *e, LLVMValueRef v_k, LLVMValueRef v_f,
+                             LLVMValueRef v_tail) {
     /* (log(1 + f) - f + f^2 / 2) / f^3; 2^-30.3 of log(1 + f). */
     static const double c[] = {0x1.555548p-2,  -0x1.000006p-2, 0x1.99a478p-3,
                                -0x1.555c4ep-3, 0x1.233b78p-3,  -0x1.fc26acp-4,
                                0x1.e6c04p-4,   -0x1.de1008p-4, 0x1.1484e6p-4};
-    LLVMValueRef v_k = NULL;
-    LLVMValueRef v_f = log_split(e, v_x, &v_k);
     LLVMValueRef v_cube = mul(e, mul(e, v_f, v_f), v_f);
-    LLVMValueRef v_rest = mul(e, v_cube, POLYNOMIAL(e, v_f, c));
-    v_rest = coti_l_fma(e, v_k, coti_l_number_like(v_x, LN2_LOW), v_rest, "");
-    LLVMValueRef v_half = mul(e, v_f, coti_l_number_like(v_x, -0.5));
+    LLVMValueRef v_series = POLYNOMIAL(e, v_f, c);
+    LLVMValueRef v_rest =
+        v_tail == NULL ? mul(e, v_cube, v_series) : coti_l_fma(e, v_cube, v_series, v_tail, "");
+    v_rest = coti_l_fma(e, v_k, coti_l_number_like(v_f, LN2_LOW), v_rest, "");
+    LLVMValueRef v_half = mul(e, v_f, coti_l_number_like(v_f, -0.5));
     v_rest = coti_l_fma(e, v_half, v_f, v_rest, "");
     LLVMValueRef v_log = add(e, v_f, v_rest);
-    v_log = coti_l_fma(e, v_k, coti_l_number_like(v_x, LN2_HIGH), v_log, "");
+    return coti_l_fma(e, v_k, coti_l_number_like(v_f, LN2_HIGH), v_log, "");
+}
+
+/* Largest error 0.751 ulp, without fma 0.822. log(+-0) = -inf, log(negative) = NaN. */
+LLVMValueRef coti_emit_log(coti_emit *e, LLVMValueRef v_x) {
+    LLVMTypeRef type = LLVMTypeOf(v_x);
+    LLVMValueRef v_small = test(e, LLVMRealOLT, v_x, 0x1p-126); /* subnormal */
+    LLVMValueRef v_normal = mul(e, v_x, coti_l_number_like(v_x, 0x1p23));
+    v_normal = coti_l_select(e, v_small, v_normal, v_x, "");
+    LLVMValueRef v_k = NULL;
+    LLVMValueRef v_f = log_split(e, v_normal, &v_k);
+    LLVMValueRef v_shift =
+        coti_l_select(e, v_small, coti_l_integer_like(v_k, 23), LLVMConstNull(LLVMTypeOf(v_k)), "");
+    v_k = LLVMBuildSIToFP(e->builder, LLVMBuildSub(e->builder, v_k, v_shift, ""), type, "");
+    LLVMValueRef v_log = log_join(e, v_k, v_f, NULL);
     v_log = where(e, LLVMRealOEQ, v_x, __builtin_inf(), __builtin_inf(), v_log);
     v_log = where(e, LLVMRealULT, v_x, 0, __builtin_nan(""), v_log);
     return where(e, LLVMRealOEQ, v_x, 0, -__builtin_inf(), v_log);
+}
+
+/*
+ * log1p of a finite x > -1. u = 1 + x rounded, and c what the rounding lost: log(u + c) = log(u) +
+ * c / u, up to (c / u)^2. Where u is in [sqrt(1/2), sqrt(2)) it is x that takes the part of f, and
+ * nothing is lost.
+ */
+static LLVMValueRef log1p_finite(coti_emit *e, LLVMValueRef v_x) {
+    LLVMTypeRef type = LLVMTypeOf(v_x);
+    LLVMValueRef v_one = coti_l_number_like(v_x, 1), v_zero = coti_l_number_like(v_x, 0);
+    LLVMValueRef v_u = add(e, v_x, v_one);
+    LLVMValueRef v_large = test(e, LLVMRealOGT, v_x, 1);
+    LLVMValueRef v_more = coti_l_select(e, v_large, v_x, v_one, "");
+    LLVMValueRef v_less = coti_l_select(e, v_large, v_one, v_x, "");
+    LLVMValueRef v_lost = sub(e, v_less, sub(e, v_u, v_more));
+    LLVMValueRef v_k = NULL;
+    LLVMValueRef v_f = log_split(e, v_u, &v_k);
+    LLVMValueRef v_near =
+        LLVMBuildICmp(e->builder, LLVMIntEQ, v_k, LLVMConstNull(LLVMTypeOf(v_k)), "");
+    v_f = coti_l_select(e, v_near, v_x, v_f, "");
+    LLVMValueRef v_tail = LLVMBuildFDiv(e->builder, v_lost, v_u, "");
+    v_tail = coti_l_select(e, v_near, v_zero, v_tail, "");
+    return log_join(e, LLVMBuildSIToFP(e->builder, v_k, type, ""), v_f, v_tail);
+}
+
+/* Largest error 0.737 ulp, without fma 0.762. log1p(+-0) = +-0, log1p(-1) = -inf, log1p(below) =
+ * NaN. */
+LLVMValueRef coti_emit_log1p(coti_emit *e, LLVMValueRef v_x) {
+    LLVMValueRef v_log = copy_sign(e, log1p_finite(e, v_x), v_x);
+    v_log = where(e, LLVMRealOEQ, v_x, __builtin_inf(), __builtin_inf(), v_log);
+    v_log = where(e, LLVMRealULT, v_x, -1, __builtin_nan(""), v_log);
+    return where(e, LLVMRealOEQ, v_x, -1, -__builtin_inf(), v_log);
 }
 
 /* ---- tanh, sigmoid, erf ---- */
@@ -213,10 +302,7 @@ LLVMValueRef coti_emit_sigmoid(coti_emit *e, LLVMValueRef v_x) {
     exp_parts parts = exp_split(e, v_in);
     LLVMValueRef v_minus_n = LLVMBuildNeg(e->builder, parts.v_n, "");
     /* 2^-n matters up to n = 25 only. */
-    LLVMValueRef v_far = coti_l_integer_like(v_minus_n, -64);
-    LLVMValueRef v_near = LLVMBuildICmp(e->builder, LLVMIntSGT, v_minus_n, v_far, "");
-    v_near = coti_l_select(e, v_near, v_minus_n, v_far, "");
-    LLVMValueRef v_power = power_of_two(e, v_near, LLVMTypeOf(v_x));
+    LLVMValueRef v_power = power_or_trifle(e, v_minus_n, LLVMTypeOf(v_x));
     LLVMValueRef v_under = add(e, v_power, v_one);
     LLVMValueRef v_lost = sub(e, v_power, sub(e, v_under, v_one)); /* 0 up to n = 23 */
     v_under = add(e, v_under, add(e, parts.v_t, v_lost));

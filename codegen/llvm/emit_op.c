@@ -158,13 +158,23 @@ static LLVMValueRef coti_emit_RSQRT(coti_emit *e, const op_call *call) {
                       : unsupported(e, call);
 }
 
+static LLVMValueRef coti_emit_FLOOR(coti_emit *e, const op_call *call) {
+    return call->real ? coti_emit_floor(e, call->v[0]) : unsupported(e, call);
+}
+
 /* ---- functions: f32 ---- */
 
 static LLVMValueRef coti_emit_EXP(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_exp(e, call->v[0]) : unsupported(e, call);
 }
+static LLVMValueRef coti_emit_EXPM1(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_expm1(e, call->v[0]) : unsupported(e, call);
+}
 static LLVMValueRef coti_emit_LOG(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_log(e, call->v[0]) : unsupported(e, call);
+}
+static LLVMValueRef coti_emit_LOG1P(coti_emit *e, const op_call *call) {
+    return call->dtype == COT_F32 ? coti_emit_log1p(e, call->v[0]) : unsupported(e, call);
 }
 static LLVMValueRef coti_emit_TANH(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_tanh(e, call->v[0]) : unsupported(e, call);

@@ -66,10 +66,11 @@ static long double relu(long double x) {
 
 typedef long double (*real_1)(long double x);
 static const real_1 unary_real[COT_OP_COUNT] = {
-    [COT_OP_NEG] = negated, [COT_OP_ABS] = fabsl,  [COT_OP_SIGN] = sign,
-    [COT_OP_EXP] = expl,    [COT_OP_LOG] = logl,   [COT_OP_SQRT] = sqrtl,
-    [COT_OP_RSQRT] = rsqrt, [COT_OP_TANH] = tanhl, [COT_OP_SIGMOID] = sigmoid,
-    [COT_OP_ERF] = erfl,    [COT_OP_RELU] = relu,  [COT_OP_STOP_GRADIENT] = same,
+    [COT_OP_NEG] = negated,  [COT_OP_ABS] = fabsl,    [COT_OP_SIGN] = sign,
+    [COT_OP_EXP] = expl,     [COT_OP_LOG] = logl,     [COT_OP_SQRT] = sqrtl,
+    [COT_OP_RSQRT] = rsqrt,  [COT_OP_TANH] = tanhl,   [COT_OP_SIGMOID] = sigmoid,
+    [COT_OP_FLOOR] = floorl, [COT_OP_EXPM1] = expm1l, [COT_OP_LOG1P] = log1pl,
+    [COT_OP_ERF] = erfl,     [COT_OP_RELU] = relu,    [COT_OP_STOP_GRADIENT] = same,
 };
 
 static wide same_int(wide x) {

@@ -103,7 +103,8 @@ static void try_unary(random_graph *g) {
     static const cot_op ops[] = {COT_OP_NEG,     COT_OP_ABS,     COT_OP_SIGN,  COT_OP_EXP,
                                  COT_OP_LOG,     COT_OP_SQRT,    COT_OP_RSQRT, COT_OP_TANH,
                                  COT_OP_SIGMOID, COT_OP_ERF,     COT_OP_RELU,  COT_OP_STOP_GRADIENT,
-                                 COT_OP_TANH,    COT_OP_SIGMOID, COT_OP_RELU};
+                                 COT_OP_TANH,    COT_OP_SIGMOID, COT_OP_RELU,  COT_OP_FLOOR,
+                                 COT_OP_EXPM1,   COT_OP_LOG1P};
     cot_value x;
     cot_op op = ops[below(g, sizeof ops / sizeof ops[0])];
     if (choose(g, COT_F32, &x)) {

@@ -127,10 +127,9 @@ static const struct {
     cot_op op;
     const char *name;
     long double (*truth)(long double x);
-} functions[] = {{COT_OP_EXP, "exp", expl},
-                 {COT_OP_LOG, "log", logl},
-                 {COT_OP_TANH, "tanh", tanhl},
-                 {COT_OP_SIGMOID, "sigmoid", sigmoidl},
+} functions[] = {{COT_OP_EXP, "exp", expl},       {COT_OP_EXPM1, "expm1", expm1l},
+                 {COT_OP_LOG1P, "log1p", log1pl}, {COT_OP_LOG, "log", logl},
+                 {COT_OP_TANH, "tanh", tanhl},    {COT_OP_SIGMOID, "sigmoid", sigmoidl},
                  {COT_OP_ERF, "erf", erfl}};
 enum { N_FUNCTIONS = sizeof functions / sizeof functions[0] };
 

@@ -136,6 +136,25 @@ static void test_saturated(void **state) {
     check_rule(COT_OP_ERF, x, NULL, ones, erf_slope, NULL, 5);
 }
 
+static void test_exponential_and_logarithm(void **state) {
+    (void)state;
+    const double x[] = {0, -0.0, 1000, -1000, INFINITY, -INFINITY};
+    const double power[] = {1, 1, INFINITY, 0, INFINITY, 0};
+    check_rule(COT_OP_EXPM1, x, NULL, ones, power, NULL, 6);
+    const double above[] = {0, 1, -1, INFINITY, -0.75, 0x1p-60};
+    const double reciprocal[] = {1, 0.5, INFINITY, 0, 4, 1};
+    check_rule(COT_OP_LOG1P, above, NULL, ones, reciprocal, NULL, 6);
+}
+
+/* Zero by definition, whatever the operand and the cotangent. */
+static void test_floor(void **state) {
+    (void)state;
+    const double x[] = {0, -0.5, 3, 2.75, INFINITY, NAN};
+    const double u[] = {5, 5, 5, INFINITY, 5, NAN};
+    const double none[] = {0, 0, 0, 0, 0, 0};
+    check_rule(COT_OP_FLOOR, x, NULL, u, none, NULL, 6);
+}
+
 /* Three maxima share 6; a row with a NaN takes nothing. */
 static void test_reduce_max_ties(void **state) {
     (void)state;
@@ -238,6 +257,8 @@ int main(void) {
         cmocka_unit_test(test_pow_of_constant),
         cmocka_unit_test(test_division_and_roots),
         cmocka_unit_test(test_saturated),
+        cmocka_unit_test(test_exponential_and_logarithm),
+        cmocka_unit_test(test_floor),
         cmocka_unit_test(test_reduce_max_ties),
         cmocka_unit_test(test_select_branches),
         cmocka_unit_test(test_composites),

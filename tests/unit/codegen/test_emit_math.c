@@ -36,6 +36,7 @@ typedef struct function {
 
 static const function functions[] = {
     {COT_OP_EXP, exp, 1.02, 1.02},   {COT_OP_LOG, log, 0.76, 0.83},
+    {COT_OP_EXPM1, expm1, 1.5, 1.5}, {COT_OP_LOG1P, log1p, 1.5, 1.5},
     {COT_OP_TANH, tanh, 1.20, 1.20}, {COT_OP_SIGMOID, sigmoid, 1.70, 1.75},
     {COT_OP_ERF, erf, 0.95, 1.11},   {COT_OP_RSQRT, rsqrt, 1.51, 1.51},
 };
