@@ -1,0 +1,108 @@
+/*
+ * The evaluator's word on one node, with the tolerance that the node's operands call for: sums and
+ * products are held to the sum of their terms' magnitudes, everything else to the op's own case.
+ */
+#include "graph/graph.h"
+
+#include "differential.h"
+
+#include <float.h>
+#include <math.h>
+
+enum { MOST_INPUTS = 64 };
+
+static tensor to_tensor(pool *p, const coti_tensor *x) {
+    return tensor_read(p, x->dtype, &x->shape, 1, x->data);
+}
+
+/* Terms of one sum of the node. */
+static double terms_of(const coti_node *node, const tensor *input, const tensor *out) {
+    if (node->op == COT_OP_DOT) {
+        const coti_attr_DOT *attr = node->attr;
+        double terms = 1;
+        for (int32_t i = 0; i < attr->a_contract.n; i++) {
+            terms *= (double)input->shape.dim[attr->a_contract.v[i]];
+        }
+        return terms;
+    }
+    return out->count > 0 ? (double)input->count / (double)out->count : 1;
+}
+
+/* Sum of |terms| of the node's sums, by the evaluator on the operands' absolute values. */
+static tensor magnitude_of(pool *p, cot_context *context, const coti_node *node,
+                           const tensor *operand, int64_t rows, const coti_tensor *out) {
+    coti_tensor input[MOST_INPUTS], sum = *out;
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        tensor x = tensor_make(p, operand[i].dtype, &operand[i].shape, 1);
+        for (int64_t e = 0; e < x.count; e++) {
+            x.v[e] = fabsl(operand[i].v[e]);
+        }
+        input[i] = (coti_tensor){x.dtype, x.shape, tensor_bytes(p, &x)};
+    }
+    tensor room = tensor_make(p, out->dtype, &out->shape, 1);
+    sum.data = tensor_bytes(p, &room);
+    (void)coti_eval_node(context, node, input, rows, &sum);
+    return to_tensor(p, &sum);
+}
+
+/* sum |t| (1 + |log p|): what rounding errors of a cross-entropy are proportional to. */
+static tensor entropy_magnitude(pool *p, const tensor *operand, const tensor *out) {
+    tensor sum = tensor_make(p, out->dtype, &out->shape, 1);
+    int64_t n = operand[1].shape.dim[operand[1].shape.rank - 1];
+    for (int64_t r = 0; r < out->count; r++) {
+        long double max = -INFINITY, total = 0;
+        for (int64_t i = r * n; i < (r + 1) * n; i++) {
+            max = fmaxl(max, operand[1].v[i]);
+        }
+        for (int64_t i = r * n; i < (r + 1) * n; i++) {
+            total += expl(operand[1].v[i] - max);
+        }
+        for (int64_t i = r * n; i < (r + 1) * n; i++) {
+            sum.v[r] +=
+                fabsl(operand[0].v[i]) * (1 + fabsl(operand[1].v[i] - max) + fabsl(logl(total)));
+        }
+    }
+    return sum;
+}
+
+/* Where f32 sums may overflow on the way and the evaluator's wider ones do not: anything goes. */
+static void forgive_overflow(const tensor *got, const tensor *magnitude, tensor *want) {
+    for (int64_t i = 0; i < want->count; i++) {
+        if (!(magnitude->v[i] < FLT_MAX / 8)) {
+            want->v[i] = got->v[i];
+        }
+    }
+}
+
+const char *node_check(char why[256], pool *p, const coti_node *node, const coti_tensor *input,
+                       const coti_tensor *got_raw, int64_t rows, cot_context *context) {
+    coti_tensor out = *got_raw;
+    tensor operand[MOST_INPUTS], magnitude = {.v = NULL};
+    tensor got = to_tensor(p, got_raw);
+    tolerance tol = first_case((cot_op)node->op)->jit;
+    for (int32_t i = 0; i < node->n_inputs && i < MOST_INPUTS; i++) {
+        operand[i] = to_tensor(p, &input[i]);
+    }
+    out.data = tensor_bytes(p, &got);
+    if (node->n_inputs > MOST_INPUTS ||
+        coti_eval_node(context, node, input, rows, &out) != COT_OK) {
+        return cot_error_message(context);
+    }
+    tensor want = to_tensor(p, &out);
+    tol.any_zero = true;
+    if (tol.kind == TOL_ABS_SUM || node->op == COT_OP_SUM) {
+        double terms = terms_of(node, &operand[0], &got);
+        magnitude = magnitude_of(p, context, node, operand, rows, got_raw);
+        tol = (tolerance)ABS_SUM(terms + 4);
+    } else if (node->op == COT_OP_SOFTMAX_XENT) {
+        int64_t n = operand[1].shape.dim[operand[1].shape.rank - 1];
+        magnitude = entropy_magnitude(p, operand, &got);
+        tol = (tolerance)ABS_SUM((double)n + 8);
+    } else if (node->op == COT_OP_RANDOM || node->op == COT_OP_SOFTMAX) {
+        tol = (tolerance)ULP_AT(24, 1);
+    }
+    if (magnitude.v != NULL) {
+        forgive_overflow(&got, &magnitude, &want);
+    }
+    return compare(why, &got, &want, &magnitude, tol);
+}
