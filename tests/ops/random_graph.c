@@ -107,7 +107,7 @@ static void try_unary(random_graph *g) {
                                  COT_OP_EXPM1,   COT_OP_LOG1P};
     cot_value x;
     cot_op op = ops[below(g, sizeof ops / sizeof ops[0])];
-    if (choose(g, COT_F32, &x)) {
+    if (choose(g, g->real, &x)) {
         keep(g, op == COT_OP_STOP_GRADIENT ? cot_op_stop_gradient(x) : cot_op_unary(op, x));
     }
 }
@@ -118,7 +118,7 @@ static void try_binary(random_graph *g) {
                                  COT_OP_SUB, COT_OP_MUL, COT_OP_MUL};
     cot_value a, b;
     cot_op op = ops[below(g, sizeof ops / sizeof ops[0])];
-    if (choose(g, COT_F32, &a) && choose_partner(g, a, &b)) {
+    if (choose(g, g->real, &a) && choose_partner(g, a, &b)) {
         keep(g, below(g, 2) ? cot_op_binary(op, a, b) : cot_op_binary(op, b, a));
     }
 }
@@ -126,7 +126,7 @@ static void try_binary(random_graph *g) {
 static void try_integer(random_graph *g) {
     static const cot_op ops[] = {COT_OP_ADD, COT_OP_SUB, COT_OP_MUL, COT_OP_MAX};
     cot_value a, b;
-    if (choose(g, COT_I32, &a) && choose_partner(g, a, &b)) {
+    if (choose(g, below(g, 4) == 0 ? COT_U8 : g->whole, &a) && choose_partner(g, a, &b)) {
         keep(g, cot_op_binary(ops[below(g, 4)], a, b));
     }
 }
@@ -134,7 +134,7 @@ static void try_integer(random_graph *g) {
 static void try_compare(random_graph *g) {
     static const cot_op ops[] = {COT_OP_EQ, COT_OP_NE, COT_OP_LT, COT_OP_LE, COT_OP_GT, COT_OP_GE};
     cot_value a, b;
-    if (choose(g, below(g, 4) == 0 ? COT_I32 : COT_F32, &a) && choose_partner(g, a, &b)) {
+    if (choose(g, below(g, 4) == 0 ? g->whole : g->real, &a) && choose_partner(g, a, &b)) {
         keep(g, cot_op_binary(ops[below(g, 6)], a, b));
     }
 }
@@ -149,7 +149,7 @@ static void try_logic(random_graph *g) {
 
 static void try_select(random_graph *g) {
     cot_value c, a, b;
-    if (choose(g, COT_BOOL, &c) && choose(g, COT_F32, &a) && choose_partner(g, a, &b)) {
+    if (choose(g, COT_BOOL, &c) && choose(g, g->real, &a) && choose_partner(g, a, &b)) {
         cot_value both = cot_op_binary(COT_OP_ADD, a, b);
         cot_shape x = cot_value_shape(c), y = cot_value_shape(both);
         if (small_enough(both) && broadcastable(&x, &y)) {
@@ -159,13 +159,10 @@ static void try_select(random_graph *g) {
 }
 
 static void try_cast(random_graph *g) {
-    static const cot_dtype pairs[][2] = {{COT_F32, COT_I32},  {COT_I32, COT_F32},
-                                         {COT_BOOL, COT_F32}, {COT_F32, COT_BOOL},
-                                         {COT_BOOL, COT_I32}, {COT_I32, COT_BOOL}};
-    const cot_dtype *pair = pairs[below(g, 6)];
+    const cot_dtype dtypes[] = {g->real, g->whole, COT_BOOL, COT_U8, g->real, g->whole};
     cot_value x;
-    if (choose(g, pair[0], &x)) {
-        keep(g, cot_op_cast(x, pair[1]));
+    if (choose(g, dtypes[below(g, 6)], &x)) {
+        keep(g, cot_op_cast(x, dtypes[below(g, 6)]));
     }
 }
 
@@ -316,7 +313,7 @@ static void try_concat(random_graph *g) {
 
 static void try_reduce(random_graph *g) {
     cot_value x;
-    if (!choose(g, COT_F32, &x)) {
+    if (!choose(g, g->real, &x)) {
         return;
     }
     cot_shape shape = cot_value_shape(x);
@@ -341,7 +338,7 @@ static void try_reduce(random_graph *g) {
 
 static void try_argmax(random_graph *g) {
     cot_value x;
-    if (choose(g, COT_F32, &x)) {
+    if (choose(g, g->real, &x)) {
         cot_shape shape = cot_value_shape(x);
         int32_t last = shape.rank - 1;
         if (last >= free_axis(&shape) && shape.dim[last] > 0) {
@@ -362,7 +359,7 @@ static bool dot_fits(const cot_shape *a, const cot_shape *b, int32_t a_axis, int
 static void try_dot(random_graph *g) {
     for (int32_t attempt = 0; attempt < 32; attempt++) {
         cot_value x, y;
-        if (!choose(g, COT_F32, &x) || !choose(g, COT_F32, &y)) {
+        if (!choose(g, g->real, &x) || !choose(g, g->real, &y)) {
             return;
         }
         cot_shape a = cot_value_shape(x), b = cot_value_shape(y);
@@ -379,7 +376,7 @@ static void try_dot(random_graph *g) {
 static void try_batch_dot(random_graph *g) {
     for (int32_t attempt = 0; attempt < 32; attempt++) {
         cot_value x, y;
-        if (!choose(g, COT_F32, &x) || !choose(g, COT_F32, &y)) {
+        if (!choose(g, g->real, &x) || !choose(g, g->real, &y)) {
             return;
         }
         cot_shape a = cot_value_shape(x), b = cot_value_shape(y);
@@ -395,8 +392,8 @@ static void try_batch_dot(random_graph *g) {
 
 static void try_one_hot(random_graph *g) {
     cot_value x;
-    if (choose(g, COT_I32, &x) && cot_value_shape(x).rank < 4) {
-        keep(g, cot_op_one_hot(x, g->inner > 0 ? g->inner : 3, COT_F32));
+    if (choose(g, g->whole, &x) && cot_value_shape(x).rank < 4) {
+        keep(g, cot_op_one_hot(x, g->inner > 0 ? g->inner : 3, g->real));
     }
 }
 
@@ -407,7 +404,7 @@ static bool has_classes(const cot_shape *shape) {
 
 static void try_composite(random_graph *g) {
     cot_value x, y;
-    if (!choose(g, COT_F32, &x)) {
+    if (!choose(g, g->real, &x)) {
         return;
     }
     cot_shape shape = cot_value_shape(x);
@@ -416,7 +413,7 @@ static void try_composite(random_graph *g) {
     }
     int64_t kind = below(g, 3);
     for (int32_t attempt = 0; kind == 2 && attempt < 24; attempt++) {
-        if (choose(g, COT_F32, &y)) {
+        if (choose(g, g->real, &y)) {
             cot_shape other = cot_value_shape(y);
             if (coti_shape_equal(&shape, &other)) {
                 keep(g, cot_op_softmax_cross_entropy(y, x));
@@ -447,12 +444,12 @@ static void add_leaves(random_graph *g, cot_context *context) {
         name[0] = 'x';
         name[1] = (char)('0' + k);
         name[2] = '\0';
-        keep(g, cot_op_input(g->graph, k == 3 ? COT_I32 : COT_F32, leaf_shape(g), name));
+        keep(g, cot_op_input(g->graph, k == 3 ? g->whole : g->real, leaf_shape(g), name));
     }
-    keep(g, cot_op_constant(g->graph, COT_F32, (double)below(g, 5) - 1.5));
+    keep(g, cot_op_constant(g->graph, g->real, (double)below(g, 5) - 1.5));
     cot_shape shape = leaf_shape(g);
     if (!shape.batched) {
-        g->variable = cot_variable_create(context, COT_F32, shape, "w");
+        g->variable = cot_variable_create(context, g->real, shape, "w");
         keep(g, cot_op_state(g->graph, g->variable));
     }
 }
@@ -463,13 +460,13 @@ static void try_leaf(random_graph *g) {
     if (kind == 0) {
         cot_value seed = cot_op_constant(g->graph, COT_I64, (double)below(g, 1000));
         cot_value step = cot_op_constant(g->graph, COT_I64, (double)below(g, 1000));
-        keep(g, cot_op_random(seed, step, COT_F32, shape, below(g, 2) ? COT_NORMAL : COT_UNIFORM,
+        keep(g, cot_op_random(seed, step, g->real, shape, below(g, 2) ? COT_NORMAL : COT_UNIFORM,
                               2000 + below(g, 100)));
     } else if (kind == 1 && shape.rank > 0) {
-        keep(g, cot_op_iota(g->graph, below(g, 2) ? COT_F32 : COT_I32, shape,
+        keep(g, cot_op_iota(g->graph, below(g, 2) ? g->real : g->whole, shape,
                             (int32_t)below(g, shape.rank)));
     } else if (kind == 2) {
-        keep(g, cot_op_cast(cot_op_rows(g->graph), COT_F32));
+        keep(g, cot_op_cast(cot_op_rows(g->graph), g->real));
     } else if (kind == 3 && !shape.batched) {
         float data[2048];
         int64_t elements = 0;
@@ -477,7 +474,8 @@ static void try_leaf(random_graph *g) {
             data[i] = (float)(below(g, 2001) - 1000) * 0x1p-8f;
         }
         if (coti_shape_elements(&shape, 1, &elements) && elements <= 2048) {
-            keep(g, cot_op_constant_array(g->graph, COT_F32, shape, data));
+            cot_value x = cot_op_constant_array(g->graph, COT_F32, shape, data);
+            keep(g, g->real == COT_F32 ? x : cot_op_cast(x, g->real));
         }
     }
 }
@@ -502,7 +500,7 @@ static void add_gradients(random_graph *g) {
     static const int32_t all_axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
     cot_value y, wrt[MAX_GRAPH_INPUTS], grad[MAX_GRAPH_INPUTS];
     int32_t n = 0;
-    if (!choose(g, COT_F32, &y)) {
+    if (!choose(g, g->real, &y)) {
         return;
     }
     for (int32_t i = 0; i < MAX_GRAPH_INPUTS - 1; i++) {
@@ -517,7 +515,7 @@ static void add_gradients(random_graph *g) {
         keep(g, grad[i]);
     }
     if (g->variable != NULL) {
-        cot_value rate = cot_op_constant(g->graph, COT_F32, 0.25);
+        cot_value rate = cot_op_constant(g->graph, g->real, 0.25);
         cot_value change = cot_op_binary(COT_OP_MUL, rate, grad[n - 1]);
         keep(g, cot_op_binary(COT_OP_SUB, wrt[n - 1], change));
     }
@@ -527,6 +525,8 @@ random_graph random_graph_make(cot_context *context, uint64_t seed) {
     static const int64_t outers[] = {1, 3, 17, 16, 3}, inners[] = {5, 16, 1, 33, 10, 0, 17};
     random_graph g = {.state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1};
     g.graph = cot_graph_create(context, "random");
+    g.real = COT_F32;
+    g.whole = below(&g, 3) == 0 ? COT_I64 : COT_I32;
     g.batch = below(&g, 4) == 0 ? 2 : 1;
     g.outer = outers[below(&g, 5)];
     g.inner = inners[below(&g, below(&g, 8) == 0 ? 7 : 5)];
@@ -537,9 +537,7 @@ random_graph random_graph_make(cot_context *context, uint64_t seed) {
         tries[below(&g, sizeof tries / sizeof tries[0])](&g);
     }
     keep(&g, cot_op_unary(COT_OP_NEG, g.value[0])); /* so that no graph is leaves alone */
-    if (seed % 3 == 0) {
-        add_gradients(&g);
-    }
+    add_gradients(&g);
     return g;
 }
 
@@ -548,7 +546,7 @@ static uint32_t updating_value(const random_graph *g) {
     cot_shape wanted = cot_variable_shape(g->variable);
     for (int32_t i = g->n_values; i-- > 0;) {
         cot_shape shape = cot_value_shape(g->value[i]);
-        if (cot_value_dtype(g->value[i]) == COT_F32 && coti_shape_equal(&shape, &wanted)) {
+        if (cot_value_dtype(g->value[i]) == g->real && coti_shape_equal(&shape, &wanted)) {
             return g->value[i].id;
         }
     }
@@ -580,19 +578,24 @@ void random_graph_finish(random_graph *g, uint64_t seed, bool all) {
     pool_empty(&p);
 }
 
-tensor random_graph_input(pool *p, const random_graph *g, uint64_t seed, int32_t i, int64_t rows) {
-    const coti_node *node = coti_node_at(g->graph, g->graph->input.data[i]);
+static tensor numbers(pool *p, const random_graph *g, uint64_t seed, int32_t i, int64_t rows,
+                      cot_dtype dtype, const cot_shape *shape) {
+    bool is_real = dtype == COT_F32 || dtype == COT_F64;
     trial t = {.op = (cot_op)(seed % COT_OP_COUNT),
                .rows = rows,
-               .values = node->dtype == COT_I32 ? LABELS
-                         : g->uses_wide         ? WIDE
-                                                : NORMAL,
-               .operand = {COT_F32, COT_F32, COT_F32, COT_I32}};
-    return make_operand(p, &t, i, &node->shape);
+               .values = !is_real       ? LABELS
+                         : g->uses_wide ? WIDE
+                                        : NORMAL};
+    t.operand[i] = dtype;
+    return make_operand(p, &t, i, shape);
+}
+
+tensor random_graph_input(pool *p, const random_graph *g, uint64_t seed, int32_t i, int64_t rows) {
+    const coti_node *node = coti_node_at(g->graph, g->graph->input.data[i]);
+    return numbers(p, g, seed, i, rows, (cot_dtype)node->dtype, &node->shape);
 }
 
 tensor random_graph_variable(pool *p, const random_graph *g, uint64_t seed) {
-    trial t = {.op = (cot_op)(seed % COT_OP_COUNT), .values = NORMAL, .operand = {COT_F32}};
     cot_shape shape = cot_variable_shape(g->variable);
-    return make_operand(p, &t, 0, &shape);
+    return numbers(p, g, seed, 0, 1, cot_variable_dtype(g->variable), &shape);
 }

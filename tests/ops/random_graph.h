@@ -1,8 +1,8 @@
 /*
  * Small valid graphs by seed: leaves of a few related shapes (scalars, extents of 1, empty axes,
  * batches), then random operations on values made before, among them repeated operands, broadcast
- * chains, views of views, products, reductions and composites; every third graph with gradients and
- * a step of descent.
+ * chains, views of views, products, reductions and composites; then gradients and a step of
+ * descent.
  */
 #ifndef RANDOM_GRAPH_H
 #define RANDOM_GRAPH_H
@@ -16,6 +16,7 @@ typedef struct random_graph {
     uint64_t state;   /* of the generator */
     int32_t n_values;
     cot_value value[MAX_VALUES]; /* to choose operands from */
+    cot_dtype real, whole;       /* of most of its values: a float, a signed integer */
     int64_t batch, outer, inner; /* extents of this graph: c of c*N, and two others */
     cot_variable *variable;      /* NULL, or the caller's to release */
     bool uses_wide;              /* its inputs take infinities and NaN too */
