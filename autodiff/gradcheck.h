@@ -1,7 +1,8 @@
 /*
  * The gradient check's parts. gradcheck_graph.c makes from any graph the three f64 graphs that the
- * check evaluates; gradcheck_probe.c compares derivatives at one point; gradcheck.c chooses points,
- * looks for the culprit and reports.
+ * check evaluates; gradcheck_probe.c compares derivatives at one point, gradcheck_native.c those in
+ * f32 with those in f64, within what rounding explains (gradcheck_rounding.c); gradcheck.c chooses
+ * points, looks for the culprit and reports.
  *
  * The float leaves of a graph, one after another, are one vector x; its float outputs one vector y;
  * cotangents u are as y, directions v and gradients g as x.
@@ -35,10 +36,13 @@ typedef struct coti_check {
     int64_t n_x, n_y;
     double *x;                              /* the point; zeros at first */
     cot_graph *forward, *reverse, *tangent; /* x -> y;  x, u -> J'u;  x, u, v -> J v */
+    bool *is_narrow; /* of each node of `forward`: it stands for an f32 value */
 } coti_check;
 
 /* fails: COT_E_ARG if no float output depends on a float leaf, and as cot_grad. NULL then. */
 cot_status coti_check_create(const cot_graph *source, int64_t rows, coti_check **check_out);
+/* Without the derivatives: `forward` alone. */
+cot_status coti_check_create_forward(const cot_graph *source, int64_t rows, coti_check **check_out);
 void coti_check_destroy(coti_check *check);
 
 /* y of n_y, g of n_x, jv of n_y elements: the caller's. */
@@ -52,6 +56,30 @@ cot_status coti_check_tangent(const coti_check *check, const double *x, const do
  * data NULL for the others. In `arena`.
  */
 cot_status coti_check_values(const coti_check *check, coti_arena *arena, coti_tensor **value_out);
+
+/*
+ * The gradient J'u in the source's own dtypes: a graph whose inputs are the leaves, then u, and
+ * whose outputs are the parts of g. The caller's; NULL after a failure.
+ */
+cot_status coti_check_native(coti_check *check, cot_graph **graph_out);
+
+/* ---- gradcheck_rounding.c ---- */
+
+/* How a graph is thought to be evaluated. */
+typedef struct coti_rounding {
+    int32_t bits_lost;  /* each result is right but for so many of its last bits: 0, the best */
+    bool adds_in_dtype; /* sums are rounded term by term, in any order; else once, at the end */
+    int32_t n_samples;
+    uint64_t seed;
+} coti_rounding;
+
+/*
+ * y at check->x in f64, and the most that roundings to the source's dtypes move each element in
+ * n_samples trials; *overflows_out: a value on the way lies beyond f32. exact, spread: of n_y
+ * elements, the caller's.
+ */
+cot_status coti_check_rounding(const coti_check *check, const coti_rounding *rounding,
+                               double *exact, double *spread, bool *overflows_out);
 
 /* ---- gradcheck_probe.c ---- */
 
@@ -78,6 +106,9 @@ typedef struct coti_check_result {
     int32_t worst_rank;     /* 0: none failed; 1: failed along a direction; 2: by an element */
     double *leaf_error;     /* of each leaf the largest error, or NULL: not wanted */
     int64_t *leaf_compared;
+    bool native_failed;    /* `worst` is of the graph's own dtypes: g32, and g64 as `numeric` */
+    double native_allowed; /* what rounding explains of it */
+    double native_share;   /* the most of what rounding explains that an element needed */
 } coti_check_result;
 
 /*
@@ -86,6 +117,16 @@ typedef struct coti_check_result {
  */
 cot_status coti_check_probe(const coti_check *check, const coti_check_settings *settings,
                             coti_check_result *result, bool *is_finite_out);
+
+/* ---- gradcheck_native.c ---- */
+
+/*
+ * Compare the gradient in the source's own dtypes with that in f64, at check->x, for a random
+ * cotangent; adds to `result`. The point must consist of numbers of the leaves' dtypes.
+ */
+cot_status coti_check_probe_native(coti_check *check, uint64_t seed, coti_check_result *result);
+/* v rounded to the source's dtype of a leaf or output. */
+double coti_check_fit(const coti_check *check, const coti_check_part *part, double v);
 
 /* Random normal number of (seed, purpose, i). */
 double coti_check_normal(uint64_t seed, uint64_t purpose, int64_t i);

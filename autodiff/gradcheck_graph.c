@@ -6,6 +6,8 @@
  *     reverse   x, u -> g = J'u, the gradient of <u, y>
  *     tangent   x, u, v -> J v, the gradient of <g, v> with respect to u, as g is linear in u
  *
+ *     native    reverse, in the dtypes of the source: what f32 makes of it
+ *
  * Inputs of each, in this order: the leaves, u, v. Updates of states are no part of it.
  */
 #include "gradcheck.h"
@@ -18,6 +20,7 @@ typedef struct promotion {
     const coti_check *check;
     cot_graph *to;
     cot_value *map; /* of the source's ids; graph NULL: not needed */
+    bool as_it_is;  /* dtypes stay what they are */
 } promotion;
 
 static bool is_float(cot_dtype dtype) {
@@ -26,6 +29,10 @@ static bool is_float(cot_dtype dtype) {
 
 static cot_dtype promote(cot_dtype dtype) {
     return is_float(dtype) ? COT_F64 : dtype;
+}
+
+static cot_dtype dtype_in(const promotion *p, const coti_node *node) {
+    return p->as_it_is ? (cot_dtype)node->dtype : promote((cot_dtype)node->dtype);
 }
 
 static bool is_leaf(const coti_node *node) {
@@ -133,7 +140,7 @@ static cot_value named_input(cot_graph *to, cot_dtype dtype, cot_shape shape, co
 
 static cot_value promote_const(promotion *p, const coti_node *node) {
     const coti_attr_DATA *attr = node->attr;
-    if (node->dtype != COT_F32) {
+    if (node->dtype != COT_F32 || p->as_it_is) {
         return cot_op_constant_array(p->to, (cot_dtype)node->dtype, node->shape, attr->data.data);
     }
     size_t n = (size_t)attr->data.bytes / sizeof(float);
@@ -149,9 +156,19 @@ static cot_value promote_const(promotion *p, const coti_node *node) {
     return value;
 }
 
+/* Does a node make floats of other things? Random numbers, say, that f64 would draw anew. */
+static bool makes_floats(const cot_graph *source, const coti_node *node) {
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        if (is_float((cot_dtype)coti_node_at(source, node->input[i])->dtype)) {
+            return false;
+        }
+    }
+    return is_float((cot_dtype)node->dtype);
+}
+
 static cot_value promote_node(promotion *p, uint32_t id, cot_value *input) {
     const coti_node *node = coti_node_at(p->check->source, id);
-    cot_dtype dtype = promote((cot_dtype)node->dtype);
+    cot_dtype dtype = dtype_in(p, node);
     if (is_leaf(node)) {
         return named_input(p->to, dtype, node->shape, "x", id);
     }
@@ -162,8 +179,10 @@ static cot_value promote_node(promotion *p, uint32_t id, cot_value *input) {
         input[i] = p->map[node->input[i]];
     }
     cot_graph_set_layer(p->to, node->layer);
-    return coti_graph_add(p->to, (cot_op)node->op, input, node->n_inputs, node->attr, dtype,
-                          &node->shape);
+    bool makes = makes_floats(p->check->source, node);
+    cot_value value = coti_graph_add(p->to, (cot_op)node->op, input, node->n_inputs, node->attr,
+                                     makes ? (cot_dtype)node->dtype : dtype, &node->shape);
+    return makes && (cot_dtype)node->dtype != dtype ? cot_op_cast(value, dtype) : value;
 }
 
 static cot_status promote_all(promotion *p, coti_arena *arena) {
@@ -198,7 +217,7 @@ static cot_status promote_all(promotion *p, coti_arena *arena) {
 
 /* ---- derivatives ---- */
 
-/* sum + <a, b>; sum may be none (graph NULL). */
+/* sum + <a, b> in f64; sum may be none (graph NULL). */
 static cot_value add_inner(cot_value sum, cot_value a, cot_value b) {
     cot_value product = cot_op_binary(COT_OP_MUL, a, b);
     int32_t rank = cot_value_shape(product).rank;
@@ -209,6 +228,7 @@ static cot_value add_inner(cot_value sum, cot_value a, cot_value b) {
     if (rank > 0) {
         product = cot_op_reduce(COT_OP_SUM, product, axes, rank, false);
     }
+    product = cot_value_dtype(product) == COT_F64 ? product : cot_op_cast(product, COT_F64);
     return sum.graph == NULL ? product : cot_op_binary(COT_OP_ADD, sum, product);
 }
 
@@ -224,7 +244,7 @@ static cot_status add_reverse(promotion *p, cot_value *u, cot_value *g) {
     cot_value inner = coti_poison();
     for (int32_t i = 0; i < check->n_outputs; i++) {
         cot_value y = p->map[check->output[i].id];
-        u[i] = named_input(p->to, COT_F64, cot_value_shape(y), "u", i);
+        u[i] = named_input(p->to, cot_value_dtype(y), cot_value_shape(y), "u", i);
         inner = add_inner(inner, u[i], y);
         if (inner.graph == NULL) {
             return cot_error_get(check->context).status;
@@ -258,6 +278,20 @@ static cot_status add_tangent(promotion *p, const cot_value *u, const cot_value 
 
 typedef enum stage { FORWARD, REVERSE, TANGENT } stage;
 
+/* Which nodes of the forward graph stand for f32 values of the source? */
+static cot_status note_narrow(coti_check *check, const promotion *p) {
+    check->is_narrow = coti_arena_array(&check->arena, p->to->node.count, sizeof *check->is_narrow);
+    if (check->is_narrow == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (uint32_t id = 1; id < check->source->node.count; id++) {
+        if (p->map[id].graph != NULL && coti_node_at(check->source, id)->dtype == COT_F32) {
+            check->is_narrow[p->map[id].id] = true;
+        }
+    }
+    return COT_OK;
+}
+
 static cot_status add_outputs(promotion *p, stage which, coti_arena *arena) {
     const coti_check *check = p->check;
     cot_value *u = coti_arena_array(arena, (size_t)check->n_outputs, sizeof *u);
@@ -284,45 +318,61 @@ static cot_status add_outputs(promotion *p, stage which, coti_arena *arena) {
     return COT_OK;
 }
 
-static cot_status make_graph(coti_check *check, stage which, cot_graph **graph_out) {
-    promotion p = {.check = check, .to = cot_graph_create(check->context, "gradcheck")};
+/* *graph_out is the caller's, finished or not. */
+static cot_status make_graph(coti_check *check, stage which, bool as_it_is, cot_graph **graph_out) {
+    promotion p = {
+        .check = check, .to = cot_graph_create(check->context, "gradcheck"), .as_it_is = as_it_is};
+    *graph_out = p.to;
     if (p.to == NULL) {
         return cot_error_get(check->context).status;
     }
-    *graph_out = p.to; /* the check owns it from here on, finished or not */
     coti_arena arena;
     coti_arena_init(&arena, check->context);
     cot_status status = promote_all(&p, &arena);
     if (status == COT_OK) {
         status = add_outputs(&p, which, &arena);
     }
+    if (status == COT_OK && which == FORWARD) {
+        status = note_narrow(check, &p);
+    }
     coti_arena_clear(&arena);
     return status;
 }
 
-static cot_status check_make(coti_check *check) {
+cot_status coti_check_native(coti_check *check, cot_graph **graph_out) {
+
+    cot_status status = make_graph(check, REVERSE, true, graph_out);
+    if (status != COT_OK) {
+        cot_graph_destroy(*graph_out);
+        *graph_out = NULL;
+    }
+    return status;
+}
+
+static cot_status find_all(coti_check *check) {
     bool *is_needed = coti_arena_array(&check->arena, check->source->node.count, sizeof *is_needed);
     if (is_needed == NULL) {
         return COT_E_NOMEM;
     }
     COTI_TRY(find_outputs(check, is_needed));
     COTI_TRY(find_leaves(check, is_needed));
+    check->x = coti_arena_array(&check->arena, (size_t)check->n_x, sizeof *check->x);
+    return check->x == NULL ? COT_E_NOMEM : make_graph(check, FORWARD, false, &check->forward);
+}
+
+static cot_status add_derivatives(coti_check *check) {
     if (!has_float_leaf(check)) {
         return COTI_FAIL(check->context, COT_E_ARG,
                          "nothing to check: no float output of graph %s depends on a float input "
                          "or state",
                          check->source->name);
     }
-    check->x = coti_arena_array(&check->arena, (size_t)check->n_x, sizeof *check->x);
-    if (check->x == NULL) {
-        return COT_E_NOMEM;
-    }
-    COTI_TRY(make_graph(check, FORWARD, &check->forward));
-    COTI_TRY(make_graph(check, REVERSE, &check->reverse));
-    return make_graph(check, TANGENT, &check->tangent);
+    COTI_TRY(make_graph(check, REVERSE, false, &check->reverse));
+    return make_graph(check, TANGENT, false, &check->tangent);
 }
 
-cot_status coti_check_create(const cot_graph *source, int64_t rows, coti_check **check_out) {
+static cot_status create(const cot_graph *source, int64_t rows, bool derivatives,
+                         coti_check **check_out) {
     coti_check *check = coti_calloc(source->context, 1, sizeof *check);
     *check_out = check;
     if (check == NULL) {
@@ -332,12 +382,24 @@ cot_status coti_check_create(const cot_graph *source, int64_t rows, coti_check *
     check->source = source;
     check->rows = rows;
     coti_arena_init(&check->arena, source->context);
-    cot_status status = check_make(check);
+    cot_status status = find_all(check);
+    if (status == COT_OK && derivatives) {
+        status = add_derivatives(check);
+    }
     if (status != COT_OK) {
         coti_check_destroy(check);
         *check_out = NULL;
     }
     return status;
+}
+
+cot_status coti_check_create(const cot_graph *source, int64_t rows, coti_check **check_out) {
+    return create(source, rows, true, check_out);
+}
+
+cot_status coti_check_create_forward(const cot_graph *source, int64_t rows,
+                                     coti_check **check_out) {
+    return create(source, rows, false, check_out);
 }
 
 void coti_check_destroy(coti_check *check) {

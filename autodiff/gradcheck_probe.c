@@ -410,6 +410,8 @@ cot_status coti_check_probe(const coti_check *check, const coti_check_settings *
     result->n_compared = 0;
     result->n_unclear = 0;
     result->worst_rank = 0;
+    result->native_failed = false;
+    result->native_share = 0;
     result->worst =
         (coti_check_entry){.leaf = -1, .output = -1, .element = -1, .output_element = -1};
     for (int32_t i = 0; result->leaf_error != NULL && i < check->n_leaves; i++) {

@@ -29,11 +29,25 @@ typedef struct cot_gradcheck_options {
     uint64_t seed;          /* of the points, directions and elements */
     cot_switch keep_states; /* on: states have their variables' values; off (default): random ones.
                                Integer states always have their variables' values */
+    cot_switch f32;         /* on: also the gradient in the graph's own dtypes against that in f64,
+                               within what f32's rounding explains at this point; off (default) */
     cot_write_fn write;     /* receives a line for each input and state; NULL: nobody does */
     void *user;
 } cot_gradcheck_options;
 #define COT_GRADCHECK_OPTIONS_INIT                                                                 \
-    {sizeof(cot_gradcheck_options), 0, 0.0, 0.0, 0, 0, 0, 0, 0, COT_DEFAULT, NULL, NULL}
+    {sizeof(cot_gradcheck_options),                                                                \
+     0,                                                                                            \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     COT_DEFAULT,                                                                                  \
+     COT_DEFAULT,                                                                                  \
+     NULL,                                                                                         \
+     NULL}
 
 #define COT_REPORT_NAME_BYTES 96
 #define COT_REPORT_MESSAGE_BYTES 512

@@ -198,36 +198,54 @@ static bool is_of_class(const cot_graph *graph, const grad_case *c) {
 
 /* ---- building one ---- */
 
-static int32_t make_inputs(cot_graph *graph, cot_dtype dtype, const char *text, cot_value *x) {
+static void name_for(char name[32], const char *prefix, const char *stem, int32_t i) {
+    if (i < 0) {
+        snprintf(name, 32, "%s%s", prefix, stem);
+    } else {
+        snprintf(name, 32, "%s%s%d", prefix, stem, (int)i);
+    }
+}
+
+static int32_t make_inputs(grad_graph *g, cot_dtype dtype, const char *text) {
     int32_t n = 0;
     while (text != NULL) {
-        char name[16];
+        char name[32];
         bool is_bool = strncmp(text, "bool ", 5) == 0;
         text += is_bool ? 5 : 0;
-        snprintf(name, sizeof name, "x%d", (int)n);
+        name_for(name, g->prefix, "x", n);
         assert_true(n < GRAD_MOST_INPUTS);
-        x[n++] = cot_op_input(graph, is_bool ? COT_BOOL : dtype, read_shape(text), name);
+        g->x[n++] = cot_op_input(g->graph, is_bool ? COT_BOOL : dtype, read_shape(text), name);
         text = strchr(text, ';');
         text = text == NULL ? NULL : text + 1;
     }
     return n;
 }
 
-grad_graph grad_case_build(cot_context *context, const grad_case *c, cot_dtype dtype) {
-    grad_graph g = {.graph = cot_graph_create(context, "case")};
-    assert_non_null(g.graph);
-    g.n = make_inputs(g.graph, dtype, c->inputs, g.x);
+static void output(const grad_graph *g, cot_value value, const char *stem, int32_t i) {
+    char name[32];
+    name_for(name, g->prefix, stem, i);
+    CHECK_OK(cot_graph_context(g->graph), cot_graph_output(value, name));
+}
+
+grad_graph grad_case_build(cot_graph *graph, const grad_case *c, cot_dtype dtype,
+                           const char *prefix) {
+    grad_graph g = {.graph = graph, .prefix = prefix};
+    assert_non_null(graph);
+    g.n = make_inputs(&g, dtype, c->inputs);
     g.y = c->build(g.x);
     if (g.y.graph == NULL) {
         fail_msg("%s %s: %s: %s", cot_op_name(c->op), grad_class_names[c->class], c->text,
-                 cot_error_message(context));
+                 cot_error_message(cot_graph_context(graph)));
     }
-    if (!is_of_class(g.graph, c)) {
+    output(&g, g.y, "y", -1);
+    return g;
+}
+
+void grad_case_check_class(const grad_graph *g, const grad_case *c) {
+    if (!is_of_class(g->graph, c)) {
         fail_msg("%s: no float operand of it is of class %s in %s of %s", cot_op_name(c->op),
                  grad_class_names[c->class], c->text, c->inputs);
     }
-    CHECK_OK(context, cot_graph_output(g.y, "y"));
-    return g;
 }
 
 void grad_case_add_gradients(grad_graph *g) {
@@ -239,12 +257,11 @@ void grad_case_add_gradients(grad_graph *g) {
             wrt[n++] = g->x[i];
         }
     }
-    cot_context *context = cot_graph_context(g->graph);
-    cot_value u = cot_op_input(g->graph, cot_value_dtype(g->y), cot_value_shape(g->y), "u");
-    CHECK_OK(context, cot_vjp(g->y, u, wrt, n, grad));
+    char name[32];
+    name_for(name, g->prefix, "u", -1);
+    cot_value u = cot_op_input(g->graph, cot_value_dtype(g->y), cot_value_shape(g->y), name);
+    CHECK_OK(cot_graph_context(g->graph), cot_vjp(g->y, u, wrt, n, grad));
     for (int32_t i = 0; i < n; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "g%d", (int)i);
-        CHECK_OK(context, cot_graph_output(grad[i], name));
+        output(g, grad[i], "g", i);
     }
 }

@@ -48,20 +48,25 @@ extern const char *const grad_class_names[GRAD_N_CLASSES];
 /* Has the operation a gradient, and so a row of the matrix? */
 bool grad_is_wanted(cot_op op);
 
-/* A case's graph: inputs x0, x1, ..., output y. */
+/* A case in a graph, alone or among others: inputs x0, x1, ... and output y, led by its prefix. */
 typedef struct grad_graph {
     cot_graph *graph;
+    const char *prefix;
     cot_value x[GRAD_MOST_INPUTS], y;
     int32_t n;
 } grad_graph;
 
-/*
- * Build a case with its floats in `dtype`. Fails the test, naming the case, if it cannot be built,
- * if its operation does not occur, or if no occurrence has an operand of its class.
+/* Build a case with its floats in `dtype`. Fails the test, naming the case, if it cannot be built.
  */
-grad_graph grad_case_build(cot_context *context, const grad_case *c, cot_dtype dtype);
+grad_graph grad_case_build(cot_graph *graph, const grad_case *c, cot_dtype dtype,
+                           const char *prefix);
 
-/* Make the gradients of <u, y> with respect to the float inputs outputs g0, g1, ...; u is an input.
+/* Of a case that is alone in its graph: fails the test if its operation does not occur, or if no
+ * occurrence has an operand of its class. */
+void grad_case_check_class(const grad_graph *g, const grad_case *c);
+
+/*
+ * Make the gradients of <u, y> with respect to the float inputs outputs g0, g1, ...; u is an input.
  */
 void grad_case_add_gradients(grad_graph *g);
 

@@ -28,7 +28,8 @@ static double tolerance_of(const grad_case *c, int order) {
 /* Does it pass? Says what is wrong if not. */
 static bool check_case(const grad_case *c, cot_dtype dtype, int order) {
     cot_context *context = cot_context_create(NULL);
-    grad_graph g = grad_case_build(context, c, dtype);
+    grad_graph g = grad_case_build(cot_graph_create(context, "case"), c, dtype, "");
+    grad_case_check_class(&g, c);
     if (order == 2) {
         grad_case_add_gradients(&g);
     }
@@ -37,6 +38,7 @@ static bool check_case(const grad_case *c, cot_dtype dtype, int order) {
     cot_gradcheck_options options = COT_GRADCHECK_OPTIONS_INIT;
     options.max_elements = 256;
     options.tolerance = tolerance_of(c, order);
+    options.f32 = COT_ON;
     cot_status status = cot_gradcheck(g.graph, &options, &report);
     bool passed = status == COT_OK && report.passed && report.n_compared > 0;
     if (!passed) {
