@@ -35,10 +35,6 @@ static const coti_vjp_fn rule_table[COT_OP_COUNT] = {
 #undef COT_OP
 };
 
-coti_vjp_fn coti_vjp_rule(cot_op op) {
-    return rule_table[op];
-}
-
 /* One call's scratch, by node id up to y. */
 typedef struct walk {
     cot_graph *graph;

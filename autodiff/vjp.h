@@ -45,11 +45,9 @@ typedef void (*coti_vjp_fn)(const coti_vjp *v, cot_value *grad);
 #undef COTI_VJP_ZERO
 #undef COTI_VJP_NONE
 
-/* The rule of the EXPAND rows: the chain rule through the node's decomposition (vjp_expand.c). */
+/* The rule of the EXPAND rows: the chain rule through the node's decomposition (vjp_expand.c); of
+ * any other composite, what its own rule must equal. */
 void coti_vjp_expand(const coti_vjp *v, cot_value *grad);
-
-/* The rule of an operation; NULL: its derivative is zero, or it has none. */
-coti_vjp_fn coti_vjp_rule(cot_op op);
 
 /*
  * (vjp_window.c) The adjoint of cot_op_window: add up the windows g [.., o1..os, size1..sizes, ..]

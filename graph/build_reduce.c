@@ -17,13 +17,23 @@ static cot_value keep_axes(cot_value y, const cot_shape *before, const coti_attr
     return cot_op_reshape(y, shape);
 }
 
+/* A composite that has axes reduces them, as the rows of kind REDUCE do. */
+static bool is_reduction(cot_op op) {
+    if ((size_t)op >= COT_OP_COUNT) {
+        return false;
+    }
+    const coti_op_info *info = &coti_op_table[op];
+    return info->kind == COTI_KIND_REDUCE ||
+           (info->kind == COTI_KIND_COMPOSITE && info->attr == COTI_ATTR_AXES);
+}
+
 cot_value cot_op_reduce(cot_op op, cot_value x, const int32_t *axes, int32_t n_axes, bool keep) {
     coti_attr_AXES attr = {0};
     cot_graph *graph = coti_graph_of(cot_op_name(op), &x, 1);
     if (graph == NULL) {
         return coti_poison();
     }
-    if ((size_t)op >= COT_OP_COUNT || coti_op_table[op].kind != COTI_KIND_REDUCE) {
+    if (!is_reduction(op)) {
         COTI_OP_FAIL(graph->context, COT_E_ARG, cot_op_name(op), graph->layer,
                      "operation %d is no reduction", (int)op);
         return coti_poison();
@@ -78,12 +88,20 @@ cot_value cot_op_mean(cot_value x, const int32_t *axes, int32_t n_axes, bool kee
     return cot_op_binary(COT_OP_DIV, sum, summed_elements(x, &attr.axes));
 }
 
-cot_value cot_op_argmax(cot_value x, int32_t axis) {
-    if (coti_graph_of("argmax", &x, 1) == NULL) {
+static cot_value place_of(cot_op op, cot_value x, int32_t axis) {
+    if (coti_graph_of(cot_op_name(op), &x, 1) == NULL) {
         return coti_poison();
     }
     const coti_attr_AXIS attr = {.axis = coti_build_axis(x, axis)};
-    return coti_graph_add(x.graph, COT_OP_ARGMAX, &x, 1, &attr, COT_F32, NULL);
+    return coti_graph_add(x.graph, op, &x, 1, &attr, COT_F32, NULL);
+}
+
+cot_value cot_op_argmax(cot_value x, int32_t axis) {
+    return place_of(COT_OP_ARGMAX, x, axis);
+}
+
+cot_value cot_op_argmin(cot_value x, int32_t axis) {
+    return place_of(COT_OP_ARGMIN, x, axis);
 }
 
 /* ---- products ---- */

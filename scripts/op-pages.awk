@@ -236,7 +236,7 @@ function row_page(id, name, n, kind, attribute, grad, flags, file, about, error,
         : kind == "LEAF" ? "" : "an empty operand gives an empty result"))
     entry(file, "error", error)
     entry(file, "properties", (flags ~ /COMMUTATIVE/ ? "commutative; " : "") (flags ~ /CHEAP/ ? "cheap: may be computed again rather than stored; " : "") \
-        (kind == "COMPOSITE" ? "has a decomposition into other operations (graph/decompose.c); " : ""))
+        (kind == "COMPOSITE" ? "has a decomposition into other operations (graph/decompose*.c); " : ""))
     entry(file, "source", pick("Src", "the definition"))
     printf "\nExamples, which the tests run:\n\n```\n%s```\n", example[id] > file
     close(file)

@@ -63,7 +63,10 @@ static cot_op pick_op(world *w, coti_kind kind, int32_t n_inputs) {
     int32_t n = 0;
     for (int32_t op = 0; op < COT_OP_COUNT; op++) {
         const coti_op_info *info = &coti_op_table[op];
-        bool fits = info->kind == kind || (is_elementwise(kind) && is_elementwise(info->kind));
+        bool reduces = kind == COTI_KIND_REDUCE && info->kind == COTI_KIND_COMPOSITE &&
+                       info->attr == COTI_ATTR_AXES;
+        bool fits =
+            info->kind == kind || reduces || (is_elementwise(kind) && is_elementwise(info->kind));
         if (fits && info->n_inputs == n_inputs) {
             fitting[n++] = op;
         }
@@ -337,7 +340,8 @@ static void call_reduce(world *w, int32_t which) {
     } else if (which == 1) {
         accept_value(w, cot_op_mean(x, list, n, keep));
     } else {
-        accept_value(w, cot_op_argmax(x, pick_axis(w)));
+        int32_t axis = pick_axis(w);
+        accept_value(w, keep ? cot_op_argmin(x, axis) : cot_op_argmax(x, axis));
     }
 }
 

@@ -160,10 +160,11 @@ static cot_value build_reduce(cot_graph *graph, const trial *t, const cot_value 
     return cot_op_reduce(t->op, x[0], axes, n, false);
 }
 
-static cot_value build_argmax(cot_graph *graph, const trial *t, const cot_value *x,
-                              const tensor *data) {
+static cot_value build_place(cot_graph *graph, const trial *t, const cot_value *x,
+                             const tensor *data) {
     (void)graph, (void)data;
-    return cot_op_argmax(x[0], (int32_t)attr_int(t->attr, "axis", 0));
+    int32_t axis = (int32_t)attr_int(t->attr, "axis", 0);
+    return t->op == COT_OP_ARGMAX ? cot_op_argmax(x[0], axis) : cot_op_argmin(x[0], axis);
 }
 
 static cot_value build_dot(cot_graph *graph, const trial *t, const cot_value *x,
@@ -223,7 +224,10 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_WINDOW] = build_window,
     [COT_OP_SUM] = build_reduce,
     [COT_OP_REDUCE_MAX] = build_reduce,
-    [COT_OP_ARGMAX] = build_argmax,
+    [COT_OP_ARGMAX] = build_place,
+    [COT_OP_REDUCE_MIN] = build_reduce,
+    [COT_OP_ARGMIN] = build_place,
+    [COT_OP_PROD] = build_reduce,
     [COT_OP_DOT] = build_dot,
     [COT_OP_ONE_HOT] = build_one_hot,
     [COT_OP_RANDOM] = build_random,

@@ -60,18 +60,38 @@ static void sum_into(pool *p, const tensor *x, const bool *gone, tensor *out, te
     }
 }
 
-/* Maxima, and how far along the (one) reduced axis the first of each stands. */
-static void max_into(pool *p, const tensor *x, const bool *gone, int64_t axis, tensor *max,
-                     tensor *where) {
-    bool *met = pool_take(p, (size_t)max->count, sizeof *met);
+/* Products, as sum_into. */
+static void multiply_into(pool *p, const tensor *x, const bool *gone, tensor *out) {
+    uint64_t *whole = pool_take(p, (size_t)out->count, sizeof *whole);
+    for (int64_t i = 0; i < out->count; i++) {
+        whole[i] = 1;
+        out->v[i] = 1;
+    }
+    for (int64_t i = 0; i < x->count; i++) {
+        int64_t at = kept_place(x, i, gone, out);
+        if (is_real(x->dtype)) {
+            out->v[at] *= x->v[i];
+        } else {
+            whole[at] *= x->v[i] < 0 ? 0 - (uint64_t)-x->v[i] : (uint64_t)x->v[i];
+        }
+    }
+    for (int64_t i = 0; !is_real(x->dtype) && i < out->count; i++) {
+        out->v[i] = wrapped(x->dtype, whole[i]);
+    }
+}
+
+/* Maxima (`sign` -1: minima), and how far along the (one) reduced axis the first of each stands. */
+static void best_into(pool *p, const tensor *x, const bool *gone, int64_t axis, long double sign,
+                      tensor *best, tensor *where) {
+    bool *met = pool_take(p, (size_t)best->count, sizeof *met);
     for (int64_t i = 0; i < x->count; i++) {
         int64_t index[COT_MAX_RANK];
-        int64_t at = kept_place(x, i, gone, max);
+        int64_t at = kept_place(x, i, gone, best);
+        long double now = best->v[at];
         tensor_index(x, i, index);
-        bool replace = !met[at] || (!isnan(max->v[at]) && (isnan(x->v[i]) || x->v[i] > max->v[at]));
-        if (replace) {
+        if (!met[at] || (!isnan(now) && (isnan(x->v[i]) || sign * x->v[i] > sign * now))) {
             met[at] = true;
-            max->v[at] = x->v[i];
+            best->v[at] = x->v[i];
             where->v[at] = (long double)index[axis];
         }
     }
@@ -81,20 +101,26 @@ tensor expect_reduce(pool *p, const trial *t, const tensor *x, tensor *magnitude
     int64_t axes[COT_MAX_RANK];
     int32_t n_axes = 0;
     bool gone[COT_MAX_RANK] = {false};
-    attr_ints(t->attr, t->op == COT_OP_ARGMAX ? "axis" : "axes", axes, &n_axes);
+    bool place = t->op == COT_OP_ARGMAX || t->op == COT_OP_ARGMIN;
+    bool least = t->op == COT_OP_REDUCE_MIN || t->op == COT_OP_ARGMIN;
+    attr_ints(t->attr, place ? "axis" : "axes", axes, &n_axes);
     for (int32_t k = 0; k < n_axes; k++) {
         gone[axes[k]] = true;
     }
     cot_shape shape = without(&x->shape, gone);
     tensor out = tensor_make(p, t->dtype, &shape, 1);
-    tensor second = tensor_make(p, t->op == COT_OP_ARGMAX ? COT_I32 : t->dtype, &shape, 1);
+    tensor second = tensor_make(p, place ? COT_I32 : t->dtype, &shape, 1);
     if (t->op == COT_OP_SUM) {
         sum_into(p, x, gone, &out, &second);
         *magnitude_out = second;
         return out;
     }
-    max_into(p, x, gone, n_axes > 0 ? axes[0] : 0, &out, &second);
-    return t->op == COT_OP_ARGMAX ? second : out;
+    if (t->op == COT_OP_PROD) {
+        multiply_into(p, x, gone, &out);
+        return out;
+    }
+    best_into(p, x, gone, n_axes > 0 ? axes[0] : 0, least ? -1 : 1, &out, &second);
+    return place ? second : out;
 }
 
 /* ---- products ---- */

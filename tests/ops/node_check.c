@@ -28,14 +28,15 @@ static double terms_of(const coti_node *node, const tensor *input, const tensor 
     return out->count > 0 ? (double)input->count / (double)out->count : 1;
 }
 
-/* Sum of |terms| of the node's sums, by the evaluator on the operands' absolute values. */
-static tensor magnitude_of(pool *p, cot_context *context, const coti_node *node,
-                           const tensor *operand, int64_t rows, const coti_tensor *out) {
+/* What the evaluator makes of operands that `turn` has turned into others. */
+static tensor evaluate_turned(pool *p, cot_context *context, const coti_node *node,
+                              const tensor *operand, int64_t rows, const coti_tensor *out,
+                              long double (*turn)(long double x)) {
     coti_tensor input[MOST_INPUTS], sum = *out;
     for (int32_t i = 0; i < node->n_inputs; i++) {
         tensor x = tensor_make(p, operand[i].dtype, &operand[i].shape, 1);
         for (int64_t e = 0; e < x.count; e++) {
-            x.v[e] = fabsl(operand[i].v[e]);
+            x.v[e] = turn(operand[i].v[e]);
         }
         input[i] = (coti_tensor){x.dtype, x.shape, tensor_bytes(p, &x)};
     }
@@ -43,6 +44,32 @@ static tensor magnitude_of(pool *p, cot_context *context, const coti_node *node,
     sum.data = tensor_bytes(p, &room);
     (void)coti_eval_node(context, node, input, rows, &sum);
     return to_tensor(p, &sum);
+}
+
+/* Sum of |terms| of the node's sums. */
+static tensor magnitude_of(pool *p, cot_context *context, const coti_node *node,
+                           const tensor *operand, int64_t rows, const coti_tensor *out) {
+    return evaluate_turned(p, context, node, operand, rows, out, fabsl);
+}
+
+static long double growth(long double x) {
+    return fabsl(x) > 1 ? fabsl(x) : 1;
+}
+
+static long double shrinkage(long double x) {
+    return x != 0 && fabsl(x) < 1 ? 1 / fabsl(x) : 1;
+}
+
+/* How far the parts of a product may get from 1, up or down: beyond f32's range, its own f32 parts
+ * overflow or vanish on the way. */
+static tensor product_range(pool *p, cot_context *context, const coti_node *node,
+                            const tensor *operand, int64_t rows, const coti_tensor *out) {
+    tensor up = evaluate_turned(p, context, node, operand, rows, out, growth);
+    tensor down = evaluate_turned(p, context, node, operand, rows, out, shrinkage);
+    for (int64_t i = 0; i < up.count; i++) {
+        up.v[i] += down.v[i];
+    }
+    return up;
 }
 
 /* sum |t| (1 + |log p|): what rounding errors of a cross-entropy are proportional to. */
@@ -94,6 +121,9 @@ const char *node_check(char why[256], pool *p, const coti_node *node, const coti
         double terms = terms_of(node, &operand[0], &got);
         magnitude = magnitude_of(p, context, node, operand, rows, got_raw);
         tol = (tolerance)ABS_SUM(terms + 4);
+    } else if (node->op == COT_OP_PROD) {
+        magnitude = product_range(p, context, node, operand, rows, got_raw);
+        tol = (tolerance)ULP(terms_of(node, &operand[0], &got));
     } else if (node->op == COT_OP_SOFTMAX_XENT) {
         int64_t n = operand[1].shape.dim[operand[1].shape.rank - 1];
         magnitude = entropy_magnitude(p, operand, &got);

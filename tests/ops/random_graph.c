@@ -326,9 +326,14 @@ static void try_reduce(random_graph *g) {
         n += taken;
         empty = empty || (taken && shape.dim[d] == 0);
     }
-    int64_t kind = below(g, 4);
+    int64_t kind = below(g, 6);
+    bool over_batch = n > 0 && axes[0] == 0 && shape.batched;
     if (kind == 0 && !empty) {
         keep(g, cot_op_reduce(COT_OP_REDUCE_MAX, x, axes, n, keep_axes));
+    } else if (kind == 2 && !empty) {
+        keep(g, cot_op_reduce(COT_OP_REDUCE_MIN, x, axes, n, keep_axes));
+    } else if (kind == 3 && !over_batch) {
+        keep(g, cot_op_reduce(COT_OP_PROD, x, axes, n, keep_axes));
     } else if (kind == 1) {
         keep(g, cot_op_mean(x, axes, n, keep_axes));
     } else {
@@ -336,13 +341,13 @@ static void try_reduce(random_graph *g) {
     }
 }
 
-static void try_argmax(random_graph *g) {
+static void try_place(random_graph *g) {
     cot_value x;
     if (choose(g, g->real, &x)) {
         cot_shape shape = cot_value_shape(x);
         int32_t last = shape.rank - 1;
         if (last >= free_axis(&shape) && shape.dim[last] > 0) {
-            keep(g, cot_op_argmax(x, last));
+            keep(g, below(g, 2) ? cot_op_argmax(x, last) : cot_op_argmin(x, last));
         }
     }
 }
@@ -488,7 +493,7 @@ static void (*const tries[])(random_graph *g) = {
     try_binary, try_integer,   try_compare,   try_compare, try_logic,     try_logic,
     try_select, try_cast,      try_reshape,   try_permute, try_slice,     try_pad,
     try_flip,   try_broadcast, try_concat,    try_reduce,  try_reduce,    try_reduce,
-    try_argmax, try_dot,       try_dot,       try_dot,     try_batch_dot, try_one_hot,
+    try_place,  try_dot,       try_dot,       try_dot,     try_batch_dot, try_one_hot,
     try_leaf,   try_composite, try_composite, try_window,
 };
 

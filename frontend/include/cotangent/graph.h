@@ -162,8 +162,8 @@ COT_API cot_value cot_op_window(cot_value x, int32_t axis, int32_t n_axes, const
 
 /* ---- reductions, products, indexing ---- */
 
-/* Reduce over axes (negative counts from the end) with COT_OP_SUM or COT_OP_REDUCE_MAX; keep: leave
- * extents of 1. */
+/* Reduce over axes (negative counts from the end) with COT_OP_SUM, COT_OP_PROD (not over the
+ * batch), COT_OP_REDUCE_MAX or COT_OP_REDUCE_MIN; keep: leave extents of 1. */
 COT_API cot_value cot_op_reduce(cot_op op, cot_value x, const int32_t *axes, int32_t n_axes,
                                 bool keep);
 
@@ -172,6 +172,9 @@ COT_API cot_value cot_op_mean(cot_value x, const int32_t *axes, int32_t n_axes, 
 
 /* Index of the first maximum along axis, i32; a NaN counts as the maximum. */
 COT_API cot_value cot_op_argmax(cot_value x, int32_t axis);
+
+/* Index of the first minimum along axis, i32; a NaN counts as the minimum. */
+COT_API cot_value cot_op_argmin(cot_value x, int32_t axis);
 
 /* Axes of a general product. Result axes: batch (as in a), the other axes of a, the other axes of
  * b. */

@@ -90,6 +90,14 @@ SHAPES_UNUSED static cot_value largest(cot_value x, const char *axes, bool keep)
     return reduce(COT_OP_REDUCE_MAX, x, axes, keep);
 }
 
+SHAPES_UNUSED static cot_value smallest(cot_value x, const char *axes, bool keep) {
+    return reduce(COT_OP_REDUCE_MIN, x, axes, keep);
+}
+
+SHAPES_UNUSED static cot_value product(cot_value x, const char *axes, bool keep) {
+    return reduce(COT_OP_PROD, x, axes, keep);
+}
+
 SHAPES_UNUSED static cot_value dot(cot_value a, cot_value b, const char *a_batch,
                                    const char *b_batch, const char *a_contract,
                                    const char *b_contract) {

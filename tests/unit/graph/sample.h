@@ -76,6 +76,9 @@ static const char sample_text[] =
     "  %59 = add %step, %4 : i64[]\n"
     "  %60 = sum %d : f64[2,3]\n"
     "  %61 = window %d {axis=1, size=[2], stride=[1], dilation=[1]} : f64[2,2,2]\n"
+    "  %62 = reduce_min %42 {axes=[0, 1]} : f32[]\n"
+    "  %63 = argmin %\"two words\" {axis=0} : i32[]\n"
+    "  %64 = prod %42 {axes=[1]} : f32[N]\n"
     "  update %step <- %59\n"
     "  return loss=%58, \"a b\"=%56, y=%x\n"
     "}\n";

@@ -185,6 +185,12 @@ static void reductions_drop_or_keep_their_axes(void **state) {
     CHECK_TYPE(cot_op_reduce(COT_OP_REDUCE_MAX, i, AXES(0), 1, false), "i32[0]");
     CHECK_TYPE(cot_op_argmax(x, -1), "i32[2N,3]");
     CHECK_TYPE(cot_op_argmax(x, 0), "i32[3,4]");
+    CHECK_TYPE(cot_op_argmin(x, -1), "i32[2N,3]");
+    CHECK_TYPE(cot_op_argmin(x, 0), "i32[3,4]");
+    CHECK_TYPE(cot_op_reduce(COT_OP_REDUCE_MIN, x, AXES(0, 2), 2, true), "f32[1,3,1]");
+    CHECK_TYPE(cot_op_reduce(COT_OP_PROD, x, AXES(-1, 1), 2, true), "f32[2N,1,1]");
+    CHECK_TYPE(cot_op_reduce(COT_OP_PROD, x, AXES(1), 1, false), "f32[2N,4]");
+    CHECK_TYPE(cot_op_reduce(COT_OP_PROD, i, AXES(1), 1, false), "i32[5]");
     CHECK_TYPE(cot_op_mean(x, AXES(-1), 1, false), "f32[2N,3]");
     CHECK_TYPE(cot_op_mean(x, AXES(0, 2), 2, true), "f32[1,3,1]");
     CHECK_TYPE(cot_op_mean(input(f, COT_F64, BATCH(1), "y"), AXES(0), 1, false), "f64[]");
@@ -386,6 +392,8 @@ static void null_and_poison_do_nothing(void **state) {
     assert_null(cot_op_reduce(COT_OP_SUM, poison, NULL, 0, true).graph);
     assert_null(cot_op_mean(poison, NULL, 0, false).graph);
     assert_null(cot_op_argmax(poison, 0).graph);
+    assert_null(cot_op_argmin(poison, 0).graph);
+    assert_null(cot_op_reduce(COT_OP_PROD, poison, NULL, 0, true).graph);
     assert_null(cot_op_dot(poison, poison, NULL).graph);
     assert_null(cot_op_matmul(poison, poison).graph);
     assert_null(cot_op_one_hot(poison, 3, COT_F32).graph);

@@ -272,6 +272,25 @@ static void bad_reductions_and_products(void **state) {
     BAD(cot_op_argmax(v.w, 2), COT_E_SHAPE, "argmax", "axis 2", "x is f32[784,10]");
     BAD(cot_op_argmax(v.s, 0), COT_E_SHAPE, "argmax", "rank 0");
     BAD(cot_op_argmax(v.p, 0), COT_E_DTYPE, "argmax", "x is bool[3]");
+    BAD(cot_op_reduce(COT_OP_ARGMIN, v.w, AXES(0), 1, false), COT_E_ARG, "argmin", "no reduction");
+    BAD(cot_op_reduce(COT_OP_SOFTMAX, v.w, AXES(0), 1, false), COT_E_ARG, "softmax",
+        "no reduction");
+    BAD(cot_op_reduce(COT_OP_PERMUTE, v.w, AXES(0), 1, false), COT_E_ARG, "permute",
+        "no reduction");
+    BAD(cot_op_reduce(COT_OP_REDUCE_MIN, v.empty, AXES(1), 1, false), COT_E_SHAPE, "reduce_min",
+        "axis 1 is empty and has no minimum", "x is f32[3,0]");
+    BAD(cot_op_reduce(COT_OP_REDUCE_MIN, v.p, AXES(0), 1, false), COT_E_DTYPE, "reduce_min",
+        "x is bool[3]");
+    BAD(cot_op_reduce(COT_OP_REDUCE_MIN, v.w, AXES(2), 1, false), COT_E_SHAPE, "reduce_min",
+        "axis 2", "x is f32[784,10]");
+    BAD(cot_op_argmin(v.empty, 1), COT_E_SHAPE, "argmin \"dense_1\": ", "axis 1 is empty",
+        "minimum", "x is f32[3,0]");
+    BAD(cot_op_argmin(v.w, 2), COT_E_SHAPE, "argmin", "axis 2", "x is f32[784,10]");
+    BAD(cot_op_argmin(v.p, 0), COT_E_DTYPE, "argmin", "x is bool[3]");
+    BAD(cot_op_reduce(COT_OP_PROD, v.x, AXES(1, 0), 2, false), COT_E_SHAPE,
+        "prod \"dense_1\": ", "a product over the batch", "x is f32[N,784]");
+    BAD(cot_op_reduce(COT_OP_PROD, v.p, AXES(0), 1, false), COT_E_DTYPE, "prod", "x is bool[3]");
+    BAD(cot_op_reduce(COT_OP_PROD, v.w, AXES(0, 0), 2, false), COT_E_SHAPE, "prod", "twice");
     BAD(cot_op_mean(v.i, AXES(1), 1, false), COT_E_DTYPE, "mean \"dense_1\": ", "x is i32[N,784]");
     BAD(cot_op_mean(v.w, AXES(5), 1, false), COT_E_SHAPE, "axis 5", "x is f32[784,10]");
 

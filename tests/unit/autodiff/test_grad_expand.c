@@ -1,0 +1,292 @@
+/*
+ * The rule of the EXPAND rows (vjp_expand.c): gradients by hand at zeros, ties and empties, where a
+ * quotient or a closed form would be wrong; and against the rules of composites that have one, with
+ * operands that are equal, made of each other, or equal to a node inside the decomposition.
+ */
+#include "shapes.h"
+
+#include "alloc_fail.h"
+#include "autodiff/vjp.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { MOST = 16 };
+
+typedef struct fixture {
+    cot_context *context;
+    cot_graph *graph;
+} fixture;
+
+static int setup(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    f->context = cot_context_create(NULL);
+    f->graph = cot_graph_create(f->context, "test");
+    *state = f;
+    return f->graph == NULL;
+}
+
+static int teardown(void **state) {
+    fixture *f = *state;
+    cot_graph_destroy(f->graph);
+    cot_context_destroy(f->context);
+    free(f);
+    return 0;
+}
+
+static cot_value input(fixture *f, const char *shape, const char *name) {
+    return cot_op_input(f->graph, COT_F64, read_shape(shape), name);
+}
+
+static cot_value reduce(cot_op op, cot_value x, const char *axes) {
+    int32_t list[COT_MAX_RANK] = {0};
+    return cot_op_reduce(op, x, list, read_axes(axes, list), false);
+}
+
+static cot_value bin(cot_op op, cot_value a, cot_value b) {
+    return cot_op_binary(op, a, b);
+}
+
+/* ---- by hand ---- */
+
+/* The gradient of op over `axes` of x, whose shape is given, for the cotangent u. */
+static void check_reduction(cot_op op, const char *shape, const char *axes, const double *x,
+                            const double *u, const double *want, int n) {
+    fixture f = {cot_context_create(NULL), NULL};
+    f.graph = cot_graph_create(f.context, "test");
+    cot_value in = input(&f, shape, "x");
+    cot_value y = reduce(op, in, axes);
+    cot_value g;
+    CHECK_OK(f.context,
+             cot_vjp(y, cot_op_input(f.graph, COT_F64, cot_value_shape(y), "u"), &in, 1, &g));
+    CHECK_OK(f.context, coti_graph_verify(f.graph));
+    CHECK_OK(f.context, cot_graph_output(g, "g"));
+    double result[MOST];
+    run_f64(f.graph, 2, (const double *[]){x, u}, (double *[]){result});
+    for (int i = 0; i < n; i++) {
+        if (!(result[i] == want[i])) {
+            fail_msg("%s %s: [%d] is %.17g, expected %.17g", cot_op_name(op), shape, i, result[i],
+                     want[i]);
+        }
+    }
+    cot_graph_destroy(f.graph);
+    cot_context_destroy(f.context);
+}
+
+/* Of one zero the gradient is the product of the others; of two there is none; 2 3 5 7 1: the
+ * others' product, with an odd count on each level. */
+static void test_products(void **state) {
+    (void)state;
+    check_reduction(COT_OP_PROD, "3,3", "1", (const double[]){2, 0, 3, 0, 4, 0, -1, 2, 5},
+                    (const double[]){1, 1, 2}, (const double[]){0, 6, 0, 0, 0, 0, 20, -10, -4}, 9);
+    check_reduction(COT_OP_PROD, "5", "0", (const double[]){2, 3, 5, 7, 1}, (const double[]){2},
+                    (const double[]){210, 140, 84, 60, 420}, 5);
+    check_reduction(COT_OP_PROD, "N,2,2", "1,2", (const double[]){1, 2, 3, 4, -1, 1, 2, 0},
+                    (const double[]){1, 3}, (const double[]){24, 12, 8, 6, 0, 0, 0, -6}, 8);
+    check_reduction(COT_OP_PROD, "2,2", "", (const double[]){1, 2, 3, 4},
+                    (const double[]){5, 6, 7, 8}, (const double[]){5, 6, 7, 8}, 4);
+    check_reduction(COT_OP_PROD, "1,3", "0", (const double[]){1, 2, 3}, (const double[]){5, 6, 7},
+                    (const double[]){5, 6, 7}, 3);
+}
+
+/* Minima that tie share; a row with a NaN takes nothing. */
+static void test_minima(void **state) {
+    (void)state;
+    check_reduction(
+        COT_OP_REDUCE_MIN, "3,4", "1", (const double[]){-5, 1, -5, -5, 2, 3, 1, 9, 1, NAN, 1, 0},
+        (const double[]){6, 7, 8}, (const double[]){2, 0, 2, 2, 0, 0, 7, 0, 0, 0, 0, 0}, 12);
+    check_reduction(COT_OP_REDUCE_MIN, "N,2", "0", (const double[]){INFINITY, 1, INFINITY, -1},
+                    (const double[]){2, 3}, (const double[]){1, 0, 1, 3}, 4);
+}
+
+/* An empty product is 1 whatever x: zeros, of x's shape, by a decomposition that has no operand. */
+static void test_nothing_depends_on_nothing(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "2,0", "x");
+    cot_value y = reduce(COT_OP_PROD, x, "1");
+    cot_value g;
+    CHECK_OK(f->context, cot_vjp(y, input(f, "2", "u"), &x, 1, &g));
+    assert_int_equal(cot_value_shape(g).rank, 2);
+    assert_int_equal(cot_value_shape(g).dim[1], 0);
+}
+
+/* A path through integers ends, though the row has a gradient for floats. */
+static void test_integers_end_a_path(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "3", "x");
+    cot_value whole = cot_op_cast(x, COT_I32);
+    cot_value least = cot_op_cast(reduce(COT_OP_REDUCE_MIN, whole, "0"), COT_F64);
+    cot_value product = cot_op_cast(reduce(COT_OP_PROD, whole, "0"), COT_F64);
+    cot_value y = bin(COT_OP_ADD, bin(COT_OP_MUL, least, product), reduce(COT_OP_SUM, x, "0"));
+    cot_value g;
+    CHECK_OK(f->context, cot_grad(y, &x, 1, &g));
+    CHECK_OK(f->context, cot_graph_output(g, "g"));
+    double result[3];
+    run_f64(f->graph, 1, (const double *[]){(const double[]){4, 5, 6}}, (double *[]){result});
+    assert_true(result[0] == 1 && result[1] == 1 && result[2] == 1);
+}
+
+/* The nodes carry the composite's layer, and nothing is added but what the gradient needs. */
+static void test_what_is_brought_over(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "3", "x");
+    cot_value u = input(f, "-", "u");
+    cot_graph_set_layer(f->graph, "forward");
+    cot_value y = reduce(COT_OP_PROD, x, "0");
+    cot_graph_set_layer(f->graph, "later");
+    size_t before = f->graph->node.count;
+    cot_value g;
+    CHECK_OK(f->context, cot_vjp(y, u, &x, 1, &g));
+    CHECK_OK(f->context, cot_graph_output(g, "g"));
+    for (size_t id = before; id < f->graph->node.count; id++) {
+        assert_string_equal(coti_node_at(f->graph, (uint32_t)id)->layer, "forward");
+        assert_int_not_equal(coti_node_at(f->graph, (uint32_t)id)->op, COT_OP_INPUT);
+    }
+    cot_graph *kept = NULL;
+    bool changed = true;
+    CHECK_OK(f->context, coti_pass_dce(f->graph, &kept, &changed));
+    assert_int_equal(kept->node.count, f->graph->node.count - 1); /* y itself */
+    cot_graph_destroy(kept);
+}
+
+/* ---- against the rules ---- */
+
+/* Cotangents of the operands of a composite, by the expansion and by its rule. */
+static void both_ways(cot_value y, cot_value u, const bool *needs, cot_value *expanded,
+                      cot_value *ruled) {
+    coti_node node = *coti_node_of(y);
+    cot_value in[MOST];
+    for (int32_t i = 0; i < node.n_inputs; i++) {
+        in[i] = (cot_value){y.graph, node.input[i]};
+        expanded[i] = ruled[i] = coti_poison();
+    }
+    coti_vjp call = {
+        .graph = y.graph, .node = node, .input = in, .needs = needs, .output = y, .g = u};
+    coti_vjp_expand(&call, expanded);
+    coti_vjp_SOFTMAX_XENT(&call, ruled);
+    CHECK_OK(y.graph->context, cot_error_get(y.graph->context).status);
+    for (int32_t i = 0; i < node.n_inputs; i++) {
+        assert_true((expanded[i].graph != NULL) == needs[i]);
+        assert_true((ruled[i].graph != NULL) == needs[i]);
+    }
+}
+
+/* Cross-entropy of `target` and x [N,3], cotangents both ways, compared on two rows. */
+static void check_entropy(fixture *f, cot_value target, cot_value x, bool first, bool second) {
+    cot_value y = cot_op_softmax_cross_entropy(target, x);
+    cot_value u = input(f, "N", "u");
+    cot_value expanded[2], ruled[2];
+    both_ways(y, u, (const bool[]){first, second}, expanded, ruled);
+    double got[4][6] = {{0}};
+    for (int i = 0, k = 0; i < 2; i++) {
+        char name[2][8];
+        snprintf(name[0], 8, "e%d", i);
+        snprintf(name[1], 8, "r%d", i);
+        if (expanded[i].graph != NULL) {
+            CHECK_OK(f->context, cot_graph_output(expanded[i], name[0]));
+            CHECK_OK(f->context, cot_graph_output(ruled[i], name[1]));
+            k += 2;
+        }
+        assert_true(k <= 4);
+    }
+    const double vx[] = {1, -2, 0.5, 0.25, 3, -1}, vu[] = {2, -3};
+    run_f64(f->graph, 2, (const double *[]){vx, vu}, (double *[]){got[0], got[1], got[2], got[3]});
+    for (size_t i = 0; i < f->graph->output.count; i += 2) {
+        for (int k = 0; k < 6; k++) {
+            if (!(fabs(got[i][k] - got[i + 1][k]) <= 1e-14 * fmax(1, fabs(got[i + 1][k])))) {
+                fail_msg("%s[%d] is %.17g, by the rule %.17g", f->graph->output.data[i].name, k,
+                         got[i][k], got[i + 1][k]);
+            }
+        }
+    }
+}
+
+/* Each operand has its own part, though they are one value. */
+static void test_repeated_operands(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "N,3", "x");
+    check_entropy(f, x, x, true, true);
+}
+
+static void test_one_of_two_operands(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "N,3", "x");
+    check_entropy(f, x, x, false, true);
+}
+
+static void test_operands_made_of_each_other(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "N,3", "x");
+    check_entropy(f, cot_op_softmax(bin(COT_OP_MUL, x, x)), x, true, true);
+}
+
+/* A target that is exp(x - max x), which the decomposition computes of the logits: what is wanted
+ * is what hangs on the operand, not on the node inside that equals it. */
+static void test_an_operand_that_is_also_inside(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "N,3", "x");
+    cot_value max = cot_op_reduce(COT_OP_REDUCE_MAX, x, (const int32_t[]){1}, 1, false);
+    cot_value spread = cot_op_broadcast(max, cot_value_shape(x), (const int32_t[]){0}, 1);
+    cot_value e = cot_op_unary(COT_OP_EXP, bin(COT_OP_SUB, x, spread));
+    check_entropy(f, e, x, true, false);
+}
+
+/* ---- size and memory ---- */
+
+/* 3,000 composites in a chain: each costs what its decomposition does. */
+static void test_many_expansions(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "3", "x");
+    cot_value h = x;
+    for (int i = 0; i < 3000; i++) {
+        h = bin(COT_OP_SUB, h, reduce(i % 2 ? COT_OP_PROD : COT_OP_REDUCE_MIN, h, "0"));
+    }
+    cot_value g;
+    clock_t start = clock();
+    CHECK_OK(f->context, cot_grad(reduce(COT_OP_SUM, h, "0"), &x, 1, &g));
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 2.0);
+    assert_non_null(g.graph);
+}
+
+static cot_status differentiate(cot_context *context, void *user) {
+    (void)user;
+    fixture f = {context, cot_graph_create(context, "oom")};
+    cot_status status = COT_E_NOMEM;
+    if (f.graph != NULL) {
+        cot_value x = input(&f, "2,3", "x");
+        cot_value y =
+            bin(COT_OP_ADD, reduce(COT_OP_PROD, x, "0,1"), reduce(COT_OP_REDUCE_MIN, x, "0,1"));
+        cot_value g;
+        status = cot_grad(y, &x, 1, &g);
+        assert_int_equal(g.graph != NULL, status == COT_OK);
+        status = status == COT_E_ARG ? cot_error_get(context).status : status;
+    }
+    cot_graph_destroy(f.graph);
+    return status;
+}
+
+static void test_out_of_memory(void **state) {
+    (void)state;
+    char buffer[256];
+    CHECK_NO_COMPLAINT(alloc_fail_every(buffer, 1, NULL, differentiate, NULL));
+}
+
+#define EXPAND_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_minima),
+        EXPAND_TEST(test_nothing_depends_on_nothing),
+        EXPAND_TEST(test_integers_end_a_path),
+        EXPAND_TEST(test_what_is_brought_over),
+        EXPAND_TEST(test_repeated_operands),
+        EXPAND_TEST(test_one_of_two_operands),
+        EXPAND_TEST(test_operands_made_of_each_other),
+        EXPAND_TEST(test_an_operand_that_is_also_inside),
+        EXPAND_TEST(test_many_expansions),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("grad_expand", tests, NULL, NULL);
+}
