@@ -185,16 +185,10 @@ static cot_status check_supported(const coti_fusion *f, uint32_t id) {
     bool is_f64 = node->dtype == COT_F64;
     bool refused = info->kind == COTI_KIND_COMPOSITE;
     switch (node->op) {
-    case COT_OP_EXP:
     case COT_OP_EXPM1:
-    case COT_OP_LOG:
     case COT_OP_LOG1P:
-    case COT_OP_TANH:
-    case COT_OP_SIGMOID:
     case COT_OP_ERF:
     case COT_OP_POW:
-    case COT_OP_SQRT:
-    case COT_OP_RSQRT:
     case COT_OP_RANDOM:
         refused = is_f64;
         break;

@@ -57,7 +57,7 @@ FILENAME ~ /attrs\.def$/ && /^COT_ATTR\(/ {
     next
 }
 
-FILENAME ~ /op_case\.h$/ && /^#define [A-Z]+_ULP [0-9]+$/ {
+FILENAME ~ /op_case\.h$/ && /^#define [A-Z0-9]+_ULP [0-9]+$/ {
     bound[$2] = $3
     next
 }

@@ -181,6 +181,18 @@ void coti_emit_sincos_2pi(coti_emit *e, LLVMValueRef v_u, LLVMValueRef *v_sin_ou
 /* The largest integer not above x; f32 and f64. */
 LLVMValueRef coti_emit_floor(coti_emit *e, LLVMValueRef v_x);
 
+/* ---- functions on vectors of f64 (emit_math64*.c): error bounds stand there ---- */
+
+typedef enum coti_math64 {
+    COTI_MATH64_EXP,
+    COTI_MATH64_LOG,
+    COTI_MATH64_TANH,
+    COTI_MATH64_SIGMOID
+} coti_math64;
+
+/* A function of v_arg[0..), by a call of a function of the module. */
+LLVMValueRef coti_emit_math64(coti_emit *e, coti_math64 which, const LLVMValueRef *v_arg);
+
 /* Random numbers of `dtype` at elements <lanes x i64>; seed and step <lanes x i64>, uniform. */
 LLVMValueRef coti_emit_random(coti_emit *e, const coti_expr *expr, LLVMValueRef v_seed,
                               LLVMValueRef v_step, LLVMValueRef v_element);

@@ -162,25 +162,33 @@ static LLVMValueRef coti_emit_FLOOR(coti_emit *e, const op_call *call) {
     return call->real ? coti_emit_floor(e, call->v[0]) : unsupported(e, call);
 }
 
-/* ---- functions: f32 ---- */
+/* ---- functions: one of f32, one of f64 ---- */
+
+typedef LLVMValueRef (*f32_function)(coti_emit *e, LLVMValueRef v_x);
+
+static LLVMValueRef function(coti_emit *e, const op_call *call, f32_function f32, coti_math64 f64) {
+    return call->dtype == COT_F32   ? f32(e, call->v[0])
+           : call->dtype == COT_F64 ? coti_emit_math64(e, f64, call->v)
+                                    : unsupported(e, call);
+}
 
 static LLVMValueRef coti_emit_EXP(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_exp(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_exp, COTI_MATH64_EXP);
 }
 static LLVMValueRef coti_emit_EXPM1(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_expm1(e, call->v[0]) : unsupported(e, call);
 }
 static LLVMValueRef coti_emit_LOG(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_log(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_log, COTI_MATH64_LOG);
 }
 static LLVMValueRef coti_emit_LOG1P(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_log1p(e, call->v[0]) : unsupported(e, call);
 }
 static LLVMValueRef coti_emit_TANH(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_tanh(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_tanh, COTI_MATH64_TANH);
 }
 static LLVMValueRef coti_emit_SIGMOID(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_sigmoid(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_sigmoid, COTI_MATH64_SIGMOID);
 }
 static LLVMValueRef coti_emit_ERF(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32 ? coti_emit_erf(e, call->v[0]) : unsupported(e, call);

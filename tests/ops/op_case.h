@@ -80,10 +80,15 @@ typedef struct tolerance {
 #define MATH_ULP 2
 #define POW_ULP 1
 
+/* The same in f64, of the true value in f64 ulp: test_math64_ulp.c. */
+#define MATH64_ULP 2
+#define POW64_ULP 1
+
 #define EXACT {TOL_ULP, 0, 0, 0, false}
 #define ANY_ZERO {TOL_ULP, 0, 0, 0, true}
 #define ROUNDED {TOL_ULP, 0, 1, 0, false}
 #define ULP(n) {TOL_ULP, (n), 0, 0, false}
+#define ULP_2(n, m) {TOL_ULP, (n), (m) - (n), 0, false}
 #define ULP_AT(n, x) {TOL_ULP, (n), 0, (x), true}
 #define ULP_AT_2(n, m, x) {TOL_ULP, (n), (m) - (n), (x), true}
 #define ABS_SUM(n) {TOL_ABS_SUM, (n), 0, 0, true}

@@ -187,9 +187,9 @@ static void refused(void **state) {
     for (size_t i = 0; i < COUNT(op); i++) {
         emit_case c;
         emit_case_begin(&c, COTI_SKELETON_MAP, 1, 1, (int64_t[]){8});
-        int32_t at = emit_case_access(&c, emit_case_slot(&c, COT_F64, 8, true), 0, (int64_t[]){1});
+        int32_t at = emit_case_access(&c, emit_case_slot(&c, COT_I32, 8, true), 0, (int64_t[]){1});
         emit_case_store(&c, emit_case_op1(&c, op[i], emit_case_load(&c, at)), at);
-        emit_case_refused(&c, "has no kernel for f64");
+        emit_case_refused(&c, "has no kernel for i32");
     }
 }
 
