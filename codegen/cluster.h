@@ -10,6 +10,7 @@
  *     lower_body.c   members of a cluster -> scalar expressions, accesses and stores
  *     lower_domain.c the dimensions of the kernel
  *     lower_intern.c equal kernels are one
+ *     scatter.c      scatter_add -> kernel
  *     lower.c        clusters -> kernels and groups
  *     order.c        the order of the groups; states that cannot be written in place
  *
@@ -128,6 +129,20 @@ static inline bool coti_is_reduction(const coti_node *node) {
  */
 bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced);
 
+/*
+ * Is operand i of a node read from memory wherever its elements lie, not at the node's own point:
+ * both of a product and of a SCATTER_ADD, the x of a GATHER?
+ */
+static inline bool coti_reads_memory(const coti_node *node, int32_t i) {
+    return node->op == COT_OP_DOT || node->op == COT_OP_SCATTER_ADD ||
+           (node->op == COT_OP_GATHER && i == 0);
+}
+
+/* The collapsed axes of a scatter's operands, in the order of its coti_scatter: b, l, i, t of
+ * updates, b and i of index. False if they do not, or cannot be read as they are. */
+bool coti_scatter_collapse(const coti_views *views, const coti_node *node, coti_run updates_out[4],
+                           coti_run index_out[2]);
+
 /* The collapsed axes of a product's operands: batch, free, contracted. False if they do not. */
 bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[3],
                        coti_run b_out[3]);
@@ -142,7 +157,8 @@ static inline const coti_node *coti_fnode(const coti_fusion *f, uint32_t id) {
 const cot_shape *coti_frame(const coti_fusion *f, uint32_t id);
 /* The place of a node's own axes. */
 coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *place);
-/* Operand i as a view over the node's frame (of a DOT: over the operand's own axes). */
+/* Operand i as a view over the node's frame (of a DOT or SCATTER_ADD: over the operand's own axes;
+ * of a GATHER's x: at the first element along its axis). */
 coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i);
 
 /* The cluster that a node is in, or was merged into; 0: it is in none. */
@@ -300,6 +316,11 @@ void coti_lower_copy(coti_lowering *l, uint32_t cluster, const coti_write *write
  * be too many.
  */
 void coti_lower_domain(coti_lowering *l, uint32_t cluster);
+
+/* ---- scatter.c ---- */
+
+/* Lower the SCATTER_ADD of a cluster: the whole kernel. */
+cot_status coti_lower_scatter(coti_lowering *l, const coti_cluster *c);
 
 /* ---- lower_intern.c ---- */
 

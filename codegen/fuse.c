@@ -36,9 +36,31 @@ coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *p
     return own;
 }
 
+/* A gather's operands over its result [B,L,I,T]: x [B,L,d,T] without d, index [B,I]. They have no
+ * bounds (prepare.c). */
+static coti_view gather_operand(const coti_fusion *f, const coti_node *node, int32_t i) {
+    const coti_attr_GATHER *attr = node->attr;
+    const coti_view own = coti_view_at(&f->views, node->input[i]);
+    const int32_t n_batch = (int32_t)attr->n_batch;
+    const int32_t n_index = coti_fnode(f, node->input[1])->shape.rank - n_batch;
+    const int32_t rank = coti_fnode(f, node->input[i])->shape.rank;
+    coti_view view = own;
+    memset(view.stride, 0, sizeof view.stride);
+    for (int32_t a = 0; a < rank; a++) {
+        if (i == 1) {
+            view.stride[a < n_batch ? a : attr->axis + a - n_batch] = own.stride[a];
+        } else if (a != attr->axis) {
+            view.stride[a < attr->axis ? a : a - 1 + n_index] = own.stride[a];
+        }
+    }
+    return view;
+}
+
 /* A one_hot's last axis and a random's axes are not its operands': their strides are 0. */
 coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i) {
-    return coti_view_at(&f->views, coti_fnode(f, id)->input[i]);
+    const coti_node *node = coti_fnode(f, id);
+    return node->op == COT_OP_GATHER ? gather_operand(f, node, i)
+                                     : coti_view_at(&f->views, node->input[i]);
 }
 
 bool coti_is_inline(const coti_fusion *f, const coti_view *view) {
@@ -130,6 +152,11 @@ cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out
     } else {
         start_map(&c, place, &node->shape);
     }
+    if (node->op == COT_OP_SCATTER_ADD) {
+        c.skeleton = COTI_SKELETON_SCATTER;
+        c.scalar = false;
+        c.anchor = id;
+    }
     *cluster_out = (uint32_t)f->cluster.count;
     f->cluster.data[f->cluster.count++] = c;
     coti_order_append(f, *cluster_out);
@@ -169,7 +196,7 @@ cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id) {
             continue;
         }
         COTI_TRY(note_read(f, c, view.root));
-        if (node->op != COT_OP_DOT) {
+        if (!coti_reads_memory(node, i)) {
             f->member[view.root].reader = id;
         }
     }
@@ -217,7 +244,7 @@ static void mark_used(coti_fusion *f) {
         const coti_node *node = coti_fnode(f, id);
         for (int32_t i = 0; f->member[id].used && i < node->n_inputs; i++) {
             f->member[node->input[i]].used = true;
-            if (node->op == COT_OP_DOT) {
+            if (coti_reads_memory(node, i)) {
                 f->member[coti_operand_view(f, id, i).root].must = true;
             }
         }

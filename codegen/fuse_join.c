@@ -186,7 +186,8 @@ static bool same_points(const coti_fusion *f, uint32_t cluster, uint32_t id,
         const cot_shape *shape = &coti_fnode(f, view.root)->shape;
         coti_place own = coti_own_place(f, view.root, &f->member[view.root].place);
         int8_t axis[COT_MAX_RANK];
-        if (!coti_view_match(&view, coti_frame(f, id), &made, shape, axis)) {
+        if (coti_reads_memory(node, i) ||
+            !coti_view_match(&view, coti_frame(f, id), &made, shape, axis)) {
             return false;
         }
         for (int32_t j = 0; j < shape->rank; j++) {
@@ -274,7 +275,8 @@ static cot_status try_elementwise(coti_fusion *f, uint32_t id, const candidate *
 static bool candidate_of_maker(const coti_fusion *f, uint32_t id, int32_t i, candidate *at) {
     coti_view view = coti_operand_view(f, id, i);
     uint32_t cluster = coti_cluster_of(f, view.root);
-    if (cluster == 0) {
+    if (cluster == 0 || coti_reads_memory(coti_fnode(f, id), i) ||
+        coti_cluster_at(f, cluster)->skeleton == COTI_SKELETON_SCATTER) {
         return false;
     }
     *at = (candidate){.cluster = cluster,
@@ -297,11 +299,13 @@ static bool candidate_of_reader(const coti_fusion *f, uint32_t id, int32_t i, ca
     coti_view view = coti_operand_view(f, id, i);
     uint32_t reader = f->member[view.root].reader;
     uint32_t cluster = reader != 0 ? coti_cluster_of(f, reader) : 0;
-    if (cluster == 0 || coti_cluster_at(f, cluster)->skeleton == COTI_SKELETON_GEMM) {
+    if (cluster == 0 || coti_reads_memory(coti_fnode(f, id), i) ||
+        coti_cluster_at(f, cluster)->skeleton == COTI_SKELETON_GEMM) {
         return false;
     }
     int32_t of_reader = 0;
-    while (coti_operand_view(f, reader, of_reader).root != view.root) {
+    while (coti_operand_view(f, reader, of_reader).root != view.root ||
+           coti_reads_memory(coti_fnode(f, reader), of_reader)) {
         of_reader++;
     }
     *at = (candidate){.cluster = cluster,
@@ -316,11 +320,9 @@ static bool candidate_of_reader(const coti_fusion *f, uint32_t id, int32_t i, ca
 
 /* The better of two clusters: by skeleton, then the later. */
 static bool is_better(const coti_fusion *f, uint32_t a, uint32_t b) {
-    static const int8_t rank[] = {[COTI_SKELETON_GEMM] = 4,
-                                  [COTI_SKELETON_ROWRED] = 3,
-                                  [COTI_SKELETON_COLRED] = 2,
-                                  [COTI_SKELETON_MAP] = 1,
-                                  [COTI_SKELETON_LOAD] = 0};
+    static const int8_t rank[] = {
+        [COTI_SKELETON_GEMM] = 4, [COTI_SKELETON_ROWRED] = 3,  [COTI_SKELETON_COLRED] = 2,
+        [COTI_SKELETON_MAP] = 1,  [COTI_SKELETON_SCATTER] = 0, [COTI_SKELETON_LOAD] = 0};
     const coti_cluster *x = coti_cluster_at(f, a);
     const coti_cluster *y = coti_cluster_at(f, b);
     if (x->skeleton != y->skeleton) {
@@ -558,7 +560,7 @@ static cot_status join_reduction(coti_fusion *f, uint32_t id, bool *joined_out) 
 
 cot_status coti_join(coti_fusion *f, uint32_t id, bool *joined_out) {
     const coti_node *node = coti_fnode(f, id);
-    if (node->op == COT_OP_DOT) {
+    if (node->op == COT_OP_DOT || node->op == COT_OP_SCATTER_ADD) {
         return COT_OK;
     }
     return coti_is_reduction(node) ? join_reduction(f, id, joined_out)

@@ -94,7 +94,8 @@ static bool kinds_merge(const coti_fusion *f, uint32_t into, uint32_t from) {
         return h->scalar ? scalars : !c->scalar;
     }
     return h->skeleton == c->skeleton && h->skeleton != COTI_SKELETON_GEMM &&
-           h->n_dims - h->n_kept == c->n_dims - c->n_kept && h->reduced_rows == c->reduced_rows;
+           h->skeleton != COTI_SKELETON_SCATTER && h->n_dims - h->n_kept == c->n_dims - c->n_kept &&
+           h->reduced_rows == c->reduced_rows;
 }
 
 /* Has another cluster been built on what `from` makes? It would have to wait for `into`. */
@@ -131,7 +132,7 @@ static bool members_fit(const coti_fusion *f, uint32_t into, uint32_t from,
 
 /*
  * Does member m, of another cluster, take each value of `from` at the point where it would be made?
- * A product never does: it reads its operands from memory.
+ * What is read from memory never is.
  */
 static bool takes_in_place(const coti_fusion *f, uint32_t m, uint32_t from,
                            const int8_t to[COT_MAX_RANK]) {
@@ -146,7 +147,7 @@ static bool takes_in_place(const coti_fusion *f, uint32_t m, uint32_t from,
         coti_place own = coti_own_place(f, view.root, &f->member[view.root].place);
         coti_place moved = move_place(&own, to);
         int8_t axis[COT_MAX_RANK];
-        if (node->op == COT_OP_DOT ||
+        if (coti_reads_memory(node, i) ||
             !coti_view_match(&view, coti_frame(f, m), &made, shape, axis)) {
             return false;
         }

@@ -70,7 +70,7 @@ static void note_readers(coti_fusion *f) {
                 continue;
             }
             f->member[view.root].outside = true;
-            if (node->op == COT_OP_DOT || !root_axes(f, &view, coti_frame(f, id), axis)) {
+            if (coti_reads_memory(node, i) || !root_axes(f, &view, coti_frame(f, id), axis)) {
                 f->member[view.root].stored = true;
             }
         }

@@ -127,6 +127,12 @@ static void print_expr(coti_str *out, const coti_kernel *k, const coti_body *bod
         coti_str_append(out, ", ");
         print_access(out, k, &body->access[expr->index]);
         break;
+    case COTI_EXPR_GATHER:
+        coti_str_append(out, "gather");
+        print_args(out, expr);
+        coti_str_printf(out, " of %" PRId64 " by %" PRId64 ", ", expr->integer, expr->step);
+        print_access(out, k, &body->access[expr->index]);
+        break;
     case COTI_EXPR_REDUCE:
         coti_str_printf(out, "reduce %s", cot_op_name(expr->op));
         print_args(out, expr);
@@ -176,6 +182,19 @@ static void print_product(coti_str *out, const coti_gemm *g) {
     coti_str_append(out, "\n");
 }
 
+static void print_scatter(coti_str *out, const coti_scatter *s) {
+    coti_str_printf(out, "scatter %s b %" PRId64 " l ", cot_dtype_name(s->dtype), s->b);
+    print_extent(out, s->l, s->l_rows);
+    coti_str_append(out, " i ");
+    print_extent(out, s->i, s->i_rows);
+    coti_str_printf(out, " d %" PRId64 " t %" PRId64 " by %s\n  updates slot %" PRId32, s->d, s->t,
+                    s->by_row ? "row" : "place", s->updates_slot);
+    print_strides(out, s->updates_stride, 4, s->updates_offset);
+    coti_str_printf(out, "  index %s slot %" PRId32, cot_dtype_name(s->index_dtype), s->index_slot);
+    print_strides(out, s->index_stride, 2, s->index_offset);
+    coti_str_printf(out, "  to slot %" PRId32 "\n", s->result_slot);
+}
+
 void coti_kernel_print(coti_str *out, const coti_kernel *kernel) {
     coti_str_append(out, skeleton_name[kernel->skeleton]);
     coti_str_append(out, kernel->rows ? " rows" : "");
@@ -183,6 +202,9 @@ void coti_kernel_print(coti_str *out, const coti_kernel *kernel) {
     print_slots(out, kernel);
     if (kernel->skeleton == COTI_SKELETON_GEMM) {
         print_product(out, &kernel->gemm);
+    }
+    if (kernel->skeleton == COTI_SKELETON_SCATTER) {
+        print_scatter(out, &kernel->scatter);
     }
     print_body(out, kernel, &kernel->body);
     if (kernel->gemm.side.n_exprs > 0) {
@@ -244,6 +266,18 @@ static bool access_is_full(const coti_kernel *k, const coti_access *access) {
     return false;
 }
 
+/* An element of memory, where an integer says. */
+static bool gather_fits(const coti_kernel *k, const coti_body *body, const coti_expr *expr) {
+    const coti_access *access = &body->access[expr->index];
+    if (expr->n_args != 1 || access->slot < 0 || access->bounded != 0 || expr->integer < 1) {
+        return false;
+    }
+    const coti_expr *index = &body->expr[expr->arg[0]];
+    return (index->dtype == COT_I32 || index->dtype == COT_I64) &&
+           expr->dtype == k->slot_dtype[access->slot] &&
+           (expr->full || (!access_is_full(k, access) && !index->full));
+}
+
 static bool leaf_fits(const coti_kernel *k, const coti_body *body, const coti_expr *expr) {
     switch (expr->kind) {
     case COTI_EXPR_LOAD: {
@@ -256,6 +290,8 @@ static bool leaf_fits(const coti_kernel *k, const coti_body *body, const coti_ex
         return expr->n_args == 2 && body->access[expr->index].slot == -1 &&
                body->expr[expr->arg[0]].dtype == COT_I64 &&
                body->expr[expr->arg[1]].dtype == COT_I64;
+    case COTI_EXPR_GATHER:
+        return gather_fits(k, body, expr);
     case COTI_EXPR_INDEX:
         return expr->n_args == 0 && expr->dtype != COT_BOOL &&
                (expr->full || expr->index < k->n_kept);
@@ -277,7 +313,8 @@ static bool leaf_fits(const coti_kernel *k, const coti_body *body, const coti_ex
 static cot_status verify_expr(cot_context *context, const coti_kernel *k, const coti_body *body,
                               int32_t i) {
     const coti_expr *expr = &body->expr[i];
-    bool has_access = expr->kind == COTI_EXPR_LOAD || expr->kind == COTI_EXPR_RANDOM;
+    bool has_access = expr->kind == COTI_EXPR_LOAD || expr->kind == COTI_EXPR_RANDOM ||
+                      expr->kind == COTI_EXPR_GATHER;
     int32_t limit = has_access ? body->n_accesses : k->n_dims;
     if ((uint32_t)expr->kind > COTI_EXPR_OP || !is_dtype(expr->dtype) ||
         (uint32_t)expr->op >= COT_OP_COUNT) {
@@ -328,12 +365,13 @@ static cot_status verify_in_place(cot_context *context, const coti_kernel *k, co
     for (int32_t b = 0; b < 2; b++) {
         for (int32_t i = 0; i < bodies[b]->n_exprs; i++) {
             const coti_expr *expr = &bodies[b]->expr[i];
-            if (expr->kind != COTI_EXPR_LOAD) {
+            bool gathers = expr->kind == COTI_EXPR_GATHER;
+            if (expr->kind != COTI_EXPR_LOAD && !gathers) {
                 continue;
             }
             const coti_access *read = &bodies[b]->access[expr->index];
             if (read->slot == written->slot &&
-                (bodies[b] != body || !access_equal(k, read, written))) {
+                (gathers || bodies[b] != body || !access_equal(k, read, written))) {
                 return BAD(context, "kernel: slot %" PRId32 " is read elsewhere than written",
                            written->slot);
             }
@@ -429,6 +467,32 @@ static cot_status verify_gemm(cot_context *context, const coti_kernel *k) {
     return COT_OK;
 }
 
+static cot_status verify_scatter(cot_context *context, const coti_kernel *k) {
+    const coti_scatter *s = &k->scatter;
+    int64_t rows = s->b * s->l;
+    bool sizes = k->n_dims == 2 && s->b >= 0 && s->l >= 0 && s->i >= 0 && s->d >= 0 && s->t >= 0 &&
+                 k->extent[0] == (s->by_row ? rows : s->d) &&
+                 k->extent[1] == (s->by_row ? s->d * s->t : rows * s->t);
+    bool batch = k->rows ? s->by_row && !s->i_rows : !s->l_rows;
+    if (!sizes || !batch || (s->l_rows && s->b != 1) || k->body.n_exprs != 0 ||
+        k->body.n_stores != 0 || k->gemm.side.n_exprs != 0) {
+        return BAD(context, "kernel: scatter and domain differ");
+    }
+    const int32_t slot[3] = {s->updates_slot, s->index_slot, s->result_slot};
+    for (int32_t i = 0; i < 3; i++) {
+        cot_dtype dtype = i == 1 ? s->index_dtype : s->dtype;
+        if (slot[i] < 0 || slot[i] >= k->n_slots || k->slot_dtype[slot[i]] != dtype ||
+            k->slot_written[slot[i]] != (i == 2)) {
+            return BAD(context, "kernel: slot %" PRId32 " cannot be a scatter's", slot[i]);
+        }
+    }
+    if (s->dtype == COT_BOOL || (s->index_dtype != COT_I32 && s->index_dtype != COT_I64)) {
+        return BAD(context, "kernel: a scatter of %s by %s", cot_dtype_name(s->dtype),
+                   cot_dtype_name(s->index_dtype));
+    }
+    return COT_OK;
+}
+
 cot_status coti_kernel_verify(cot_context *context, const coti_kernel *kernel) {
     int32_t n_written[COTI_MAX_SLOTS] = {0};
     COTI_TRY(verify_frame(context, kernel));
@@ -436,6 +500,9 @@ cot_status coti_kernel_verify(cot_context *context, const coti_kernel *kernel) {
         bool fits = kernel->n_dims == 2 && kernel->n_slots == 2 && kernel->rows &&
                     kernel->slot_written[1] && kernel->body.n_exprs == 0;
         return fits ? COT_OK : BAD(context, "kernel: a load of this form");
+    }
+    if (kernel->skeleton == COTI_SKELETON_SCATTER) {
+        return verify_scatter(context, kernel);
     }
     if (kernel->skeleton == COTI_SKELETON_GEMM) {
         COTI_TRY(verify_gemm(context, kernel));

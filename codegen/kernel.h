@@ -23,9 +23,10 @@
  *           order, for each point of the kept ones, in blocks of COTI_ROW_BLOCK of the first
  *           reduced dimension: blocks sum from 0, block sums are added in order. Vectors along
  *           the last kept dimension. No full-rank stores. Lowering makes one reduced dimension.
- *   GEMM    domain [b, m, n] (always three dimensions): acc = sum_k A[b,m,k] * B[b,k,n], serial
- *           in k with fma, in blocks of COTI_ROW_BLOCK when k is the batch, for each point; then
- *           the expressions at (b, m, n). See coti_gemm.
+ *   SCATTER domain [partition, rest], no expressions: zeros, to which rows of updates are added
+ * where an index says, serially. See coti_scatter. GEMM    domain [b, m, n] (always three
+ * dimensions): acc = sum_k A[b,m,k] * B[b,k,n], serial in k with fma, in blocks of COTI_ROW_BLOCK
+ * when k is the batch, for each point; then the expressions at (b, m, n). See coti_gemm.
  *
  * An expression is full if it varies along a reduced dimension. The argument of a reduction, and
  * what is stored along reduced dimensions, is always full: lowering passes what does not vary
@@ -51,6 +52,7 @@ enum {
     X(MAP, "map")                                                                                  \
     X(ROWRED, "rowred")                                                                            \
     X(COLRED, "colred")                                                                            \
+    X(SCATTER, "scatter")                                                                          \
     X(GEMM, "gemm")
 
 typedef enum coti_skeleton {
@@ -83,6 +85,8 @@ typedef struct coti_access {
     X(REDUCE, "reduce") /* op SUM, REDUCE_MAX or ARGMAX of arg[0] over the reduced dimensions */   \
     X(RANDOM, "random") /* arg[0] seed, arg[1] step; element number from access[index], whose slot \
                            is -1 */                                                                \
+    X(GATHER, "gather") /* element at access[index] + arg[0] * step, arg[0] an i32 or i64 within   \
+                           [0, integer); 0 where it is not, and nothing is read */                 \
     X(OP, "op")         /* an elementwise op, SELECT or CAST of arg[0..] */
 
 typedef enum coti_expr_kind {
@@ -98,9 +102,10 @@ typedef struct coti_expr {
     bool full;       /* varies along the reduced dimensions; never so in MAP and GEMM */
     int32_t n_args;
     int32_t arg[3];  /* indices of earlier expressions */
-    int32_t index;   /* of an access (LOAD, RANDOM) or of a dimension (INDEX) */
+    int32_t index;   /* of an access (LOAD, GATHER, RANDOM) or of a dimension (INDEX) */
     double number;   /* CONST of a float dtype */
-    int64_t integer; /* CONST of another; RANDOM: the stream */
+    int64_t integer; /* CONST of another; RANDOM: the stream; GATHER: elements along its axis */
+    int64_t step;    /* GATHER: from one of those to the next */
     cot_distribution distribution;
 } coti_expr;
 
@@ -148,6 +153,23 @@ typedef struct coti_gemm {
     coti_body side;
 } coti_gemm;
 
+/*
+ * The sums of a SCATTER, y[b, l, index[b, i], t] += updates[b, l, i, t] for i in order, from zeros;
+ * y [b, l, d, t] is dense. An index outside [0, d) drops its updates. Partition: `by_row`: over the
+ * b * l rows, times N when `rows`: that of b, or of l when `l_rows`, b is then 1. Otherwise over d:
+ * a call owns what it is given of every row, and passes over what belongs to others. When `i_rows`,
+ * i's extent is i * N.
+ */
+typedef struct coti_scatter {
+    int64_t b, l, i, d, t; /* static extents; coefficients for a batched one */
+    bool l_rows, i_rows, by_row;
+    cot_dtype dtype, index_dtype;
+    int32_t updates_slot, index_slot, result_slot;
+    int64_t updates_offset, index_offset;
+    int64_t updates_stride[4]; /* b, l, i, t in elements */
+    int64_t index_stride[2];   /* b, i */
+} coti_scatter;
+
 typedef struct coti_kernel {
     coti_skeleton skeleton;
     int32_t n_dims, n_kept; /* n_kept: of ROWRED and COLRED; n_dims elsewhere */
@@ -159,6 +181,7 @@ typedef struct coti_kernel {
     bool slot_written[COTI_MAX_SLOTS];
     coti_body body;
     coti_gemm gemm;        /* of a GEMM */
+    coti_scatter scatter;  /* of a SCATTER */
     const char *hint;      /* for the symbol's name; not part of the key */
     int64_t scratch_bytes; /* per-thread scratch that the emitted code uses; filled by the emitter,
                               see emit.h */

@@ -77,7 +77,8 @@ static double body_work(const coti_body *body, double kept, double full) {
         const coti_expr *expr = &body->expr[i];
         if (expr->kind == COTI_EXPR_REDUCE) {
             work += full;
-        } else if (expr->kind == COTI_EXPR_OP || expr->kind == COTI_EXPR_RANDOM) {
+        } else if (expr->kind == COTI_EXPR_OP || expr->kind == COTI_EXPR_RANDOM ||
+                   expr->kind == COTI_EXPR_GATHER) {
             double cost = expr->kind == COTI_EXPR_RANDOM ? 20 : operation_cost(expr);
             work += cost * (expr->full ? full : kept);
         }
@@ -104,16 +105,35 @@ static double kernel_work(const coti_kernel *k, int64_t max_rows) {
         work += 2 * kept * inner + body_work(&g->side, columns, columns);
         work += g->side.n_exprs > 0 ? columns * inner : 0;
     }
+    if (k->skeleton == COTI_SKELETON_SCATTER) {
+        const coti_scatter *s = &k->scatter;
+        double updates = (double)s->i * (double)s->t * (k->rows || s->i_rows ? rows : 1);
+        work += kept + 2 * (double)s->b * (double)s->l * updates;
+    }
     return work;
 }
 
-/* Bytes of operands that do not grow with the batch. */
+/* Does a gather read the slot? Of a table it reads few rows. */
+static bool is_gathered(const coti_kernel *k, int32_t slot) {
+    const coti_body *bodies[2] = {&k->body, &k->gemm.side};
+    for (int32_t b = 0; b < 2; b++) {
+        for (int32_t i = 0; i < bodies[b]->n_exprs; i++) {
+            const coti_expr *expr = &bodies[b]->expr[i];
+            if (expr->kind == COTI_EXPR_GATHER && bodies[b]->access[expr->index].slot == slot) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Bytes of operands that do not grow with the batch, and are read as a whole. */
 static int64_t unbatched_bytes(const coti_lowering *l) {
     int64_t total = 0;
     for (int32_t s = 0; s < l->kernel.n_slots; s++) {
         const coti_node *node = coti_fnode(l->f, l->operand[s].id);
         int64_t elements = 0;
-        if (l->operand[s].read && !node->shape.batched &&
+        if (l->operand[s].read && !node->shape.batched && !is_gathered(&l->kernel, s) &&
             coti_shape_elements(&node->shape, 1, &elements)) {
             total += elements * (int64_t)cot_dtype_bytes((cot_dtype)node->dtype);
         }
@@ -282,6 +302,9 @@ static bool reads_elsewhere(const coti_lowering *l, const coti_body *writer, int
     if (k->skeleton == COTI_SKELETON_GEMM && (slot == k->gemm.a_slot || slot == k->gemm.b_slot)) {
         return true;
     }
+    if (is_gathered(k, slot)) {
+        return true;
+    }
     for (int32_t b = 0; b < 2; b++) {
         for (int32_t i = 0; i < bodies[b]->n_accesses; i++) {
             const coti_access *access = &bodies[b]->access[i];
@@ -324,6 +347,10 @@ static cot_status lower_cluster(coti_lowering *l, coti_lowered_list *list, uint3
     l->kernel.skeleton = c->skeleton;
     if (c->skeleton == COTI_SKELETON_GEMM) {
         COTI_TRY(lower_product(l, c));
+    }
+    if (c->skeleton == COTI_SKELETON_SCATTER) {
+        COTI_TRY(coti_lower_scatter(l, c));
+        return append_group(l, list, cluster, c->first);
     }
     coti_lower_body(l, cluster, &l->kernel.body);
     if (c->side != 0) {

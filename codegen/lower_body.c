@@ -285,6 +285,24 @@ static int32_t random(coti_lowering *l, uint32_t id, const coti_place *place, co
     return coti_lowering_expr(l, &expr);
 }
 
+/* Where an operand of x, element `index` along its axis, lies at a place. */
+static int32_t gather(coti_lowering *l, uint32_t id, const coti_place *place, int32_t index) {
+    const coti_node *node = coti_fnode(l->f, id);
+    const coti_attr_GATHER *attr = node->attr;
+    coti_view view = coti_operand_view(l->f, id, 0);
+    int32_t slot = coti_lowering_slot(l, coti_root_kind(l->f, view.root), view.root);
+    l->operand[slot].read = true;
+    coti_expr expr = {.kind = COTI_EXPR_GATHER,
+                      .dtype = (cot_dtype)node->dtype,
+                      .n_args = 1,
+                      .arg = {index},
+                      .integer = coti_fnode(l->f, node->input[0])->shape.dim[attr->axis],
+                      .step = coti_view_at(&l->f->views, node->input[0]).stride[attr->axis]};
+    expr.index = coti_lowering_access(l, slot, &view, &node->shape, place);
+    expr.full = access_is_full(l, &l->body->access[expr.index]) || l->body->expr[index].full;
+    return coti_lowering_expr(l, &expr);
+}
+
 /* The expression of a node whose operands have been made. */
 static int32_t emit_node(coti_lowering *l, uint32_t id, const coti_place *place,
                          const int32_t *arg) {
@@ -297,6 +315,8 @@ static int32_t emit_node(coti_lowering *l, uint32_t id, const coti_place *place,
         return one_hot(l, node, place, arg[0]);
     case COT_OP_RANDOM:
         return random(l, id, place, arg);
+    case COT_OP_GATHER:
+        return gather(l, id, place, arg[1]);
     case COT_OP_STOP_GRADIENT:
         return arg[0];
     case COT_OP_CAST:
@@ -383,6 +403,10 @@ static int32_t make(coti_lowering *l, uint32_t id) {
     while (depth >= 0 && !l->overflow) {
         frame *at = &stack[depth];
         int32_t n_inputs = is_accumulator(l, at->node) ? 0 : coti_fnode(l->f, at->node)->n_inputs;
+        if (at->n_args < n_inputs && coti_reads_memory(coti_fnode(l->f, at->node), at->n_args)) {
+            at->arg[at->n_args++] = -1; /* no element of its own: see gather */
+            continue;
+        }
         if (at->n_args < n_inputs) {
             coti_element e = coti_element_of(l->f, l->cluster, at->node, &at->place, at->n_args);
             int32_t arg = ready(l, &e);

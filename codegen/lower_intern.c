@@ -65,6 +65,7 @@ static void put_expr(writer *w, const coti_expr *expr) {
     put(w, expr->index);
     put_number(w, expr->number);
     put(w, expr->integer);
+    put(w, expr->step);
 }
 
 static void put_body(writer *w, const coti_body *body, int32_t n_dims) {
@@ -96,6 +97,24 @@ static void put_product(writer *w, const coti_gemm *g) {
     }
 }
 
+static void put_scatter(writer *w, const coti_scatter *s) {
+    put(w, s->b);
+    put(w, s->l);
+    put(w, s->i);
+    put(w, s->d);
+    put(w, s->t);
+    put(w, s->i_rows | s->by_row << 1 | s->l_rows << 2 | (int32_t)s->dtype << 8 |
+               (int32_t)s->index_dtype << 16);
+    put(w, (int64_t)s->updates_slot | (int64_t)s->index_slot << 16 | (int64_t)s->result_slot << 32);
+    put(w, s->updates_offset);
+    put(w, s->index_offset);
+    for (int32_t i = 0; i < 4; i++) {
+        put(w, s->updates_stride[i]);
+    }
+    put(w, s->index_stride[0]);
+    put(w, s->index_stride[1]);
+}
+
 static void put_kernel(writer *w, const coti_kernel *k) {
     put(w, (int64_t)k->skeleton | (int64_t)k->rows << 8 | (int64_t)k->n_dims << 16 |
                (int64_t)k->n_kept << 24 | (int64_t)k->n_slots << 32);
@@ -111,6 +130,9 @@ static void put_kernel(writer *w, const coti_kernel *k) {
         put_product(w, &k->gemm);
         put_body(w, &k->gemm.side, k->n_dims);
     }
+    if (k->skeleton == COTI_SKELETON_SCATTER) {
+        put_scatter(w, &k->scatter);
+    }
 }
 
 /* More words than any kernel of this size has. */
@@ -118,7 +140,7 @@ static size_t most_words(const coti_kernel *k) {
     size_t n = 64 + (size_t)k->n_slots;
     const coti_body *body[2] = {&k->body, &k->gemm.side};
     for (int32_t i = 0; i < 2; i++) {
-        n += 8 * (size_t)body[i]->n_exprs + (4 + 3 * COTI_MAX_DIMS) * (size_t)body[i]->n_accesses +
+        n += 9 * (size_t)body[i]->n_exprs + (4 + 3 * COTI_MAX_DIMS) * (size_t)body[i]->n_accesses +
              (size_t)body[i]->n_stores;
     }
     return n;

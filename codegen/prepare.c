@@ -13,6 +13,8 @@
  *   CONCAT       selects among padded operands by index
  *   DOT          operands whose axes do not collapse to batch, free and contracted are copied in
  *                that order
+ *   SCATTER_ADD  so are operands whose axes do not collapse to those of its kernel
+ *   GATHER       operands that are padded are copied
  */
 #include "cluster.h"
 
@@ -359,6 +361,44 @@ static cot_value prepare_dot(preparation *p, cot_value a, cot_value b, const cot
     return a.graph != NULL && b.graph != NULL ? cot_op_dot(a, b, &axes) : coti_poison();
 }
 
+/* ---- indexing ---- */
+
+/* Has the value memory, all of it there to be read? */
+static bool is_plain_memory(const preparation *p, cot_value x) {
+    coti_view view = coti_view_at(&p->views, x.id);
+    return view.bounds == NULL && coti_node_at(p->views.graph, view.root)->op != COT_OP_ROWS;
+}
+
+/* A gather of nothing is 0. */
+static cot_value prepare_gather(preparation *p, cot_value x, cot_value index,
+                                const coti_node *node) {
+    const coti_attr_GATHER *attr = node->attr;
+    if (elements_of(&node_of(x)->shape) == 0) {
+        return zeros_like(x.graph, node);
+    }
+    x = is_plain_memory(p, x) ? x : copy_of(x);
+    index = is_plain_memory(p, index) ? index : copy_of(index);
+    return cot_op_gather(x, index, attr->axis, (int32_t)attr->n_batch);
+}
+
+/* A scatter of nothing, too. */
+static cot_value prepare_scatter(preparation *p, cot_value updates, cot_value index,
+                                 const coti_node *node) {
+    const coti_attr_SCATTER *attr = node->attr;
+    coti_run run[6];
+    if (elements_of(&node_of(updates)->shape) == 0 || attr->extent == 0) {
+        return zeros_like(updates.graph, node);
+    }
+    const uint32_t input[2] = {updates.id, index.id};
+    coti_node here = *node;
+    here.input = input;
+    if (!coti_scatter_collapse(&p->views, &here, run, run + 4)) {
+        updates = copy_of(updates);
+        index = copy_of(index);
+    }
+    return cot_op_scatter_add(updates, index, attr->axis, (int32_t)attr->n_batch, attr->extent);
+}
+
 /* ---- the pass ---- */
 
 static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
@@ -385,6 +425,10 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
         return prepare_pad(p, rewrite->map[node->input[0]], node->attr);
     case COT_OP_WINDOW:
         return prepare_window(p, rewrite->map[node->input[0]], node->attr);
+    case COT_OP_GATHER:
+        return prepare_gather(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
+    case COT_OP_SCATTER_ADD:
+        return prepare_scatter(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     case COT_OP_DOT:
         return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     default:
@@ -419,11 +463,12 @@ static cot_status own_outputs(cot_graph *graph) {
     return status;
 }
 
-/* Every state's new value is computed. */
+/* Every state's new value is computed, by a kernel that writes where it is told. */
 static cot_status own_updates(cot_graph *graph) {
     for (size_t i = 0; i < graph->update.count; i++) {
         cot_value value = {graph, graph->update.data[i].value};
-        value = coti_is_computed(node_of(value)) ? value : copy_of(value);
+        bool fits = coti_is_computed(node_of(value)) && node_of(value)->op != COT_OP_SCATTER_ADD;
+        value = fits ? value : copy_of(value);
         if (value.graph == NULL) {
             return graph->context->error.status;
         }

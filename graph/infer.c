@@ -33,12 +33,18 @@ const char *coti_operand_name(cot_op op, int32_t n_inputs, int32_t i) {
     static const char *const condition[] = {"condition", "a", "b", NULL};
     static const char *const target[] = {"target", "logits", NULL};
     static const char *const seed[] = {"seed", "step", NULL};
+    static const char *const gather[] = {"x", "index", NULL};
+    static const char *const scatter[] = {"updates", "index", NULL};
     static const char *const list[] = {"x0", "x1", "x2", "x3", NULL};
     const char *const *names = n_inputs == 3 ? condition : pair;
     if (op == COT_OP_SOFTMAX_XENT) {
         names = target;
     } else if (op == COT_OP_RANDOM) {
         names = seed;
+    } else if (op == COT_OP_GATHER) {
+        names = gather;
+    } else if (op == COT_OP_SCATTER_ADD) {
+        names = scatter;
     } else if ((size_t)op < COT_OP_COUNT && coti_op_table[op].n_inputs < 0) {
         names = list;
     } else if (n_inputs == 1) {

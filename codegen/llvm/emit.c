@@ -109,6 +109,9 @@ static void emit_skeleton(coti_emit *e) {
     case COTI_SKELETON_COLRED:
         coti_emit_colred(e);
         break;
+    case COTI_SKELETON_SCATTER:
+        coti_emit_scatter(e);
+        break;
     case COTI_SKELETON_GEMM:
         coti_emit_gemm(e);
         break;

@@ -17,7 +17,7 @@
  *
  *  coti_reduce_*  sums and maxima: emit_reduce.c
  *
- *  skeletons      emit_{load,map,rowred,colred,gemm}.c
+ *  skeletons      emit_{load,map,rowred,colred,scatter,gemm}.c
  *
  *  frame          function, arguments, dispatch: emit.c
  *
@@ -94,9 +94,10 @@ void coti_emit_load_skeleton(coti_emit *e);
 void coti_emit_map(coti_emit *e);
 void coti_emit_rowred(coti_emit *e);
 void coti_emit_colred(coti_emit *e);
+void coti_emit_scatter(coti_emit *e);
 void coti_emit_gemm(coti_emit *e);
 
-/* Per-thread scratch that the code will use; 0 for LOAD, MAP and COLRED. */
+/* Per-thread scratch that the code will use; 0 for the other skeletons. */
 int64_t coti_scratch_bytes_rowred(const coti_kernel *kernel, const coti_target *target);
 int64_t coti_scratch_bytes_gemm(const coti_kernel *kernel, const coti_target *target);
 
@@ -242,6 +243,16 @@ void coti_nest_hoist(coti_emit *e, const coti_point *point, const uint32_t *depe
  * are not read; the latter are `fill`. */
 LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype dtype,
                               const coti_point *point);
+/* Where along one axis of an operand a gather's elements are. */
+typedef struct coti_gathered {
+    LLVMValueRef v_index; /* <lanes x i32 or i64>, of any value */
+    bool uniform;         /* all lanes that are on are equal */
+    int64_t extent, step; /* of the axis: elements, at least one; from one to the next */
+} coti_gathered;
+
+/* As coti_access_load, `step` times the index further; 0 where the index is outside [0, extent). */
+LLVMValueRef coti_access_gather(coti_emit *e, const coti_access *access, cot_dtype dtype,
+                                const coti_point *point, const coti_gathered *g);
 void coti_access_store(coti_emit *e, const coti_access *access, cot_dtype dtype,
                        const coti_point *point, LLVMValueRef v_value);
 /* Between memory form and value form of a vector: bool is a byte, 0 or 1, in memory. */

@@ -4,6 +4,11 @@
  * point or bounds say so. Anything else: lane by lane, which on the machines that we know is no
  * slower than their gathers and works on all of them.
  *
+ * A gather's place along one axis is a value. It is first brought within the axis, so that whatever
+ * the value, what is read is an element of the operand; what was outside is 0. Where the value is
+ * the same for all lanes, the lanes lie as those of any access do: rows of a table are whole
+ * vectors.
+ *
  * Lanes that are off or out of bounds are never read. Where a lane is read by itself, its address
  * is replaced by that of the argument block, which is always readable, and the value by `fill`.
  */
@@ -196,9 +201,9 @@ static LLVMValueRef load_lanes(coti_emit *e, const place *at, int32_t lanes, LLV
     return v_all;
 }
 
-LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype dtype,
-                              const coti_point *point) {
-    place at = place_of(e, access, dtype, point);
+/* The elements at a place, as values. */
+static LLVMValueRef load_place(coti_emit *e, const coti_access *access, cot_dtype dtype,
+                               const coti_point *point, place at) {
     int32_t lanes = point->lanes;
     bool bounded = access->bounded != 0;
     LLVMValueRef v_fill = bounded ? fill_vector(e, access, dtype, lanes) : NULL;
@@ -221,6 +226,45 @@ LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype
         v_value = coti_l_select(e, v_inside, v_value, v_fill, "");
     }
     return coti_l_from_memory(e, dtype, v_value);
+}
+
+LLVMValueRef coti_access_load(coti_emit *e, const coti_access *access, cot_dtype dtype,
+                              const coti_point *point) {
+    return load_place(e, access, dtype, point, place_of(e, access, dtype, point));
+}
+
+/* An index, vector or scalar, as i64 within [0, extent): 0 where it was outside. *v_inside_out:
+ * where it was not. */
+static LLVMValueRef clamp_index(coti_emit *e, LLVMValueRef v_index, LLVMTypeRef type,
+                                LLVMValueRef v_extent, LLVMValueRef *v_inside_out) {
+    v_index = LLVMBuildIntCast2(e->builder, v_index, type, true, "");
+    *v_inside_out = LLVMBuildICmp(e->builder, LLVMIntULT, v_index, v_extent, "v_inside");
+    return coti_l_select(e, *v_inside_out, v_index, LLVMConstNull(type), "");
+}
+
+LLVMValueRef coti_access_gather(coti_emit *e, const coti_access *access, cot_dtype dtype,
+                                const coti_point *point, const coti_gathered *g) {
+    place at = place_of(e, access, dtype, point);
+    LLVMValueRef v_inside = NULL;
+    LLVMValueRef v_extent = coti_l_i64(e, g->extent);
+    if (g->uniform) {
+        LLVMValueRef v_index =
+            clamp_index(e, coti_l_lane(e, g->v_index, 0), e->t_i64, v_extent, &v_inside);
+        v_index = LLVMBuildMul(e->builder, v_index, coti_l_i64(e, g->step), "");
+        at.v_base = coti_l_element(e, at.t_memory, at.v_base, v_index, "");
+    } else {
+        LLVMValueRef v_iota = coti_l_iota(e->t_i64, point->lanes);
+        LLVMValueRef v_index = clamp_index(e, g->v_index, LLVMTypeOf(v_iota),
+                                           coti_l_splat(e, v_extent, point->lanes, ""), &v_inside);
+        v_index = LLVMBuildMul(e->builder, v_index, coti_l_integer_like(v_iota, g->step), "");
+        if (at.v_offset == NULL) {
+            at.v_offset =
+                LLVMBuildMul(e->builder, v_iota, coti_l_integer_like(v_iota, at.lane_stride), "");
+        }
+        at.v_offset = LLVMBuildAdd(e->builder, at.v_offset, v_index, "");
+    }
+    LLVMValueRef v_value = load_place(e, access, dtype, point, at);
+    return coti_l_select(e, v_inside, v_value, LLVMConstNull(LLVMTypeOf(v_value)), "");
 }
 
 /* Lane by lane, or a scatter where only the machine knows which lanes are on. */

@@ -46,6 +46,7 @@ static uint32_t own_dependence(const coti_kernel *kernel, const coti_body *body,
                                const coti_expr *expr) {
     switch (expr->kind) {
     case COTI_EXPR_LOAD:
+    case COTI_EXPR_GATHER:
     case COTI_EXPR_RANDOM:
         return coti_access_dependence(kernel, &body->access[expr->index]);
     case COTI_EXPR_INDEX:
@@ -142,6 +143,29 @@ static LLVMValueRef emit_given_by_caller(coti_emit *e, const coti_expr *expr, LL
     return coti_emit_fit(e, v_value, lanes);
 }
 
+/* Is the expression, not the values of lanes that are off, the same for all lanes of the point? */
+static bool is_uniform(const coti_emit *e, const coti_body *body, const coti_point *point,
+                       int32_t expr) {
+    uint32_t depends[COTI_MAX_EXPRS];
+    uint32_t by_lane = COTI_DEPENDS_ACC;
+    coti_body_dependence(e->kernel, body, depends);
+    for (int32_t d = 0; d < e->kernel->n_dims; d++) {
+        if (d == point->vector_dim || point->v_lane_index[d] != NULL) {
+            by_lane |= UINT32_C(1) << d;
+        }
+    }
+    return (depends[expr] & by_lane) == 0;
+}
+
+static LLVMValueRef emit_gather(coti_emit *e, const coti_body *body, const coti_point *point,
+                                const coti_expr *expr, LLVMValueRef v_index) {
+    const coti_gathered gathered = {.v_index = v_index,
+                                    .uniform = is_uniform(e, body, point, expr->arg[0]),
+                                    .extent = expr->integer,
+                                    .step = expr->step};
+    return coti_access_gather(e, &body->access[expr->index], expr->dtype, point, &gathered);
+}
+
 static LLVMValueRef emit_value(coti_emit *e, const coti_body *body, const coti_point *point,
                                const coti_expr *expr, const LLVMValueRef *v_value) {
     LLVMValueRef v_arg[3] = {NULL, NULL, NULL};
@@ -153,6 +177,8 @@ static LLVMValueRef emit_value(coti_emit *e, const coti_body *body, const coti_p
         const coti_access *access = &body->access[expr->index];
         return coti_access_load(e, access, e->kernel->slot_dtype[access->slot], point);
     }
+    case COTI_EXPR_GATHER:
+        return emit_gather(e, body, point, expr, v_arg[0]);
     case COTI_EXPR_CONST:
         return emit_constant(e, expr, point->lanes);
     case COTI_EXPR_INDEX:

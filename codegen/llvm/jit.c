@@ -28,6 +28,7 @@ int64_t coti_jit_scratch_bytes(const coti_kernel *kernel, const coti_target *tar
     case COTI_SKELETON_LOAD:
     case COTI_SKELETON_MAP:
     case COTI_SKELETON_COLRED:
+    case COTI_SKELETON_SCATTER:
         break;
     }
     return 0;

@@ -378,6 +378,25 @@ static void call_indexing(world *w, int32_t which) {
     accept_value(w, cot_op_random(a, b, dtype, shape, distribution, pick_size(w)));
 }
 
+static int32_t pick_batch(world *w) {
+    int32_t i = fuzz_below(&w->bytes, 32);
+    return i < 28 ? i % 3 : i == 28 ? -1 : i == 29 ? INT32_MAX : i == 30 ? INT32_MIN : 9;
+}
+
+static void call_gather(world *w, int32_t which) {
+    cot_value x = pick(w);
+    cot_value index = pick(w);
+    int32_t axis = pick_axis(w);
+    if (which == 0) {
+        accept_value(w, cot_op_gather(x, index, axis, pick_batch(w)));
+    } else if (which == 1) {
+        accept_value(w, cot_op_take_along_axis(x, index, axis));
+    } else {
+        int32_t n_batch = pick_batch(w);
+        accept_value(w, cot_op_scatter_add(x, index, axis, n_batch, pick_size(w)));
+    }
+}
+
 static void call_composite(world *w, int32_t which) {
     cot_value x = pick(w);
     if (which == 0) {
@@ -452,7 +471,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 45);
+    int32_t which = fuzz_below(&w->bytes, 48);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -485,8 +504,10 @@ static void call_any(world *w) {
         call_gradient(w, fuzz_below(&w->bytes, 2) == 0);
     } else if (which < 44) {
         call_look(w);
-    } else {
+    } else if (which < 45) {
         call_window(w);
+    } else {
+        call_gather(w, which - 45);
     }
 }
 

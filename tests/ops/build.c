@@ -178,6 +178,20 @@ static cot_value build_dot(cot_graph *graph, const trial *t, const cot_value *x,
     return cot_op_dot(x[0], x[1], &axes);
 }
 
+static cot_value build_gather(cot_graph *graph, const trial *t, const cot_value *x,
+                              const tensor *data) {
+    (void)graph, (void)data;
+    return cot_op_gather(x[0], x[1], (int32_t)attr_int(t->attr, "axis", 0),
+                         (int32_t)attr_int(t->attr, "nb", 0));
+}
+
+static cot_value build_scatter_add(cot_graph *graph, const trial *t, const cot_value *x,
+                                   const tensor *data) {
+    (void)graph, (void)data;
+    return cot_op_scatter_add(x[0], x[1], (int32_t)attr_int(t->attr, "axis", 0),
+                              (int32_t)attr_int(t->attr, "nb", 0), attr_int(t->attr, "extent", 0));
+}
+
 static cot_value build_one_hot(cot_graph *graph, const trial *t, const cot_value *x,
                                const tensor *data) {
     (void)graph, (void)data;
@@ -230,6 +244,8 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_PROD] = build_reduce,
     [COT_OP_DOT] = build_dot,
     [COT_OP_ONE_HOT] = build_one_hot,
+    [COT_OP_GATHER] = build_gather,
+    [COT_OP_SCATTER_ADD] = build_scatter_add,
     [COT_OP_RANDOM] = build_random,
     [COT_OP_SOFTMAX] = build_composite,
     [COT_OP_LOG_SOFTMAX] = build_composite,

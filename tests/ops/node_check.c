@@ -36,7 +36,8 @@ static tensor evaluate_turned(pool *p, cot_context *context, const coti_node *no
     for (int32_t i = 0; i < node->n_inputs; i++) {
         tensor x = tensor_make(p, operand[i].dtype, &operand[i].shape, 1);
         for (int64_t e = 0; e < x.count; e++) {
-            x.v[e] = turn(operand[i].v[e]);
+            bool real = x.dtype == COT_F32 || x.dtype == COT_F64; /* else it says where */
+            x.v[e] = real ? turn(operand[i].v[e]) : operand[i].v[e];
         }
         input[i] = (coti_tensor){x.dtype, x.shape, tensor_bytes(p, &x)};
     }
@@ -118,7 +119,8 @@ const char *node_check(char why[256], pool *p, const coti_node *node, const coti
     tensor want = to_tensor(p, &out);
     tol.any_zero = true;
     if (tol.kind == TOL_ABS_SUM || node->op == COT_OP_SUM) {
-        double terms = terms_of(node, &operand[0], &got);
+        bool scatters = node->op == COT_OP_SCATTER_ADD; /* all updates may go to one place */
+        double terms = scatters ? (double)operand[1].count : terms_of(node, &operand[0], &got);
         magnitude = magnitude_of(p, context, node, operand, rows, got_raw);
         tol = (tolerance)ABS_SUM(terms + 4);
     } else if (node->op == COT_OP_PROD) {

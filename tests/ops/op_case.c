@@ -127,7 +127,14 @@ static bool last_is_result(cot_op op) {
            op == COT_OP_BROADCAST;
 }
 
+bool is_index_operand(cot_op op, int32_t i) {
+    return i == 1 && (op == COT_OP_GATHER || op == COT_OP_SCATTER_ADD);
+}
+
 static cot_dtype operand_dtype(const trial *t, int32_t i) {
+    if (is_index_operand(t->op, i)) {
+        return attr_dtype(t->attr, "index", COT_I32);
+    }
     if (t->op == COT_OP_SELECT && i == 0) {
         return COT_BOOL;
     }
@@ -230,6 +237,9 @@ void literal_trial(pool *p, const op_literal *literal, trial *t, tensor operand[
         t->shape[t->n] = operand[t->n].shape;
         t->dtype = operand[t->n].dtype;
         t->n++;
+    }
+    if (t->n == 2 && is_index_operand(t->op, 1)) {
+        t->dtype = operand[0].dtype;
     }
     if (last_is_result(t->op)) {
         bool batched = false;

@@ -114,6 +114,9 @@ extern const int32_t n_op_cases;
 extern const op_literal op_literals[];
 extern const int32_t n_op_literals;
 
+/* Is operand i an index: i32, or as `index=` says, with values of its own (values.c)? */
+bool is_index_operand(cot_op op, int32_t i);
+
 /* The first case of an op, which sets its usual tolerances. */
 const op_case *first_case(cot_op op);
 
@@ -204,6 +207,8 @@ tensor expect_leaf(pool *p, const trial *t, const tensor *x, tensor *magnitude_o
 tensor expect_reduce(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_dot(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_one_hot(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_gather(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_random(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_composite(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 

@@ -56,9 +56,8 @@ static bool lacks_literal(cot_op op) {
 /* What the row's flags let in; the ops without such a flag take what their infer rule says. */
 static unsigned allowed_dtypes(cot_op op) {
     static const unsigned own[COT_OP_COUNT] = {
-        [COT_OP_ROWS] = I64,
-        [COT_OP_IOTA] = FLOATS | I32 | I64,
-        [COT_OP_ONE_HOT] = I32 | I64,
+        [COT_OP_ROWS] = I64,          [COT_OP_IOTA] = FLOATS | I32 | I64,
+        [COT_OP_ONE_HOT] = I32 | I64, [COT_OP_SCATTER_ADD] = NUMBERS,
         [COT_OP_RANDOM] = FLOATS,
     };
     uint32_t flags = coti_op_table[op].flags;

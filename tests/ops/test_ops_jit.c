@@ -44,7 +44,7 @@ static int32_t n_contexts;
 static bool quick;
 
 static bool is_sum(cot_op op) {
-    return coti_op_table[op].kind == COTI_KIND_REDUCE ||
+    return op == COT_OP_SCATTER_ADD || coti_op_table[op].kind == COTI_KIND_REDUCE ||
            coti_op_table[op].kind == COTI_KIND_CONTRACT;
 }
 
@@ -61,6 +61,9 @@ typedef struct treatment {
 static bool evaluate(pool *p, const graph_case *g, int64_t rows, bool absolute, tensor *out) {
     graph_case own = *g;
     for (int32_t i = 0; absolute && i < g->n; i++) {
+        if (g->input[i].dtype != COT_F32 && g->input[i].dtype != COT_F64) {
+            continue; /* an index, which says where */
+        }
         own.input[i].v = pool_take(p, (size_t)g->input[i].count, sizeof(long double));
         for (int64_t e = 0; e < g->input[i].count; e++) {
             own.input[i].v[e] = fabsl(g->input[i].v[e]);

@@ -64,6 +64,32 @@ static const long double kinks[] = {0.0L,     -0.0L,  0x1p-149L, -0x1p-149L, FLT
 static const long double label_values[] = {
     0, 1, 2, 3, 4, 5, -1, 7, 2147483647, 4, 0, -2, 16, 17, -2147483648.0L};
 
+/* Duplicates, negatives, extremes, and what truncation to 32 bits would bring into range. */
+static const long double index_values[] = {0,
+                                           1,
+                                           2,
+                                           0,
+                                           3,
+                                           -1,
+                                           1,
+                                           4,
+                                           2147483647,
+                                           2,
+                                           2,
+                                           5,
+                                           -2147483648.0L,
+                                           16,
+                                           0,
+                                           7,
+                                           4294967297.0L,
+                                           1,
+                                           -4,
+                                           15,
+                                           6,
+                                           9223372036854775807.0L,
+                                           3,
+                                           -4294967295.0L};
+
 /* SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). */
 static uint64_t random_word(uint64_t seed, uint64_t i) {
     uint64_t z = seed * UINT64_C(0xD1342543DE82EF95) + (i + 1) * UINT64_C(0x9E3779B97F4A7C15);
@@ -209,6 +235,12 @@ tensor make_operand(pool *p, const trial *t, int32_t i, const cot_shape *shape) 
     bool target = t->op == COT_OP_SOFTMAX_XENT && i == 0 && x.shape.rank > 0;
     if (target && (t->values == PROBABILITIES || t->values == WIDE)) {
         (t->values == WIDE ? fill_one_hot : fill_probabilities)(&x, seed);
+    } else if (is_index_operand(t->op, i) && !is_real(x.dtype)) {
+        for (int64_t e = 0; e < x.count; e++) {
+            long double value = index_values[(e + e / 24 % 5 * 7) % 24];
+            bool is_long = value > INT32_MAX || value < INT32_MIN;
+            x.v[e] = x.dtype == COT_I32 && is_long ? 1 : value;
+        }
     } else {
         for (int64_t e = 0; e < x.count; e++) {
             x.v[e] = is_real(x.dtype) ? real_value(t->values, e, i, seed)

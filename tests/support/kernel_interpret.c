@@ -145,6 +145,21 @@ static scalar load(const machine *m, const coti_access *access) {
     return x;
 }
 
+/* The element where an expression says, or 0. */
+static scalar gather(const machine *m, const coti_expr *expr) {
+    const coti_access *access = &m->body->access[expr->index];
+    const scalar *index = &m->value[expr->arg[0]];
+    bool is_long = m->body->expr[expr->arg[0]].dtype == COT_I64;
+    int64_t at = is_long ? index->i64 : index->i32;
+    scalar x = {.i64 = 0};
+    if (at >= 0 && at < expr->integer) {
+        size_t bytes = cot_dtype_bytes(expr->dtype);
+        const char *base = m->args->buffer[access->slot];
+        memcpy(&x, base + (element(m, access) + at * expr->step) * (int64_t)bytes, bytes);
+    }
+    return x;
+}
+
 static void store(const machine *m, const coti_store *store) {
     const coti_access *access = &m->body->access[store->access];
     size_t bytes = cot_dtype_bytes(m->kernel->slot_dtype[access->slot]);
@@ -191,6 +206,8 @@ static scalar evaluate(machine *m, const coti_expr *expr) {
         return make_integer(m->args->rows, COT_I64);
     case COTI_EXPR_ACC:
         return m->acc;
+    case COTI_EXPR_GATHER:
+        return gather(m, expr);
     case COTI_EXPR_RANDOM:
         return random_number(m, expr);
     case COTI_EXPR_OP:
@@ -354,6 +371,47 @@ static void run_reducing(machine *m, int64_t begin, int64_t end) {
     }
 }
 
+/* ---- scatters ---- */
+
+static scalar read_scalar(const machine *m, int32_t slot, int64_t at) {
+    scalar x = {.i64 = 0};
+    size_t bytes = cot_dtype_bytes(m->kernel->slot_dtype[slot]);
+    memcpy(&x, (const char *)m->args->buffer[slot] + at * (int64_t)bytes, bytes);
+    return x;
+}
+
+/* Places [from, to) of one row of the result. */
+static void scatter_row(const machine *m, int64_t row, int64_t from, int64_t to) {
+    const coti_scatter *s = &m->kernel->scatter;
+    int64_t b = s->l_rows ? 0 : row / s->l, l = s->l_rows ? row : row % s->l;
+    int64_t n = s->i_rows ? s->i * m->args->rows : s->i;
+    size_t bytes = cot_dtype_bytes(s->dtype);
+    for (int64_t p = from * s->t; p < to * s->t; p++) {
+        scalar sum = {.i64 = 0};
+        for (int64_t i = 0; i < n; i++) {
+            scalar index =
+                read_scalar(m, s->index_slot,
+                            s->index_offset + b * s->index_stride[0] + i * s->index_stride[1]);
+            if ((s->index_dtype == COT_I64 ? index.i64 : index.i32) == p / s->t) {
+                int64_t at = s->updates_offset + b * s->updates_stride[0] +
+                             l * s->updates_stride[1] + i * s->updates_stride[2] +
+                             p % s->t * s->updates_stride[3];
+                sum = add(sum, read_scalar(m, s->updates_slot, at), s->dtype);
+            }
+        }
+        char *out = m->args->buffer[s->result_slot];
+        memcpy(out + (row * s->d * s->t + p) * (int64_t)bytes, &sum, bytes);
+    }
+}
+
+static void run_scatter(const machine *m, int64_t begin, int64_t end) {
+    const coti_scatter *s = &m->kernel->scatter;
+    int64_t first = s->by_row ? begin : 0, last = s->by_row ? end : s->b * s->l;
+    for (int64_t row = first; row < last; row++) {
+        scatter_row(m, row, s->by_row ? 0 : begin, s->by_row ? s->d : end);
+    }
+}
+
 /* ---- products ---- */
 
 static int64_t product_rows(const machine *m) {
@@ -485,6 +543,9 @@ cot_status coti_kernel_interpret(cot_context *context, const coti_kernel *kernel
     case COTI_SKELETON_ROWRED:
     case COTI_SKELETON_COLRED:
         run_reducing(&m, begin, end);
+        break;
+    case COTI_SKELETON_SCATTER:
+        run_scatter(&m, begin, end);
         break;
     case COTI_SKELETON_GEMM:
         run_gemm(&m, begin, end);

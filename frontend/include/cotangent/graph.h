@@ -195,6 +195,26 @@ COT_API cot_value cot_op_matmul(cot_value a, cot_value b);
  * row of zeros. */
 COT_API cot_value cot_op_one_hot(cot_value index, int64_t depth, cot_dtype dtype);
 
+/*
+ * Slices of x along an axis: y[b, l, i, t] = x[b, l, index[b, i], t], as tf.gather with batch_dims.
+ * x [B,L,d,T], axis its d; index [B,I], i32 or i64; B their first n_batch axes, n_batch <= axis;
+ * result [B,L,I,T]. An index outside [0, d) gives 0. d is not N, and N stays the leading axis: it
+ * leads B; or L, if index has none; or I, if B and L are empty.
+ */
+COT_API cot_value cot_op_gather(cot_value x, cot_value index, int32_t axis, int32_t n_batch);
+
+/* y[.., i, ..] = x[.., index[.., i, ..], ..] along an axis, as np.take_along_axis: x and index have
+ * equal extents but for that axis, which is not N. Composed of gather. */
+COT_API cot_value cot_op_take_along_axis(cot_value x, cot_value index, int32_t axis);
+
+/*
+ * The transpose of gather: zeros [B,L,extent,T], to which updates [B,L,I,T] are added, in row-major
+ * order of I, where index [B,I] says; those whose index is outside [0, extent) are dropped. Floats
+ * or integers.
+ */
+COT_API cot_value cot_op_scatter_add(cot_value updates, cot_value index, int32_t axis,
+                                     int32_t n_batch, int64_t extent);
+
 /* ---- random ---- */
 
 typedef enum cot_distribution { COT_UNIFORM = 0, COT_NORMAL = 1 } cot_distribution;

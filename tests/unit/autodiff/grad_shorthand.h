@@ -63,8 +63,8 @@ SHAPES_UNUSED static cot_value flip(cot_value x, const char *axes) {
     return cot_op_flip(x, list, read_axes(axes, list));
 }
 
-SHAPES_UNUSED static cot_value window(cot_value x, int32_t axis, const char *size, const char *stride,
-                        const char *dilation) {
+SHAPES_UNUSED static cot_value window(cot_value x, int32_t axis, const char *size,
+                                      const char *stride, const char *dilation) {
     int64_t sizes[COT_MAX_RANK];
     int64_t strides[COT_MAX_RANK];
     int64_t dilations[COT_MAX_RANK];
@@ -107,6 +107,23 @@ SHAPES_UNUSED static cot_value dot(cot_value a, cot_value b, const char *a_batch
     axes.n_contract = read_axes(a_contract, axes.a_contract);
     read_axes(b_contract, axes.b_contract);
     return cot_op_dot(a, b, &axes);
+}
+
+/* A constant i32 index of this shape. */
+SHAPES_UNUSED static cot_value indices(cot_value x, const char *shape, const char *values) {
+    int64_t list[COT_MAX_RANK] = {0};
+    int32_t data[COT_MAX_RANK];
+    read_list(values, list);
+    for (int32_t i = 0; i < COT_MAX_RANK; i++) {
+        data[i] = (int32_t)list[i];
+    }
+    return cot_op_constant_array(x.graph, COT_I32, read_shape(shape), data);
+}
+
+/* An i64 index of this shape, which may be batched: 0, 1, .. along the axis, then `most`. */
+SHAPES_UNUSED static cot_value counting(cot_value x, const char *shape, int32_t axis, double most) {
+    cot_value iota = cot_op_iota(x.graph, COT_I64, read_shape(shape), axis);
+    return cot_op_binary(COT_OP_MIN, iota, cot_op_constant(x.graph, COT_I64, most));
 }
 
 #endif

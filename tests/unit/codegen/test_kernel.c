@@ -106,6 +106,49 @@ static void make_map(sample *s) {
     s->kernel.body = (coti_body){7, 3, 1, s->expr, s->access, s->store};
 }
 
+/* r[i, j] = table[index[i], j]: rows of a table of 30. */
+static void make_gather(sample *s) {
+    *s = (sample){.kernel = {.skeleton = COTI_SKELETON_MAP,
+                             .n_dims = 2,
+                             .n_kept = 2,
+                             .rows_dim = -1,
+                             .extent = {10, 4},
+                             .n_slots = 3,
+                             .slot_dtype = {COT_F32, COT_I32, COT_F32},
+                             .slot_written = {false, false, true}}};
+    s->expr[0] = (coti_expr){.kind = COTI_EXPR_LOAD, .dtype = COT_I32, .index = 1};
+    s->expr[1] = (coti_expr){
+        .kind = COTI_EXPR_GATHER, .n_args = 1, .arg = {0}, .index = 0, .integer = 30, .step = 4};
+    s->access[0] = (coti_access){.slot = 0, .stride = {0, 1}};
+    s->access[1] = (coti_access){.slot = 1, .stride = {1, 0}};
+    s->access[2] = (coti_access){.slot = 2, .stride = {4, 1}};
+    s->store[0] = (coti_store){1, 2};
+    s->kernel.body = (coti_body){2, 3, 1, s->expr, s->access, s->store};
+}
+
+/* Sums of 7N updates of 4 into 30 places. */
+static void make_scatter(sample *s) {
+    *s = (sample){.kernel = {.skeleton = COTI_SKELETON_SCATTER,
+                             .n_dims = 2,
+                             .n_kept = 2,
+                             .rows_dim = -1,
+                             .extent = {30, 4},
+                             .n_slots = 3,
+                             .slot_dtype = {COT_F32, COT_I64, COT_F32},
+                             .slot_written = {false, false, true}}};
+    s->kernel.scatter = (coti_scatter){.b = 1,
+                                       .l = 1,
+                                       .i = 7,
+                                       .d = 30,
+                                       .t = 4,
+                                       .i_rows = true,
+                                       .index_dtype = COT_I64,
+                                       .index_slot = 1,
+                                       .result_slot = 2,
+                                       .updates_stride = {0, 0, 4, 1},
+                                       .index_stride = {0, 1}};
+}
+
 static char *text_of(const coti_kernel *kernel) {
     coti_str text;
     coti_str_init(&text, context);
@@ -207,7 +250,27 @@ static void test_text(void **state) {
     X(make_gemm, kernel.gemm.unit_n, 2)                                                            \
     X(make_gemm, kernel.gemm.side.n_exprs, 0)                                                      \
     X(make_gemm, side_access[0].stride[2], 2)                                                      \
-    X(make_gemm, expr[1].number, 0.25)
+    X(make_gemm, expr[1].number, 0.25)                                                             \
+    X(make_gather, expr[1].integer, 31)                                                            \
+    X(make_gather, expr[1].step, 5)                                                                \
+    X(make_gather, access[0].stride[1], 0)                                                         \
+    X(make_scatter, kernel.scatter.b, 2)                                                           \
+    X(make_scatter, kernel.scatter.l, 2)                                                           \
+    X(make_scatter, kernel.scatter.i, 8)                                                           \
+    X(make_scatter, kernel.scatter.d, 31)                                                          \
+    X(make_scatter, kernel.scatter.t, 5)                                                           \
+    X(make_scatter, kernel.scatter.l_rows, true)                                                   \
+    X(make_scatter, kernel.scatter.i_rows, false)                                                  \
+    X(make_scatter, kernel.scatter.by_row, true)                                                   \
+    X(make_scatter, kernel.scatter.dtype, COT_F64)                                                 \
+    X(make_scatter, kernel.scatter.index_dtype, COT_I32)                                           \
+    X(make_scatter, kernel.scatter.updates_slot, 1)                                                \
+    X(make_scatter, kernel.scatter.index_slot, 0)                                                  \
+    X(make_scatter, kernel.scatter.result_slot, 1)                                                 \
+    X(make_scatter, kernel.scatter.updates_offset, 1)                                              \
+    X(make_scatter, kernel.scatter.index_offset, 1)                                                \
+    X(make_scatter, kernel.scatter.updates_stride[3], 2)                                           \
+    X(make_scatter, kernel.scatter.index_stride[1], 2)
 
 static void test_text_is_complete(void **state) {
     (void)state;
@@ -274,7 +337,26 @@ static void test_text_is_complete(void **state) {
     X(make_gemm, kernel.gemm.b_slot, 2, "slots 0 and 2 cannot be a product's")                     \
     X(make_gemm, kernel.gemm.dtype, COT_F64, "cannot be a product's")                              \
     X(make_gemm, access[0].slot, 3, "slot 3 is read elsewhere")                                    \
-    X(make_gemm, side_access[0].slot, 2, "slot 2 is read elsewhere than written")
+    X(make_gemm, side_access[0].slot, 2, "slot 2 is read elsewhere than written")                  \
+    X(make_gather, expr[1].integer, 0, "e1, gather")                                               \
+    X(make_gather, expr[1].n_args, 0, "e1, gather")                                                \
+    X(make_gather, expr[1].arg[0], 1, "e1 uses e1")                                                \
+    X(make_gather, expr[1].index, 3, "e1 has index 3 of 3")                                        \
+    X(make_gather, expr[1].dtype, COT_F64, "e1, gather of dtype f64")                              \
+    X(make_gather, access[0].bounded, 1, "e1, gather")                                             \
+    X(make_gather, access[0].slot, -1, "e1, gather")                                               \
+    X(make_gather, access[0].slot, 2, "slot 2 is read elsewhere than written")                     \
+    X(make_gather, access[1].slot, 0, "e0, load of dtype i32")                                     \
+    X(make_scatter, kernel.extent[0], 31, "scatter and domain differ")                             \
+    X(make_scatter, kernel.extent[1], 3, "scatter and domain differ")                              \
+    X(make_scatter, kernel.rows, true, "scatter and domain differ")                                \
+    X(make_scatter, kernel.scatter.l_rows, true, "scatter and domain differ")                      \
+    X(make_scatter, kernel.scatter.b, 2, "scatter and domain differ")                              \
+    X(make_scatter, kernel.scatter.by_row, true, "scatter and domain differ")                      \
+    X(make_scatter, kernel.scatter.updates_slot, 3, "slot 3 cannot be a scatter's")                \
+    X(make_scatter, kernel.scatter.index_slot, 0, "slot 0 cannot be a scatter's")                  \
+    X(make_scatter, kernel.scatter.result_slot, 0, "slot 0 cannot be a scatter's")                 \
+    X(make_scatter, kernel.slot_written[0], true, "slot 0 cannot be a scatter's")
 
 static void test_mistakes(void **state) {
     (void)state;

@@ -79,6 +79,8 @@ static const char sample_text[] =
     "  %62 = reduce_min %42 {axes=[0, 1]} : f32[]\n"
     "  %63 = argmin %\"two words\" {axis=0} : i32[]\n"
     "  %64 = prod %42 {axes=[1]} : f32[N]\n"
+    "  %65 = gather %x, %52 {axis=1, n_batch=1} : f32[N]\n"
+    "  %66 = scatter_add %65, %52 {axis=1, n_batch=1, extent=5} : f32[N,5]\n"
     "  update %step <- %59\n"
     "  return loss=%58, \"a b\"=%56, y=%x\n"
     "}\n";

@@ -244,6 +244,15 @@ static void the_rest_has_its_types(void **state) {
     cot_value seed = cot_op_constant(f->graph, COT_I64, 7);
     CHECK_TYPE(cot_op_one_hot(i, 10, COT_F32), "f32[N,10]");
     CHECK_TYPE(cot_op_one_hot(i, 0, COT_BOOL), "bool[N,0]");
+    cot_value table = input(f, COT_U8, SHAPE(5, 3), "table");
+    CHECK_TYPE(cot_op_gather(table, i, 0, 0), "u8[N,3]");
+    CHECK_TYPE(cot_op_gather(table, seed, -1, 0), "u8[5]");
+    CHECK_TYPE(cot_op_gather(x, i, 1, 1), "f64[N]");
+    CHECK_TYPE(cot_op_gather(x, seed, 1, 0), "f64[N]");
+    CHECK_TYPE(cot_op_take_along_axis(x, cot_op_cast(x, COT_I32), -1), "f64[N,3]");
+    CHECK_TYPE(cot_op_scatter_add(x, i, 0, 0, 7), "f64[7,3]");
+    CHECK_TYPE(cot_op_scatter_add(x, i, 1, 1, 7), "f64[N,7,3]");
+    CHECK_TYPE(cot_op_scatter_add(x, seed, -1, 0, 7), "f64[N,3,7]");
     CHECK_TYPE(cot_op_random(seed, seed, COT_F32, BATCH(1, 3), COT_NORMAL, 1024), "f32[N,3]");
     CHECK_TYPE(cot_op_softmax(x), "f64[N,3]");
     CHECK_TYPE(cot_op_log_softmax(x), "f64[N,3]");
@@ -397,6 +406,9 @@ static void null_and_poison_do_nothing(void **state) {
     assert_null(cot_op_dot(poison, poison, NULL).graph);
     assert_null(cot_op_matmul(poison, poison).graph);
     assert_null(cot_op_one_hot(poison, 3, COT_F32).graph);
+    assert_null(cot_op_gather(poison, poison, 0, 0).graph);
+    assert_null(cot_op_take_along_axis(poison, poison, 0).graph);
+    assert_null(cot_op_scatter_add(poison, poison, 0, 0, 3).graph);
     assert_null(cot_op_random(poison, poison, COT_F32, SCALAR, COT_UNIFORM, 0).graph);
     assert_null(cot_op_softmax(poison).graph);
     assert_null(cot_op_log_softmax(poison).graph);

@@ -332,6 +332,50 @@ static void bad_reductions_and_products(void **state) {
     BAD(cot_op_matmul(v.x, v.x), COT_E_SHAPE, "dot", "a is f32[N,784], b is f32[N,784]");
 }
 
+static void bad_indexing(void **state) {
+    values v = make_values(*state);
+    cot_value few = cot_op_input(v.graph, COT_I32, SHAPE(4), "few");
+    cot_value each = cot_op_input(v.graph, COT_I32, BATCH(1, 4), "each");
+    cot_value doubled = cot_op_input(v.graph, COT_I32, BATCH(2), "doubled");
+    BAD(cot_op_gather(v.w, v.v, 0, 0), COT_E_DTYPE,
+        "gather \"dense_1\": ", "index must be i32 or i64", "x is f32[784,10], index is f32[3]");
+    BAD(cot_op_gather(v.w, v.u, 0, 0), COT_E_DTYPE, "gather", "index is u8[3]");
+    BAD(cot_op_gather(v.s, few, 0, 0), COT_E_SHAPE, "gather", "axis 0", "rank 0");
+    BAD(cot_op_gather(v.w, few, 2, 0), COT_E_SHAPE, "gather", "axis 2", "rank 2");
+    BAD(cot_op_gather(v.w, few, -3, 0), COT_E_SHAPE, "gather", "axis -1", "rank 2");
+    BAD(cot_op_gather(v.w, few, 1, 2), COT_E_SHAPE, "gather", "n_batch 2", "axis 1");
+    BAD(cot_op_gather(v.w, v.l, 1, 1), COT_E_SHAPE, "gather", "n_batch 1", "rank of index, 0");
+    BAD(cot_op_gather(v.w, few, 1, -1), COT_E_SHAPE, "gather", "n_batch -1");
+    BAD(cot_op_gather(v.w, few, 1, 1), COT_E_SHAPE, "gather", "batch axis 0 of x and index differ");
+    BAD(cot_op_gather(v.x, doubled, 1, 1), COT_E_SHAPE, "gather", "batch axis 0",
+        "index is i32[2N]");
+    BAD(cot_op_gather(v.x, few, 0, 0), COT_E_SHAPE, "gather", "batched axis", "x is f32[N,784]");
+    BAD(cot_op_gather(v.x, each, 1, 0), COT_E_SHAPE, "gather", "N would become axis 1",
+        "index is i32[N,4]");
+    BAD(cot_op_gather(v.w, each, 1, 0), COT_E_SHAPE, "gather", "N would become axis 1");
+    BAD(cot_op_gather(v.heads, v.high, 0, 0), COT_E_SHAPE, "gather", "more than 8 axes");
+    BAD(cot_op_take_along_axis(v.w, few, 0), COT_E_SHAPE, "take_along_axis", "equal but for axis 0",
+        "index is i32[4]");
+    BAD(cot_op_take_along_axis(v.x, v.i, 0), COT_E_SHAPE, "take_along_axis", "batched axis");
+    BAD(cot_op_take_along_axis(v.x, v.i, 2), COT_E_SHAPE, "take_along_axis", "axis 2");
+    BAD(cot_op_take_along_axis(v.x, v.x, 1), COT_E_DTYPE, "gather", "index is f32[N,784]");
+    BAD(cot_op_scatter_add(v.v, v.v, 0, 0, 3), COT_E_DTYPE,
+        "scatter_add \"dense_1\": ", "updates is f32[3], index is f32[3]");
+    BAD(cot_op_scatter_add(v.p, few, 0, 0, 3), COT_E_DTYPE, "scatter_add", "float or an integer",
+        "updates is bool[3]");
+    BAD(cot_op_scatter_add(v.v, few, 0, 0, 3), COT_E_SHAPE, "scatter_add",
+        "axis 0 of updates is not axis 0 of index");
+    BAD(cot_op_scatter_add(v.v, few, 1, 0, 3), COT_E_SHAPE, "scatter_add", "lack axes of index");
+    BAD(cot_op_scatter_add(v.v, few, 2, 0, 3), COT_E_SHAPE, "scatter_add", "axis 2", "rank 2");
+    BAD(cot_op_scatter_add(v.w, v.l, 0, 0, -5), COT_E_SHAPE, "scatter_add", "-5", "negative");
+    BAD(cot_op_scatter_add(v.x, v.l, 0, 0, 5), COT_E_SHAPE, "scatter_add", "N would become axis 1");
+    BAD(cot_op_scatter_add(v.x, v.i, 1, 2, 5), COT_E_SHAPE, "scatter_add", "n_batch 2");
+    BAD(cot_op_scatter_add(v.x, doubled, 1, 1, 5), COT_E_SHAPE, "scatter_add",
+        "batch axis 0 of updates and index differ");
+    BAD(cot_op_scatter_add(v.x, doubled, 0, 0, 5), COT_E_SHAPE, "scatter_add", "axis 0 of updates");
+    BAD(cot_op_scatter_add(v.high, v.l, 0, 0, 5), COT_E_SHAPE, "scatter_add", "more than 8 axes");
+}
+
 static void bad_others(void **state) {
     values v = make_values(*state);
     BAD(cot_op_one_hot(v.v, 3, COT_F32), COT_E_DTYPE, "one_hot \"dense_1\": ", "x is f32[3]");
@@ -484,6 +528,7 @@ int main(void) {
         FIXTURE_TEST(bad_elementwise),
         FIXTURE_TEST(bad_views),
         FIXTURE_TEST(bad_reductions_and_products),
+        FIXTURE_TEST(bad_indexing),
         FIXTURE_TEST(bad_others),
         FIXTURE_TEST(handles_of_another_graph_or_context_poison),
         FIXTURE_TEST(the_first_error_is_the_one_reported),
