@@ -428,6 +428,12 @@ bool coti_view_collapse(const coti_view *view, const cot_shape *shape, const int
                         int32_t n_axes, coti_run *run_out) {
     coti_run run = {1, 0};
     bool is_first = true;
+    for (int32_t i = 0; i < n_axes; i++) {
+        if (shape->dim[axis[i]] == 0) {
+            *run_out = (coti_run){0, 0}; /* nothing is ever read */
+            return true;
+        }
+    }
     for (int32_t i = n_axes - 1; i >= 0; i--) {
         int32_t a = axis[i];
         if (!coti_axis_live(shape, a)) {

@@ -78,8 +78,8 @@ typedef struct coti_run {
     int64_t extent, stride;
 } coti_run;
 
-/* Do these axes, in this order, make one axis? No live axis: extent 1, stride 0. False if bounded.
- */
+/* Do these axes, in this order, make one axis? No live axis: extent 1, stride 0; an empty one:
+ * extent 0. False if bounded. */
 bool coti_view_collapse(const coti_view *view, const cot_shape *shape, const int32_t *axis,
                         int32_t n_axes, coti_run *run_out);
 

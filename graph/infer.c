@@ -36,9 +36,14 @@ const char *coti_operand_name(cot_op op, int32_t n_inputs, int32_t i) {
     static const char *const gather[] = {"x", "index", NULL};
     static const char *const scatter[] = {"updates", "index", NULL};
     static const char *const list[] = {"x0", "x1", "x2", "x3", NULL};
+    static const char *const conv[] = {"x", "w", NULL};
+    static const char *const conv_dx[] = {"g", "w", NULL};
+    static const char *const conv_dw[] = {"x", "g", NULL};
     const char *const *names = n_inputs == 3 ? condition : pair;
     if (op == COT_OP_SOFTMAX_XENT) {
         names = target;
+    } else if (op == COT_OP_CONV || op == COT_OP_CONV_DX || op == COT_OP_CONV_DW) {
+        names = op == COT_OP_CONV ? conv : op == COT_OP_CONV_DX ? conv_dx : conv_dw;
     } else if (op == COT_OP_RANDOM) {
         names = seed;
     } else if (op == COT_OP_GATHER) {

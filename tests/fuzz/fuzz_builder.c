@@ -408,6 +408,28 @@ static void call_composite(world *w, int32_t which) {
     }
 }
 
+static void call_conv(world *w, int32_t which) {
+    int64_t list[N_LIST];
+    cot_conv_axes axes = {0};
+    cot_value a = pick(w), b = pick(w);
+    const int64_t *size = pick_sizes(w, list, 3);
+    for (int32_t i = 0; i < COT_MAX_SPATIAL && fuzz_below(&w->bytes, 2) == 1; i++) {
+        axes.stride[i] = pick_size(w);
+        axes.dilation[i] = pick_size(w);
+        axes.low[i] = pick_size(w);
+        axes.high[i] = pick_size(w);
+        axes.groups = pick_size(w);
+    }
+    const cot_conv_axes *options = fuzz_below(&w->bytes, 32) == 0 ? NULL : &axes;
+    if (which == 0) {
+        accept_value(w, cot_op_conv(a, b, options));
+    } else if (which == 1) {
+        accept_value(w, cot_op_conv_dx(a, b, size, options));
+    } else {
+        accept_value(w, cot_op_conv_dw(a, b, size, options));
+    }
+}
+
 /* ---- calls: results, gradients, text ---- */
 
 static void call_result(world *w, int32_t which) {
@@ -471,7 +493,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 48);
+    int32_t which = fuzz_below(&w->bytes, 51);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -506,8 +528,10 @@ static void call_any(world *w) {
         call_look(w);
     } else if (which < 45) {
         call_window(w);
-    } else {
+    } else if (which < 48) {
         call_gather(w, which - 45);
+    } else {
+        call_conv(w, which - 48);
     }
 }
 

@@ -192,6 +192,34 @@ static cot_value build_scatter_add(cot_graph *graph, const trial *t, const cot_v
                               (int32_t)attr_int(t->attr, "nb", 0), attr_int(t->attr, "extent", 0));
 }
 
+/* Integers of spatial axes; those that are not given stay as they are. */
+static void attr_spatial(const char *attr, const char *key, int64_t v[COT_MAX_SPATIAL]) {
+    int64_t list[COT_MAX_RANK];
+    int32_t n = 0;
+    attr_ints(attr, key, list, &n);
+    for (int32_t i = 0; i < n && i < COT_MAX_SPATIAL; i++) {
+        v[i] = list[i];
+    }
+}
+
+static cot_value build_conv(cot_graph *graph, const trial *t, const cot_value *x,
+                            const tensor *data) {
+    (void)graph, (void)data;
+    int64_t size[COT_MAX_RANK] = {0};
+    int32_t n = 0;
+    cot_conv_axes axes = {.groups = attr_int(t->attr, "groups", 1)};
+    attr_spatial(t->attr, "stride", axes.stride);
+    attr_spatial(t->attr, "dilation", axes.dilation);
+    attr_spatial(t->attr, "low", axes.low);
+    attr_spatial(t->attr, "high", axes.high);
+    attr_ints(t->attr, "size", size, &n);
+    if (t->op == COT_OP_CONV) {
+        return cot_op_conv(x[0], x[1], &axes);
+    }
+    return t->op == COT_OP_CONV_DX ? cot_op_conv_dx(x[0], x[1], size, &axes)
+                                   : cot_op_conv_dw(x[0], x[1], size, &axes);
+}
+
 static cot_value build_one_hot(cot_graph *graph, const trial *t, const cot_value *x,
                                const tensor *data) {
     (void)graph, (void)data;
@@ -243,6 +271,9 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_ARGMIN] = build_place,
     [COT_OP_PROD] = build_reduce,
     [COT_OP_DOT] = build_dot,
+    [COT_OP_CONV] = build_conv,
+    [COT_OP_CONV_DX] = build_conv,
+    [COT_OP_CONV_DW] = build_conv,
     [COT_OP_ONE_HOT] = build_one_hot,
     [COT_OP_GATHER] = build_gather,
     [COT_OP_SCATTER_ADD] = build_scatter_add,

@@ -5,55 +5,11 @@
  * nothing. No builder is ever called with operands that it should refuse: an error is a bug, here
  * or in the builders.
  */
-#include "random_graph.h"
+#include "random_pick.h"
 
 #include "graph/graph.h"
 
 #include <string.h>
-
-/* ---- choices ---- */
-
-/* xorshift64* (Vigna, 2016). */
-static uint64_t next_word(random_graph *g) {
-    g->state ^= g->state >> 12;
-    g->state ^= g->state << 25;
-    g->state ^= g->state >> 27;
-    return g->state * UINT64_C(0x2545F4914F6CDD1D) >> 16;
-}
-
-static int64_t below(random_graph *g, int64_t n) {
-    return (int64_t)(next_word(g) % (uint64_t)n);
-}
-
-/* Elements of the values are few, whatever N (at most 40). */
-static bool small_enough(cot_value value) {
-    cot_shape shape = cot_value_shape(value);
-    int64_t elements = 0;
-    return coti_shape_elements(&shape, 40, &elements) && elements <= 40000;
-}
-
-static void keep(random_graph *g, cot_value value) {
-    if (value.graph != NULL && g->n_values < MAX_VALUES && small_enough(value)) {
-        g->value[g->n_values++] = value;
-    }
-}
-
-/* A value of the dtype, newer ones more often; false: there is none. */
-static bool choose(random_graph *g, cot_dtype dtype, cot_value *out) {
-    for (int32_t attempt = 0; attempt < 24; attempt++) {
-        int64_t a = below(g, g->n_values), b = below(g, g->n_values);
-        *out = g->value[a > b ? a : b];
-        if (cot_value_dtype(*out) == dtype) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* First axis that is not the batch. */
-static int32_t free_axis(const cot_shape *shape) {
-    return shape->batched ? 1 : 0;
-}
 
 /* Would NumPy broadcast these two? N must lead and meets only the same c*N, or 1, or nothing. */
 static bool broadcastable(const cot_shape *a, const cot_shape *b) {
@@ -168,11 +124,6 @@ static void try_cast(random_graph *g) {
 
 /* ---- views ---- */
 
-static bool choose_any(random_graph *g, cot_value *out) {
-    *out = g->value[below(g, g->n_values)];
-    return true;
-}
-
 static void try_reshape(random_graph *g) {
     cot_value x;
     choose_any(g, &x);
@@ -253,30 +204,6 @@ static void try_pad(random_graph *g) {
         high[d] = below(g, 2);
     }
     keep(g, cot_op_pad(x, low, high, (double)below(g, 2)));
-}
-
-/* Windows along one axis or two; of an operand that is short, sometimes none. */
-static void try_window(random_graph *g) {
-    cot_value x;
-    choose_any(g, &x);
-    cot_shape shape = cot_value_shape(x);
-    int64_t size[2], stride[2], dilation[2];
-    int32_t room = shape.rank - free_axis(&shape);
-    if (room == 0 || shape.rank >= 4) {
-        return;
-    }
-    int32_t axis = free_axis(&shape) + (int32_t)below(g, room);
-    int32_t n = axis + 1 < shape.rank && shape.rank < 3 ? 1 + (int32_t)below(g, 2) : 1;
-    for (int32_t i = 0; i < n; i++) {
-        size[i] = 1 + below(g, 3);
-        stride[i] = 1 + below(g, 3);
-        dilation[i] = 1 + below(g, 2);
-        int64_t last = (size[i] - 1) * dilation[i];
-        if (last >= shape.dim[axis + i] && below(g, 8) > 0) {
-            size[i] = 1;
-        }
-    }
-    keep(g, cot_op_window(x, axis, n, size, stride, dilation));
 }
 
 static void try_flip(random_graph *g) {
@@ -402,86 +329,6 @@ static void try_one_hot(random_graph *g) {
     }
 }
 
-/* An index for x: one in range most often, of a few places or of some per row. */
-static bool choose_index(random_graph *g, const cot_shape *x, cot_value *out) {
-    cot_shape shape = {1, false, {1 + below(g, 5)}};
-    if (below(g, 3) > 0 && choose(g, COT_I32, out)) {
-        return true;
-    }
-    if (x->batched) {
-        shape = (cot_shape){2, true, {x->dim[0], 1 + below(g, 4)}};
-    }
-    cot_value iota = cot_op_iota(g->graph, COT_I32, shape, shape.rank - 1);
-    *out = cot_op_binary(COT_OP_MUL, iota, cot_op_constant(g->graph, COT_I32, (double)below(g, 3)));
-    return true;
-}
-
-/* Can this be gathered: as the infer rule says, for an axis that is not N? */
-static bool gather_fits(const cot_shape *x, const cot_shape *index, int32_t axis, int32_t n_batch) {
-    if (n_batch > index->rank || n_batch > axis || x->rank + index->rank - n_batch - 1 > 5) {
-        return false;
-    }
-    for (int32_t d = 0; d < n_batch; d++) {
-        if (x->dim[d] != index->dim[d] || (d == 0 && x->batched != index->batched)) {
-            return false;
-        }
-    }
-    bool moves = index->batched && n_batch == 0 && (axis > 0 || x->batched);
-    return !moves && (n_batch > 0 || !x->batched || !index->batched);
-}
-
-static void try_gather(random_graph *g) {
-    cot_value x, index;
-    if (!choose(g, below(g, 6) == 0 ? COT_I32 : COT_F32, &x)) {
-        return;
-    }
-    cot_shape shape = cot_value_shape(x);
-    for (int32_t attempt = 0; attempt < 16 && shape.rank > free_axis(&shape); attempt++) {
-        int32_t axis = free_axis(&shape) + (int32_t)below(g, shape.rank - free_axis(&shape));
-        int32_t n_batch = (int32_t)below(g, axis + 1);
-        if (!choose_index(g, &shape, &index)) {
-            return;
-        }
-        cot_shape places = cot_value_shape(index);
-        if (gather_fits(&shape, &places, axis, n_batch)) {
-            keep(g, cot_op_gather(x, index, axis, n_batch));
-            return;
-        }
-    }
-}
-
-/* Updates whose leading axes are the index', over rows too; or a row's own. */
-static void try_scatter_add(random_graph *g) {
-    cot_value x, index;
-    if (!choose(g, COT_F32, &x)) {
-        return;
-    }
-    cot_shape shape = cot_value_shape(x);
-    if (shape.rank == 0) {
-        return;
-    }
-    int64_t extent = 1 + below(g, 20);
-    int32_t n_batch = (int32_t)below(g, 2), n_index = 1 + (int32_t)below(g, shape.rank);
-    cot_shape places = shape;
-    places.rank = n_index;
-    n_batch = n_batch > n_index ? n_index : n_batch;
-    if (below(g, 3) == 0 && choose(g, COT_I32, &index)) {
-        places = cot_value_shape(index);
-        n_index = places.rank;
-        if (n_index > shape.rank || n_batch > n_index || places.batched != shape.batched ||
-            memcmp(places.dim, shape.dim, (size_t)n_index * sizeof places.dim[0]) != 0) {
-            return;
-        }
-    } else {
-        cot_value iota = cot_op_iota(g->graph, COT_I32, places, (int32_t)below(g, n_index));
-        cot_value most = cot_op_constant(g->graph, COT_I32, (double)below(g, 12));
-        index = cot_op_binary(below(g, 2) ? COT_OP_MIN : COT_OP_SUB, iota, most);
-    }
-    if (shape.rank - n_index + n_batch < COT_MAX_RANK) {
-        keep(g, cot_op_scatter_add(x, index, n_batch, n_batch, extent));
-    }
-}
-
 /* Has the shape a last axis to normalise over? */
 static bool has_classes(const cot_shape *shape) {
     return shape->rank > free_axis(shape) && shape->dim[shape->rank - 1] > 0;
@@ -569,12 +416,43 @@ static void try_leaf(random_graph *g) {
 
 /* Entries that stand more than once are chosen more often. */
 static void (*const tries[])(random_graph *g) = {
-    try_unary,  try_unary,     try_unary,     try_binary,  try_binary,    try_binary,
-    try_binary, try_integer,   try_compare,   try_compare, try_logic,     try_logic,
-    try_select, try_cast,      try_reshape,   try_permute, try_slice,     try_pad,
-    try_flip,   try_broadcast, try_concat,    try_reduce,  try_reduce,    try_reduce,
-    try_place,  try_dot,       try_dot,       try_dot,     try_batch_dot, try_one_hot,
-    try_leaf,   try_composite, try_composite, try_window,  try_gather,    try_scatter_add,
+    try_unary,
+    try_unary,
+    try_unary,
+    try_binary,
+    try_binary,
+    try_binary,
+    try_binary,
+    try_integer,
+    try_compare,
+    try_compare,
+    try_logic,
+    try_logic,
+    try_select,
+    try_cast,
+    try_reshape,
+    try_permute,
+    try_slice,
+    try_pad,
+    try_flip,
+    try_broadcast,
+    try_concat,
+    try_reduce,
+    try_reduce,
+    try_reduce,
+    try_place,
+    try_dot,
+    try_dot,
+    try_dot,
+    try_batch_dot,
+    try_one_hot,
+    try_leaf,
+    try_composite,
+    try_composite,
+    random_try_window,
+    random_try_conv,
+    random_try_gather,
+    random_try_scatter_add,
     try_unary,
 };
 

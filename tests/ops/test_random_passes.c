@@ -149,6 +149,9 @@ static void check_decomposition(pool *p, const trial *t, tolerance tol) {
     for (uint32_t id = 1; id < apart.graph->node.count; id++) {
         assert_true(coti_op_table[coti_node_at(apart.graph, id)->op].kind != COTI_KIND_COMPOSITE);
     }
+    if (tol.kind == TOL_ABS_SUM) {
+        expect_op(p, t, g.input, &magnitude);
+    }
     apart.result = (cot_value){apart.graph, apart.graph->output.data[0].value};
     if (!eval_graph_case(p, &g, t->rows, &whole) || !eval_graph_case(p, &apart, t->rows, &parts)) {
         fail_msg("%s: %s", trial_text(text, t), cot_error_message(context));

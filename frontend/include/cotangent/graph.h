@@ -160,7 +160,7 @@ COT_API cot_value cot_op_concat(const cot_value *x, int32_t n, int32_t axis);
 COT_API cot_value cot_op_window(cot_value x, int32_t axis, int32_t n_axes, const int64_t *size,
                                 const int64_t *stride, const int64_t *dilation);
 
-/* ---- reductions, products, indexing ---- */
+/* ---- reductions, products ---- */
 
 /* Reduce over axes (negative counts from the end) with COT_OP_SUM, COT_OP_PROD (not over the
  * batch), COT_OP_REDUCE_MAX or COT_OP_REDUCE_MIN; keep: leave extents of 1. */
@@ -190,6 +190,46 @@ COT_API cot_value cot_op_dot(cot_value a, cot_value b, const cot_dot_axes *axes)
 /* Contract a's last axis with b's last but one; leading axes of b, if any, are batch axes of both.
  */
 COT_API cot_value cot_op_matmul(cot_value a, cot_value b);
+
+/* ---- convolutions: channels-last, 1 to 3 spatial axes ---- */
+
+enum { COT_MAX_SPATIAL = 3 };
+
+/* Entry i is of spatial axis i; those beyond x's are ignored. A zero means the default. */
+typedef struct cot_conv_axes {
+    int64_t stride[COT_MAX_SPATIAL];   /* of the kernel's positions; 0: 1 */
+    int64_t dilation[COT_MAX_SPATIAL]; /* distance of the kernel's taps; 0: 1 */
+    int64_t low[COT_MAX_SPATIAL];      /* zeros before x */
+    int64_t high[COT_MAX_SPATIAL];     /* zeros behind x */
+    int64_t groups;                    /* that channels are divided into; 0: 1 */
+} cot_conv_axes;
+
+/*
+ * Convolution (a correlation, as in Keras) of x [batch, x.., cin] with a kernel w [k.., cin /
+ * groups, cout]: [batch, o.., cout], o = (low + x + high - (k - 1) * dilation - 1) / stride + 1, or
+ * 0 where the kernel does not fit. f32 or f64. groups = cin makes it depthwise: with w [k.., 1, cin
+ * * m], as Keras's [k.., cin, m] reshaped.
+ */
+COT_API cot_value cot_op_conv(cot_value x, cot_value w, const cot_conv_axes *axes);
+
+/* The gradient of that to x, whose spatial extents are `size`, from y's cotangent g [batch, o..,
+ * cout]: [batch, size.., cin]. Also a transposed convolution of g. */
+COT_API cot_value cot_op_conv_dx(cot_value g, cot_value w, const int64_t *size,
+                                 const cot_conv_axes *axes);
+
+/* And to w, whose spatial extents are `size`: [size.., cin / groups, cout]. */
+COT_API cot_value cot_op_conv_dw(cot_value x, cot_value g, const int64_t *size,
+                                 const cot_conv_axes *axes);
+
+/*
+ * The padding that Keras and TensorFlow call "same", of one axis: it makes ceil(extent / stride)
+ * positions; of an odd amount the larger part is high. For pools too, with a dilation of 1. Zeros
+ * where an argument is less than 1.
+ */
+COT_API void cot_conv_same(int64_t extent, int64_t size, int64_t stride, int64_t dilation,
+                           int64_t *low_out, int64_t *high_out);
+
+/* ---- indexing ---- */
 
 /* y[..., c] = (index[...] == c), in dtype; index i32 or i64. An index outside [0, depth) gives a
  * row of zeros. */

@@ -73,6 +73,45 @@ SHAPES_UNUSED static cot_value window(cot_value x, int32_t axis, const char *siz
     return cot_op_window(x, axis, read_list(size, sizes), sizes, strides, dilations);
 }
 
+static cot_conv_axes conv_axes(const char *stride, const char *dilation, const char *low,
+                               const char *high, int64_t groups) {
+    cot_conv_axes axes = {.groups = groups};
+    int64_t list[4][COT_MAX_RANK];
+    int32_t n = read_list(stride, list[0]);
+    read_list(dilation, list[1]);
+    read_list(low, list[2]);
+    read_list(high, list[3]);
+    for (int32_t i = 0; i < n; i++) {
+        axes.stride[i] = list[0][i];
+        axes.dilation[i] = list[1][i];
+        axes.low[i] = list[2][i];
+        axes.high[i] = list[3][i];
+    }
+    return axes;
+}
+
+static cot_value conv(cot_value x, cot_value w, const char *stride, const char *dilation,
+                      const char *low, const char *high, int64_t groups) {
+    const cot_conv_axes axes = conv_axes(stride, dilation, low, high, groups);
+    return cot_op_conv(x, w, &axes);
+}
+
+static cot_value conv_dx(cot_value g, cot_value w, const char *size, const char *stride,
+                         const char *dilation, const char *low, const char *high, int64_t groups) {
+    const cot_conv_axes axes = conv_axes(stride, dilation, low, high, groups);
+    int64_t sizes[COT_MAX_RANK];
+    read_list(size, sizes);
+    return cot_op_conv_dx(g, w, sizes, &axes);
+}
+
+static cot_value conv_dw(cot_value x, cot_value g, const char *size, const char *stride,
+                         const char *dilation, const char *low, const char *high, int64_t groups) {
+    const cot_conv_axes axes = conv_axes(stride, dilation, low, high, groups);
+    int64_t sizes[COT_MAX_RANK];
+    read_list(size, sizes);
+    return cot_op_conv_dw(x, g, sizes, &axes);
+}
+
 static cot_value concat(const cot_value *x, int32_t n, int32_t axis) {
     return cot_op_concat(x, n, axis);
 }

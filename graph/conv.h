@@ -1,0 +1,37 @@
+/*
+ * What the files of convolutions share: the extents of one, however it is given.
+ *
+ * Layouts are channels-last, of 1 to 3 spatial axes: x [batch, x.., cin], w [k.., cin / groups,
+ * cout], y [batch, o.., cout]. Position o meets tap k at x's o * stride + k * dilation - low, which
+ * is zero outside of x. conv, conv_dx and conv_dw are the three parts of this one trilinear form,
+ * and so each other's derivatives.
+ */
+#ifndef COTI_CONV_H
+#define COTI_CONV_H
+
+#include "graph.h"
+
+enum { COTI_SPATIAL = COT_MAX_SPATIAL };
+
+/* Spatial axes from n on have extents and steps of 1, and no padding. */
+typedef struct coti_conv {
+    int32_t n;
+    int64_t batch; /* c of c*N, if batched */
+    bool batched;
+    int64_t x[COTI_SPATIAL], k[COTI_SPATIAL], o[COTI_SPATIAL];
+    int64_t stride[COTI_SPATIAL], dilation[COTI_SPATIAL], low[COTI_SPATIAL], high[COTI_SPATIAL];
+    int64_t cin, cout, groups;
+} coti_conv;
+
+/* Of a CONV, CONV_DX or CONV_DW that its infer rule has accepted: its attributes, its operands'
+ * shapes, whose N may be bound. */
+coti_conv coti_conv_of(cot_op op, const void *attr, const cot_shape *a, const cot_shape *b);
+
+/* The options that say the same as a node's attributes. */
+cot_conv_axes coti_conv_axes_of(const coti_conv *c);
+
+/* x [batch, x.., cin] and y [batch, o.., cout]; w [k.., cin / groups, cout]. */
+cot_shape coti_conv_data_shape(const coti_conv *c, const int64_t *spatial, int64_t channels);
+cot_shape coti_conv_weight_shape(const coti_conv *c);
+
+#endif
