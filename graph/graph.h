@@ -231,6 +231,11 @@ struct cot_variable {
     uint64_t id; /* unique in the context */
 };
 
+/* Every element of a variable of floats becomes `value`. */
+void coti_variable_fill(cot_variable *variable, double value);
+/* The elements of one variable become another's, of the same dtype, shape and layout. */
+void coti_variable_copy(cot_variable *to, const cot_variable *from);
+
 /* ---- text (print.c, parse.c) ---- */
 
 /* Append one node's line without indentation or newline: `%2 = add %0, %1 : f32[N,10]  #

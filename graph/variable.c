@@ -135,6 +135,23 @@ cot_status cot_variable_set(cot_variable *variable, const void *data, size_t byt
     return COT_OK;
 }
 
+void coti_variable_fill(cot_variable *variable, double value) {
+    int64_t n = variable->bytes / (int64_t)cot_dtype_bytes(variable->dtype);
+    for (int64_t i = 0; i < n; i++) {
+        if (variable->dtype == COT_F32) {
+            ((float *)variable->storage)[i] = (float)value;
+        } else if (variable->dtype == COT_F64) {
+            ((double *)variable->storage)[i] = value;
+        }
+    }
+}
+
+void coti_variable_copy(cot_variable *to, const cot_variable *from) {
+    if (from->bytes > 0) {
+        memcpy(to->storage, from->storage, (size_t)from->bytes);
+    }
+}
+
 cot_status cot_variable_get(const cot_variable *variable, void *data, size_t bytes) {
     if (variable == NULL) {
         return COT_E_ARG;

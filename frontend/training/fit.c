@@ -305,6 +305,7 @@ static cot_status run_epochs(fit *f) {
          epoch++) {
         COTI_TRY(run_epoch(f, epoch, &logs));
     }
+    COTI_TRY(coti_optimizer_finish(f->training));
     return call_back(f, TRAIN_END, 0, &logs);
 }
 

@@ -1,50 +1,68 @@
 /*
- * Optimizers as graph operations on state: Keras's formulas, in the order in which it rounds them
- * (cotangent/training.h states them). Variables are iterations (i64), learning rate (f32), then
- * the slots of each trainable weight, in the weights' order.
+ * What every optimizer does around its rule, as graph operations on state, in Keras's order:
+ *
+ *     gradient / loss_scale_factor -> collect -> clip -> decay of the weight -> rule -> average
+ *
+ * Where gradients are collected over k steps, all new values but the collected gradient and the
+ * average are taken in the last of them only: a step's work is the same always, its effect is not.
+ * Each weight's chain ends in updates of its own states, so that fusion can put it into the
+ * epilogue of the product that makes the gradient.
  */
 #include "frontend/training/training.h"
 
 #include <math.h>
-
-enum { MOST_SLOTS = 2 };
+#include <stddef.h>
 
 /* ---- options ---- */
 
-static double value_or(double value, double otherwise) {
-    return value == 0.0 && !signbit(value) ? otherwise : value;
+const char *cot_optimizer_name(cot_optimizer_kind kind) {
+    const coti_optimizer_class *class = coti_optimizer_class_of(kind);
+    return class != NULL ? class->name : "?";
 }
 
-/* Record a number that is not within [low, high]. */
-static cot_status check_range(cot_context *context, const char *optimizer, const char *field,
-                              double value, double low, double high) {
-    return value >= low && value <= high ? COT_OK
-                                         : COTI_FAIL_OP(context, COT_E_ARG, optimizer, NULL,
-                                                        "%s: %s is %g, expected %g to %g",
-                                                        optimizer, field, value, low, high);
+/* Fill in the default and check the range of one number. */
+static cot_status read_option(cot_context *context, const char *optimizer,
+                              const coti_option *option, coti_optimizer *out) {
+    double *value = (double *)(void *)((char *)out + option->offset);
+    if (*value == 0.0 && !signbit(*value)) {
+        *value = option->otherwise;
+    }
+    return *value >= option->low && *value <= option->high
+               ? COT_OK
+               : COTI_FAIL_OP(context, COT_E_ARG, optimizer, NULL,
+                              "%s: %s is %g, expected %g to %g", optimizer, option->name, *value,
+                              option->low, option->high);
 }
 
-/* Learning rates and epsilons are f32: none may overflow it. */
 #define LARGEST 3e38
+#define COMMON(field, otherwise, low, high)                                                        \
+    {#field, offsetof(cot_optimizer_options, field), (otherwise), (low), (high)}
+static const coti_option common_options[] = {COMMON(decay, 0.0, 0.0, LARGEST),
+                                             COMMON(clipnorm, 0.0, 0.0, LARGEST),
+                                             COMMON(clipvalue, 0.0, 0.0, LARGEST),
+                                             COMMON(global_clipnorm, 0.0, 0.0, LARGEST),
+                                             COMMON(ema_momentum, 0.99, 0.0, 1.0),
+                                             COMMON(loss_scale_factor, 1.0, 1e-30, LARGEST),
+                                             {NULL, 0, 0.0, 0.0, 0.0}};
 
-static cot_status read_sgd(cot_context *context, const cot_optimizer *given, cot_sgd_options *out) {
-    COTI_TRY(coti_options_copy(context, "cot_sgd", given, out, sizeof *out));
-    out->learning_rate = value_or(out->learning_rate, 0.01);
-    COTI_TRY(check_range(context, "sgd", "learning_rate", out->learning_rate, 0.0, LARGEST));
-    return check_range(context, "sgd", "momentum", out->momentum, 0.0, 1.0);
-}
-
-static cot_status read_adam(cot_context *context, const cot_optimizer *given,
-                            cot_adam_options *out) {
-    COTI_TRY(coti_options_copy(context, "cot_adam", given, out, sizeof *out));
-    out->learning_rate = value_or(out->learning_rate, 0.001);
-    out->beta_1 = value_or(out->beta_1, 0.9);
-    out->beta_2 = value_or(out->beta_2, 0.999);
-    out->epsilon = value_or(out->epsilon, 1e-7);
-    COTI_TRY(check_range(context, "adam", "learning_rate", out->learning_rate, 0.0, LARGEST));
-    COTI_TRY(check_range(context, "adam", "beta_1", out->beta_1, 0.0, 1.0));
-    COTI_TRY(check_range(context, "adam", "beta_2", out->beta_2, 0.0, 1.0));
-    return check_range(context, "adam", "epsilon", out->epsilon, 0.0, LARGEST);
+static cot_status check_counts(cot_context *context, const char *name,
+                               const cot_optimizer_options *options) {
+    int32_t n_clips = (options->clipnorm != 0.0) + (options->clipvalue != 0.0) +
+                      (options->global_clipnorm != 0.0);
+    if (n_clips > 1) {
+        return COTI_FAIL_OP(context, COT_E_ARG, name, NULL,
+                            "%s: %d of clipnorm, clipvalue and global_clipnorm are set, expected "
+                            "at most one",
+                            name, (int)n_clips);
+    }
+    if (options->gradient_accumulation_steps < 0 || options->ema_overwrite_frequency < 0) {
+        return COTI_FAIL_OP(context, COT_E_ARG, name, NULL,
+                            "%s: gradient_accumulation_steps is %d, ema_overwrite_frequency %d, "
+                            "expected 0 or more",
+                            name, (int)options->gradient_accumulation_steps,
+                            (int)options->ema_overwrite_frequency);
+    }
+    return COT_OK;
 }
 
 cot_status coti_optimizer_read(cot_context *context, const cot_optimizer *given,
@@ -53,32 +71,27 @@ cot_status coti_optimizer_read(cot_context *context, const cot_optimizer *given,
     if (given == NULL) {
         return COT_OK;
     }
-    switch (given->kind) {
-    case COT_OPTIMIZER_SGD:
-        return read_sgd(context, given, &out->sgd);
-    case COT_OPTIMIZER_ADAM:
-        return read_adam(context, given, &out->adam);
+    const coti_optimizer_class *class = coti_optimizer_class_of(given->kind);
+    if (class == NULL) {
+        return COTI_FAIL(context, COT_E_ARG, "%d is no optimizer: begin with cot_sgd or another",
+                         (int)given->kind);
     }
-    return COTI_FAIL(context, COT_E_ARG, "%d is no optimizer: begin with cot_sgd or cot_adam",
-                     (int)given->kind);
-}
-
-static double learning_rate_of(const coti_optimizer *optimizer) {
-    return optimizer->base.kind == COT_OPTIMIZER_ADAM ? optimizer->adam.learning_rate
-                                                      : optimizer->sgd.learning_rate;
+    COTI_TRY(coti_options_copy(context, class->name, given, out, class->options_bytes));
+    for (const coti_option *option = common_options; option->name != NULL; option++) {
+        COTI_TRY(read_option(context, class->name, option, out));
+    }
+    for (const coti_option *option = class->option; option->name != NULL; option++) {
+        COTI_TRY(read_option(context, class->name, option, out));
+    }
+    return check_counts(context, class->name, &out->all);
 }
 
 /* ---- variables ---- */
 
-/* Slots of one weight, by name; their number, at most MOST_SLOTS. */
-static int32_t slots_of(const coti_optimizer *optimizer, const char *name_out[MOST_SLOTS]) {
-    if (optimizer->base.kind == COT_OPTIMIZER_ADAM) {
-        name_out[0] = "m";
-        name_out[1] = "v";
-        return 2;
-    }
-    name_out[0] = "momentum";
-    return optimizer->sgd.momentum != 0.0 ? 1 : 0;
+enum { AVERAGE_AND_COLLECTED = 2, FIRST_OF_WEIGHTS = 2 /* behind iterations, learning rate */ };
+
+static bool collects(const coti_optimizer *optimizer) {
+    return optimizer->all.gradient_accumulation_steps > 1;
 }
 
 int32_t coti_trainable(const cot_model *model, cot_variable **weight_out) {
@@ -94,53 +107,71 @@ int32_t coti_trainable(const cot_model *model, cot_variable **weight_out) {
     return n;
 }
 
+/* Every element begins as `initial`. */
 static cot_status add_variable(coti_training *training, cot_dtype dtype, cot_shape shape,
-                               const char *name) {
+                               const char *name, double initial) {
     cot_variable *variable = cot_variable_create(training->context, dtype, shape, name);
     if (variable == NULL) {
         return COT_E_NOMEM;
     }
     training->variable[training->n_variables++] = variable;
+    coti_variable_fill(variable, initial);
     return COT_OK;
 }
 
+/* A variable of a weight: "dense/kernel/m". */
+static cot_status add_slot(coti_training *training, const cot_variable *weight,
+                           const coti_slot *slot) {
+    const char *name =
+        coti_arena_printf(&training->arena, "%s/%s", cot_variable_name(weight), slot->name);
+    return name == NULL ? COT_E_NOMEM
+                        : add_variable(training, cot_variable_dtype(weight), slot->shape, name,
+                                       slot->initial);
+}
+
 static cot_status add_slots(coti_training *training, const cot_variable *weight) {
-    const char *slot[MOST_SLOTS];
-    int32_t n = slots_of(&training->optimizer, slot);
+    const coti_optimizer *optimizer = &training->optimizer;
+    const cot_shape shape = cot_variable_shape(weight);
+    coti_slot slot[COTI_MOST_SLOTS];
+    if (optimizer->all.use_ema) {
+        COTI_TRY(add_slot(training, weight, &(coti_slot){"average", shape, 0.0}));
+    }
+    if (collects(optimizer)) {
+        COTI_TRY(add_slot(training, weight, &(coti_slot){"collected_gradient", shape, 0.0}));
+    }
+    int32_t n = coti_optimizer_class_of(optimizer->base.kind)->slots(optimizer, &shape, slot);
     for (int32_t i = 0; i < n; i++) {
-        const char *name =
-            coti_arena_printf(&training->arena, "%s/%s", cot_variable_name(weight), slot[i]);
-        if (name == NULL) {
-            return COT_E_NOMEM;
-        }
-        COTI_TRY(
-            add_variable(training, cot_variable_dtype(weight), cot_variable_shape(weight), name));
+        COTI_TRY(add_slot(training, weight, &slot[i]));
     }
     return COT_OK;
 }
 
 cot_status coti_optimizer_make_variables(coti_training *training) {
-    if (training->optimizer.base.kind == 0) {
+    const coti_optimizer_class *class = coti_optimizer_class_of(training->optimizer.base.kind);
+    if (class == NULL) {
         return COT_OK;
     }
     const cot_model *model = training->model;
     size_t n_weights = model->weight.count;
-    training->variable = (cot_variable **)coti_arena_array(
-        &training->arena, 2 + MOST_SLOTS * n_weights, sizeof(cot_variable *));
+    size_t most = FIRST_OF_WEIGHTS + (AVERAGE_AND_COLLECTED + COTI_MOST_SLOTS) * n_weights + 1;
+    training->variable =
+        (cot_variable **)coti_arena_array(&training->arena, most, sizeof(cot_variable *));
     cot_variable **weight =
         (cot_variable **)coti_arena_array(&training->arena, n_weights, sizeof(cot_variable *));
     if (training->variable == NULL || weight == NULL) {
         return COT_E_NOMEM;
     }
-    COTI_TRY(add_variable(training, COT_I64, (cot_shape){0}, "optimizer/iterations"));
-    COTI_TRY(add_variable(training, COT_F32, (cot_shape){0}, "optimizer/learning_rate"));
-    float rate = (float)learning_rate_of(&training->optimizer);
-    COTI_TRY(cot_variable_set(training->variable[1], &rate, sizeof rate));
+    const cot_shape scalar = {0};
+    double rate = training->optimizer.all.learning_rate;
+    COTI_TRY(add_variable(training, COT_I64, scalar, "optimizer/iterations", 0.0));
+    COTI_TRY(add_variable(training, COT_F32, scalar, "optimizer/learning_rate", rate));
     int32_t n = coti_trainable(model, weight);
     for (int32_t i = 0; i < n; i++) {
         COTI_TRY(add_slots(training, weight[i]));
     }
-    return COT_OK;
+    return class->has_product
+               ? add_variable(training, COT_F32, scalar, "optimizer/momentum_product", 1.0)
+               : COT_OK;
 }
 
 /* ---- updates ---- */
@@ -153,98 +184,271 @@ static cot_value constant_of(cot_value x, double value) {
     return cot_op_constant(x.graph, cot_value_dtype(x), value);
 }
 
-/* One weight's step: its state, gradient, slots, and the rate in its dtype. */
-typedef struct step {
-    cot_value weight, gradient, rate;
-    cot_value slot[MOST_SLOTS];
-    cot_value iterations; /* before the step, i64 */
-} step;
+/* What the whole step shares. */
+typedef struct update {
+    const coti_optimizer *optimizer;
+    const coti_optimizer_class *class;
+    cot_variable *const *next; /* the next weight's variables */
+    cot_value iterations;      /* steps before this one, i64 */
+    cot_value done;            /* updates before this one, i64: iterations / k */
+    cot_value is_update;       /* is this the last of k steps? bool; poison when k is 1 */
+    cot_value rate;            /* f32 */
+    cot_value global_scale;    /* of all gradients, by their norm; poison: none */
+    cot_value product, new_product;
+} update;
 
-/* w - lr*g; with momentum v' = m*v - lr*g, w + v'; Nesterov's w + m*v' - lr*g. */
-static cot_status update_sgd(const cot_sgd_options *options, const step *s) {
-    cot_value scaled = binary(COT_OP_MUL, s->gradient, s->rate);
-    if (options->momentum == 0.0) {
-        return cot_graph_update(s->weight, binary(COT_OP_SUB, s->weight, scaled));
+/* floor(x / k) of i64 x >= 0, exact below 2^53. */
+static cot_value quotient(cot_value x, int32_t k) {
+    cot_value real = cot_op_cast(x, COT_F64);
+    cot_value whole = cot_op_unary(COT_OP_FLOOR, binary(COT_OP_DIV, real, constant_of(real, k)));
+    return cot_op_cast(whole, COT_I64);
+}
+
+/* (x + 1) % k == 0 */
+static cot_value ends_round(cot_value x, int32_t k) {
+    cot_value next = binary(COT_OP_ADD, x, constant_of(x, 1.0));
+    cot_value round = binary(COT_OP_MUL, quotient(next, k), constant_of(x, k));
+    return binary(COT_OP_EQ, next, round);
+}
+
+static void begin_update(update *u, const coti_training *training, cot_graph *graph) {
+    const cot_optimizer_options *all = &training->optimizer.all;
+    *u = (update){.optimizer = &training->optimizer,
+                  .class = coti_optimizer_class_of(training->optimizer.base.kind),
+                  .next = training->variable + FIRST_OF_WEIGHTS};
+    u->iterations = u->done = cot_op_state(graph, training->variable[0]);
+    u->rate = cot_op_state(graph, training->variable[1]);
+    if (collects(u->optimizer)) {
+        u->done = quotient(u->iterations, all->gradient_accumulation_steps);
+        u->is_update = ends_round(u->iterations, all->gradient_accumulation_steps);
     }
-    cot_value momentum = constant_of(s->weight, options->momentum);
-    cot_value velocity = binary(COT_OP_SUB, binary(COT_OP_MUL, s->slot[0], momentum), scaled);
-    cot_value change = velocity;
-    if (options->nesterov) {
-        change = binary(COT_OP_SUB, binary(COT_OP_MUL, velocity, momentum), scaled);
+    if (all->decay != 0.0) {
+        cot_value steps = cot_op_cast(u->iterations, COT_F32);
+        cot_value slower = binary(COT_OP_MUL, steps, constant_of(steps, all->decay));
+        cot_value below = binary(COT_OP_ADD, slower, constant_of(steps, 1.0));
+        u->rate = binary(COT_OP_DIV, u->rate, below);
     }
-    COTI_TRY(cot_graph_update(s->slot[0], velocity));
-    return cot_graph_update(s->weight, binary(COT_OP_ADD, s->weight, change));
+    if (u->class->has_product) {
+        u->product = cot_op_state(graph, training->variable[training->n_variables - 1]);
+    }
 }
 
-/* 1 - beta^t, in the weights' dtype, as Keras: cancellation at small t is part of the result. */
-static cot_value correction(double beta, cot_value t) {
-    cot_value power = binary(COT_OP_POW, constant_of(t, beta), t);
-    return binary(COT_OP_SUB, constant_of(t, 1.0), power);
+/* then where this step updates, else otherwise. */
+static cot_value if_update(const update *u, cot_value then, cot_value otherwise) {
+    return u->is_update.graph == NULL ? then : cot_op_select(u->is_update, then, otherwise);
 }
 
-/* x + (target - x) * (1 - beta), the factor rounded once from double. */
-static cot_value approach(cot_value x, cot_value target, double beta) {
-    cot_value gap = binary(COT_OP_SUB, target, x);
-    return binary(COT_OP_ADD, x, binary(COT_OP_MUL, gap, constant_of(x, 1.0 - beta)));
+static cot_value sum_of_squares(cot_value x) {
+    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return cot_op_reduce(COT_OP_SUM, binary(COT_OP_MUL, x, x), axes, cot_value_shape(x).rank,
+                         false);
 }
 
-static cot_status update_adam(const cot_adam_options *options, const step *s) {
-    cot_value one = cot_op_constant(s->weight.graph, COT_I64, 1.0);
-    cot_value t = cot_op_cast(binary(COT_OP_ADD, s->iterations, one), cot_value_dtype(s->weight));
-    cot_value root = cot_op_unary(COT_OP_SQRT, correction(options->beta_2, t));
-    cot_value alpha =
-        binary(COT_OP_DIV, binary(COT_OP_MUL, s->rate, root), correction(options->beta_1, t));
-    cot_value square = binary(COT_OP_MUL, s->gradient, s->gradient);
-    cot_value m = approach(s->slot[0], s->gradient, options->beta_1);
-    cot_value v = approach(s->slot[1], square, options->beta_2);
-    cot_value below =
-        binary(COT_OP_ADD, cot_op_unary(COT_OP_SQRT, v), constant_of(v, options->epsilon));
-    cot_value change = binary(COT_OP_DIV, binary(COT_OP_MUL, m, alpha), below);
-    COTI_TRY(cot_graph_update(s->slot[0], m));
-    COTI_TRY(cot_graph_update(s->slot[1], v));
-    return cot_graph_update(s->weight, binary(COT_OP_SUB, s->weight, change));
+/* A weight's gradient, unscaled; with those collected before. Also moves the collected gradient. */
+static cot_value collect(const update *u, cot_value gradient, cot_variable *collected,
+                         cot_status *status) {
+    const cot_optimizer_options *all = &u->optimizer->all;
+    if (all->loss_scale_factor != 1.0) {
+        gradient = binary(COT_OP_DIV, gradient, constant_of(gradient, all->loss_scale_factor));
+    }
+    if (collected == NULL) {
+        return gradient;
+    }
+    cot_value before = cot_op_state(gradient.graph, collected);
+    cot_value sum = binary(COT_OP_ADD, gradient, before);
+    cot_value k = constant_of(sum, all->gradient_accumulation_steps);
+    *status = cot_graph_update(before, if_update(u, constant_of(sum, 0.0), sum));
+    return binary(COT_OP_DIV, sum, k);
 }
 
-static cot_status update_one(const coti_optimizer *optimizer, const step *s) {
-    return optimizer->base.kind == COT_OPTIMIZER_ADAM ? update_adam(&optimizer->adam, s)
-                                                      : update_sgd(&optimizer->sgd, s);
+static cot_value clip(const update *u, cot_value g) {
+    const cot_optimizer_options *all = &u->optimizer->all;
+    if (all->clipvalue != 0.0) {
+        cot_value below = binary(COT_OP_MIN, g, constant_of(g, all->clipvalue));
+        return binary(COT_OP_MAX, below, constant_of(g, -all->clipvalue));
+    }
+    if (all->clipnorm != 0.0) {
+        cot_value most = constant_of(g, all->clipnorm);
+        cot_value norm = cot_op_unary(COT_OP_SQRT, sum_of_squares(g));
+        return binary(COT_OP_DIV, binary(COT_OP_MUL, g, most), binary(COT_OP_MAX, norm, most));
+    }
+    return u->global_scale.graph == NULL
+               ? g
+               : binary(COT_OP_MUL, g, cot_op_cast(u->global_scale, cot_value_dtype(g)));
+}
+
+/* c * min(1/|G|, 1/c), or NaN where the norm is not finite; in f64, which holds every dtype's. */
+static cot_value global_scale(const cot_value *gradient, int32_t n, double most) {
+    cot_value sum = cot_op_constant(gradient[0].graph, COT_F64, 0.0);
+    for (int32_t i = 0; i < n; i++) {
+        sum = binary(COT_OP_ADD, sum, cot_op_cast(sum_of_squares(gradient[i]), COT_F64));
+    }
+    cot_value norm = cot_op_unary(COT_OP_SQRT, sum);
+    cot_value share = binary(COT_OP_DIV, constant_of(norm, 1.0), norm);
+    cot_value least = binary(COT_OP_MIN, share, constant_of(norm, 1.0 / most));
+    cot_value scale = binary(COT_OP_MUL, least, constant_of(norm, most));
+    return binary(COT_OP_ADD, scale, binary(COT_OP_SUB, norm, norm));
+}
+
+/* The weight after its average has followed it: itself, or in the steps that say so its average. */
+static cot_status move_average(const update *u, cot_variable *average, cot_value *weight) {
+    const cot_optimizer_options *all = &u->optimizer->all;
+    cot_value before = cot_op_state(weight->graph, average);
+    cot_value is_first = binary(COT_OP_EQ, u->done, constant_of(u->done, 0.0));
+    cot_value kept = binary(COT_OP_MUL, before, constant_of(before, all->ema_momentum));
+    cot_value share = binary(COT_OP_MUL, *weight, constant_of(before, 1.0 - all->ema_momentum));
+    cot_value after = cot_op_select(is_first, *weight, binary(COT_OP_ADD, kept, share));
+    if (all->ema_overwrite_frequency > 0) {
+        cot_value overwrites = ends_round(u->done, all->ema_overwrite_frequency);
+        *weight = cot_op_select(overwrites, after, *weight);
+    }
+    return cot_graph_update(before, after);
+}
+
+/* One weight: the rule and what follows it. `average` may be NULL. */
+static cot_status update_weight(update *u, cot_variable *weight, cot_value gradient,
+                                cot_variable *average) {
+    cot_graph *graph = gradient.graph;
+    cot_dtype dtype = cot_variable_dtype(weight);
+    const cot_shape shape = cot_variable_shape(weight);
+    coti_slot slot[COTI_MOST_SLOTS];
+    int32_t n_slots = u->class->slots(u->optimizer, &shape, slot);
+    cot_value before = cot_op_state(graph, weight);
+    cot_value one = constant_of(u->done, 1.0);
+    coti_step s = {.optimizer = u->optimizer,
+                   .weight = before,
+                   .gradient = clip(u, gradient),
+                   .rate = cot_op_cast(u->rate, dtype),
+                   .t = cot_op_cast(binary(COT_OP_ADD, u->done, one), dtype)};
+    if (u->class->has_product) {
+        s.product = cot_op_cast(u->product, dtype);
+    }
+    double decay = u->optimizer->all.weight_decay;
+    if (decay != 0.0) {
+        cot_value part = binary(COT_OP_MUL, before, constant_of(before, decay));
+        s.weight = binary(COT_OP_SUB, before, binary(COT_OP_MUL, part, s.rate));
+    }
+    for (int32_t i = 0; i < n_slots; i++) {
+        s.slot[i] = cot_op_state(graph, u->next[i]);
+    }
+    u->next += n_slots;
+    u->class->update(&s);
+    u->new_product = s.new_product;
+    for (int32_t i = 0; i < n_slots; i++) {
+        COTI_TRY(cot_graph_update(s.slot[i], if_update(u, s.new_slot[i], s.slot[i])));
+    }
+    cot_value after = if_update(u, s.new_weight, before);
+    if (average != NULL) {
+        COTI_TRY(move_average(u, average, &after));
+    }
+    return cot_graph_update(before, after);
+}
+
+/* Variables of a weight that come before its slots; NULL: it has none. */
+typedef struct extras {
+    cot_variable *average, *collected;
+} extras;
+
+static extras next_extras(update *u) {
+    extras x = {NULL, NULL};
+    if (u->optimizer->all.use_ema) {
+        x.average = *u->next++;
+    }
+    if (collects(u->optimizer)) {
+        x.collected = *u->next++;
+    }
+    return x;
+}
+
+/* Replace each gradient by what is to be clipped. */
+static cot_status collect_all(const update *u, cot_variable *const *weight, int32_t n,
+                              cot_value *gradient) {
+    update walk = *u;
+    cot_status status = COT_OK;
+    for (int32_t i = 0; i < n && status == COT_OK; i++) {
+        coti_slot slot[COTI_MOST_SLOTS];
+        const cot_shape shape = cot_variable_shape(weight[i]);
+        extras x = next_extras(&walk);
+        gradient[i] = collect(u, gradient[i], x.collected, &status);
+        walk.next += u->class->slots(u->optimizer, &shape, slot);
+    }
+    return status;
 }
 
 static cot_status update_weights(const coti_training *training, cot_graph *graph,
-                                 cot_variable *const *weight, int32_t n,
-                                 const cot_value *gradient) {
-    cot_value iterations = cot_op_state(graph, training->variable[0]);
-    cot_value rate = cot_op_state(graph, training->variable[1]);
-    cot_variable *const *slot = training->variable + 2;
-    const char *slot_name[MOST_SLOTS];
-    int32_t n_slots = slots_of(&training->optimizer, slot_name);
-    for (int32_t i = 0; i < n; i++) {
-        step s = {.weight = cot_op_state(graph, weight[i]),
-                  .gradient = gradient[i],
-                  .iterations = iterations};
-        s.rate = cot_op_cast(rate, cot_variable_dtype(weight[i]));
-        for (int32_t k = 0; k < n_slots; k++) {
-            s.slot[k] = cot_op_state(graph, *slot++);
-        }
-        COTI_TRY(update_one(&training->optimizer, &s));
+                                 cot_variable *const *weight, int32_t n, cot_value *gradient) {
+    update u;
+    begin_update(&u, training, graph);
+    COTI_TRY(collect_all(&u, weight, n, gradient));
+    double most = u.optimizer->all.global_clipnorm;
+    if (most != 0.0 && n > 0) {
+        u.global_scale = global_scale(gradient, n, most);
     }
-    cot_value one = cot_op_constant(graph, COT_I64, 1.0);
-    return cot_graph_update(iterations, binary(COT_OP_ADD, iterations, one));
+    for (int32_t i = 0; i < n; i++) {
+        extras x = next_extras(&u);
+        COTI_TRY(update_weight(&u, weight[i], gradient[i], x.average));
+    }
+    if (u.class->has_product && n > 0) {
+        cot_value after = cot_op_cast(u.new_product, COT_F32);
+        COTI_TRY(cot_graph_update(u.product, if_update(&u, after, u.product)));
+    }
+    cot_value one = constant_of(u.iterations, 1.0);
+    return cot_graph_update(u.iterations, binary(COT_OP_ADD, u.iterations, one));
 }
 
 cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph,
                                  const cot_value *gradient) {
     cot_context *context = training->context;
-    cot_variable **weight = (cot_variable **)coti_calloc(context, training->model->weight.count,
-                                                         sizeof(cot_variable *));
+    size_t room = training->model->weight.count;
+    cot_variable **weight = (cot_variable **)coti_calloc(context, room, sizeof(cot_variable *));
+    cot_value *own = coti_calloc(context, room, sizeof *own);
+    cot_status status = COT_E_NOMEM;
+    if (weight != NULL && own != NULL) {
+        int32_t n = coti_trainable(training->model, weight);
+        for (int32_t i = 0; i < n; i++) {
+            own[i] = gradient[i];
+        }
+        cot_graph_set_layer(graph, cot_optimizer_name(training->optimizer.base.kind));
+        status = update_weights(training, graph, weight, n, own);
+        cot_graph_set_layer(graph, NULL);
+    }
+    coti_free(context, (void *)weight);
+    coti_free(context, own);
+    return status;
+}
+
+/* ---- when training ends ---- */
+
+static void become_averages(const coti_training *training, cot_variable **weight) {
+    update walk = {.optimizer = &training->optimizer,
+                   .class = coti_optimizer_class_of(training->optimizer.base.kind),
+                   .next = training->variable + FIRST_OF_WEIGHTS};
+    int32_t n = coti_trainable(training->model, weight);
+    for (int32_t i = 0; i < n; i++) {
+        coti_slot slot[COTI_MOST_SLOTS];
+        const cot_shape shape = cot_variable_shape(weight[i]);
+        extras x = next_extras(&walk);
+        coti_variable_copy(weight[i], x.average);
+        walk.next += walk.class->slots(walk.optimizer, &shape, slot);
+    }
+}
+
+cot_status coti_optimizer_finish(const coti_training *training) {
+    const cot_optimizer_options *all = &training->optimizer.all;
+    int64_t iterations = 0;
+    if (!all->use_ema || all->ema_overwrite_frequency > 0) {
+        return COT_OK;
+    }
+    COTI_TRY(cot_variable_get(training->variable[0], &iterations, sizeof iterations));
+    if (iterations == 0) {
+        return COT_OK;
+    }
+    cot_variable **weight = (cot_variable **)coti_calloc(
+        training->context, training->model->weight.count, sizeof(cot_variable *));
     if (weight == NULL) {
         return COT_E_NOMEM;
     }
-    int32_t n = coti_trainable(training->model, weight);
-    cot_graph_set_layer(graph,
-                        training->optimizer.base.kind == COT_OPTIMIZER_ADAM ? "adam" : "sgd");
-    cot_status status = update_weights(training, graph, weight, n, gradient);
-    cot_graph_set_layer(graph, NULL);
-    coti_free(context, (void *)weight);
-    return status;
+    become_averages(training, weight);
+    coti_free(training->context, (void *)weight);
+    return COT_OK;
 }

@@ -14,13 +14,7 @@
 #include "cotangent/training.h"
 #include "frontend/data/dataset.h"
 #include "frontend/model/model.h"
-
-/* Options of any optimizer, by base.kind, with defaults filled in. */
-typedef union coti_optimizer {
-    cot_optimizer base; /* kind 0: none */
-    cot_sgd_options sgd;
-    cot_adam_options adam;
-} coti_optimizer;
+#include "frontend/training/optimizer.h"
 
 /* One output, and how it is trained and judged. */
 typedef struct coti_head {
@@ -93,6 +87,9 @@ cot_status coti_optimizer_make_variables(coti_training *training);
 /* Append the update of every trainable weight, given its gradient (in coti_trainable's order). */
 cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph,
                                  const cot_value *gradient);
+
+/* When fit ends: weights become their averages, where the options say so. */
+cot_status coti_optimizer_finish(const coti_training *training);
 
 /* The model's weights that fit updates, in order; weight_out (may be NULL) has room for all. */
 int32_t coti_trainable(const cot_model *model, cot_variable **weight_out);

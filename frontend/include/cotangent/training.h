@@ -15,55 +15,11 @@
 #include "base.h"
 #include "data.h"
 #include "model.h"
+#include "optimizers.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* ---- optimizers ---- */
-
-typedef enum cot_optimizer_kind {
-    COT_OPTIMIZER_SGD = 1,
-    COT_OPTIMIZER_ADAM = 2
-} cot_optimizer_kind;
-
-/* The first field of every optimizer's options: which optimizer, and how large its options are. */
-typedef struct cot_optimizer {
-    size_t struct_size; /* of the whole options */
-    cot_optimizer_kind kind;
-} cot_optimizer;
-
-/*
- * SGD. w -= lr * g; with momentum m: v = m*v - lr*g, w += v; with Nesterov's too: w += m*v - lr*g.
- */
-typedef struct cot_sgd_options {
-    cot_optimizer base;
-    double learning_rate; /* 0: 0.01 */
-    double momentum;      /* in [0, 1] */
-    bool nesterov;
-} cot_sgd_options;
-#define COT_SGD_OPTIONS_INIT {{sizeof(cot_sgd_options), COT_OPTIMIZER_SGD}, 0.0, 0.0, false}
-/* `.optimizer = cot_sgd(.learning_rate = 0.1)`: a const cot_optimizer *. */
-#define cot_sgd(...)                                                                               \
-    (&(const cot_sgd_options){.base = {sizeof(cot_sgd_options), COT_OPTIMIZER_SGD}, __VA_ARGS__}   \
-          .base)
-
-/*
- * Adam. m += (g - m)(1 - beta_1), v += (g^2 - v)(1 - beta_2), w -= a*m / (sqrt(v) + epsilon),
- * a = lr * sqrt(1 - beta_2^t) / (1 - beta_1^t), t = iterations + 1, powers in float32.
- */
-typedef struct cot_adam_options {
-    cot_optimizer base;
-    double learning_rate; /* 0: 0.001 */
-    double beta_1;        /* 0: 0.9; COT_ZERO: 0 */
-    double beta_2;        /* 0: 0.999; COT_ZERO: 0 */
-    double epsilon;       /* 0: 1e-7; COT_ZERO: 0 */
-} cot_adam_options;
-#define COT_ADAM_OPTIONS_INIT {{sizeof(cot_adam_options), COT_OPTIMIZER_ADAM}, 0.0, 0.0, 0.0, 0.0}
-#define cot_adam(...)                                                                              \
-    (&(const cot_adam_options){.base = {sizeof(cot_adam_options), COT_OPTIMIZER_ADAM},             \
-                               __VA_ARGS__}                                                        \
-          .base)
 
 /* ---- losses and metrics ---- */
 
@@ -168,9 +124,9 @@ COT_API const cot_program *cot_model_evaluate_program(const cot_model *model);
 COT_API const cot_program *cot_model_predict_program(const cot_model *model);
 
 /*
- * Optimizer state in Keras's order: iterations (i64), learning_rate (f32), then the slots: SGD's
- * momentum a weight; Adam's m and v a weight. NULL: no such variable. Borrowed, until the next
- * compile.
+ * Optimizer state: iterations (i64), learning_rate (f32), then for each weight in turn its average
+ * and collected gradients, where the options ask for them, and the slots of the optimizer; Nadam's
+ * product last. NULL: no such variable. Borrowed, until the next compile.
  */
 COT_API int32_t cot_model_n_optimizer_variables(const cot_model *model);
 COT_API cot_variable *cot_model_optimizer_variable(const cot_model *model, int32_t i);

@@ -168,9 +168,19 @@ FAILED(compile_momentum, cot_model_compile(w->bare, .optimizer = cot_sgd(.moment
                                            .loss = COT_MEAN_SQUARED_ERROR))
 FAILED(compile_beta, cot_model_compile(w->bare, .optimizer = cot_adam(.beta_2 = 2.0),
                                        .loss = COT_MEAN_SQUARED_ERROR))
+FAILED(compile_rho, cot_model_compile(w->bare, .optimizer = cot_rmsprop(.rho = -1.0),
+                                      .loss = COT_MEAN_SQUARED_ERROR))
+FAILED(compile_power, cot_model_compile(w->bare, .optimizer = cot_ftrl(.learning_rate_power = 0.5),
+                                        .loss = COT_MEAN_SQUARED_ERROR))
+FAILED(compile_clips,
+       cot_model_compile(w->bare, .optimizer = cot_adamw(.clipnorm = 1.0, .clipvalue = 1.0),
+                         .loss = COT_MEAN_SQUARED_ERROR))
+FAILED(compile_collect,
+       cot_model_compile(w->bare, .optimizer = cot_lion(.gradient_accumulation_steps = -1),
+                         .loss = COT_MEAN_SQUARED_ERROR))
 FAILED(compile_optimizer, cot_model_compile(w->bare,
                                             .optimizer = &(cot_optimizer){sizeof(cot_optimizer),
-                                                                          (cot_optimizer_kind)7},
+                                                                          (cot_optimizer_kind)77},
                                             .loss = COT_MEAN_SQUARED_ERROR))
 FAILED(compile_weight, cot_model_compile(w->bare, .loss = COT_MEAN_SQUARED_ERROR,
                                          .outputs = {cot_output("plain", .loss_weight = INFINITY)}))
@@ -368,7 +378,11 @@ static const misuse table[] = {
     ROW(compile_nan, COT_E_ARG, "adam: epsilon is nan"),
     ROW(compile_momentum, COT_E_ARG, "sgd: momentum is 1.5"),
     ROW(compile_beta, COT_E_ARG, "adam: beta_2 is 2"),
-    ROW(compile_optimizer, COT_E_ARG, "7 is no optimizer"),
+    ROW(compile_rho, COT_E_ARG, "rmsprop: rho is -1"),
+    ROW(compile_power, COT_E_ARG, "ftrl: learning_rate_power is 0.5"),
+    ROW(compile_clips, COT_E_ARG, "adamw: 2 of clipnorm, clipvalue and global_clipnorm are set"),
+    ROW(compile_collect, COT_E_ARG, "lion: gradient_accumulation_steps is -1"),
+    ROW(compile_optimizer, COT_E_ARG, "77 is no optimizer"),
     ROW(compile_weight, COT_E_ARG, "output \"plain\": loss weight inf"),
     ROW(rate_without_optimizer, COT_E_ARG, "model \"judge\" has no optimizer"),
     ROW(rate_negative, COT_E_ARG, "cot_model_set_learning_rate: -1"),

@@ -1,0 +1,458 @@
+/*
+ * The rule of each optimizer as graph operations, in the order in which Keras rounds them; formulas
+ * and sources stand in cotangent/optimizers.h. A rule knows one weight; what all optimizers do
+ * before and after it is in optimizer.c.
+ */
+#include "frontend/training/optimizer.h"
+
+/* ---- shorthand ---- */
+
+static cot_value number(cot_value like, double value) {
+    return cot_op_constant(like.graph, cot_value_dtype(like), value);
+}
+static cot_value add(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_ADD, a, b);
+}
+static cot_value sub(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_SUB, a, b);
+}
+static cot_value mul(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_MUL, a, b);
+}
+static cot_value over(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_DIV, a, b);
+}
+static cot_value larger(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_MAX, a, b);
+}
+static cot_value scale(cot_value x, double factor) {
+    return mul(x, number(x, factor));
+}
+static cot_value plus(cot_value x, double term) {
+    return add(x, number(x, term));
+}
+static cot_value square(cot_value x) {
+    return mul(x, x);
+}
+static cot_value root(cot_value x) {
+    return cot_op_unary(COT_OP_SQRT, x);
+}
+static cot_value power(cot_value x, double exponent) {
+    return cot_op_binary(COT_OP_POW, x, number(x, exponent));
+}
+
+/* beta^t */
+static cot_value decayed(double beta, cot_value t) {
+    return cot_op_binary(COT_OP_POW, number(t, beta), t);
+}
+
+/* 1 - beta^t, in the weights' dtype, as Keras: cancellation at small t is part of the result. */
+static cot_value correction(double beta, cot_value t) {
+    return sub(number(t, 1.0), decayed(beta, t));
+}
+
+/* x + (target - x) * (1 - beta), the factor rounded once from double. */
+static cot_value approach(cot_value x, cot_value target, double beta) {
+    return add(x, scale(sub(target, x), 1.0 - beta));
+}
+
+/* rho x + (1 - rho) target */
+static cot_value blend(cot_value x, cot_value target, double rho) {
+    return add(scale(x, rho), scale(target, 1.0 - rho));
+}
+
+static cot_value mean_of_all(cot_value x) {
+    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return cot_op_mean(x, axes, cot_value_shape(x).rank, false);
+}
+
+static cot_value norm(cot_value x) {
+    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return root(cot_op_reduce(COT_OP_SUM, square(x), axes, cot_value_shape(x).rank, false));
+}
+
+static coti_slot slot_like(const cot_shape *shape, const char *name, double initial) {
+    return (coti_slot){name, *shape, initial};
+}
+
+/* ---- SGD ---- */
+
+static int32_t sgd_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                         coti_slot slot_out[COTI_MOST_SLOTS]) {
+    slot_out[0] = slot_like(shape, "momentum", 0.0);
+    return optimizer->sgd.momentum != 0.0 ? 1 : 0;
+}
+
+static void sgd_update(coti_step *s) {
+    const cot_sgd_options *options = &s->optimizer->sgd;
+    cot_value scaled = mul(s->gradient, s->rate);
+    if (options->momentum == 0.0) {
+        s->new_weight = sub(s->weight, scaled);
+        return;
+    }
+    cot_value velocity = sub(scale(s->slot[0], options->momentum), scaled);
+    cot_value change = velocity;
+    if (options->nesterov) {
+        change = sub(scale(velocity, options->momentum), scaled);
+    }
+    s->new_slot[0] = velocity;
+    s->new_weight = add(s->weight, change);
+}
+
+/* ---- Adam and its kin ---- */
+
+static int32_t moments(const cot_shape *shape, coti_slot *slot_out) {
+    slot_out[0] = slot_like(shape, "m", 0.0);
+    slot_out[1] = slot_like(shape, "v", 0.0);
+    return 2;
+}
+
+static int32_t adam_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                          coti_slot slot_out[COTI_MOST_SLOTS]) {
+    slot_out[2] = slot_like(shape, "v_max", 0.0);
+    return moments(shape, slot_out) + (optimizer->adam.amsgrad ? 1 : 0);
+}
+
+static int32_t two_moments(const coti_optimizer *optimizer, const cot_shape *shape,
+                           coti_slot slot_out[COTI_MOST_SLOTS]) {
+    (void)optimizer;
+    return moments(shape, slot_out);
+}
+
+static void move_moments(coti_step *s, double beta_1, double beta_2) {
+    s->new_slot[0] = approach(s->slot[0], s->gradient, beta_1);
+    s->new_slot[1] = approach(s->slot[1], square(s->gradient), beta_2);
+}
+
+static void adam_update(coti_step *s) {
+    const cot_adam_options *options = &s->optimizer->adam;
+    move_moments(s, options->beta_1, options->beta_2);
+    cot_value m = s->new_slot[0];
+    cot_value v = s->new_slot[1];
+    if (options->amsgrad) {
+        v = s->new_slot[2] = larger(s->slot[2], v);
+    }
+    if (options->epsilon_inside) {
+        cot_value m_hat = over(m, correction(options->beta_1, s->t));
+        cot_value v_hat = over(v, correction(options->beta_2, s->t));
+        cot_value below = root(plus(v_hat, options->epsilon));
+        s->new_weight = sub(s->weight, over(mul(m_hat, s->rate), below));
+        return;
+    }
+    cot_value alpha = over(mul(s->rate, root(correction(options->beta_2, s->t))),
+                           correction(options->beta_1, s->t));
+    cot_value below = plus(root(v), options->epsilon);
+    s->new_weight = sub(s->weight, over(mul(m, alpha), below));
+}
+
+static int32_t adamax_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                            coti_slot slot_out[COTI_MOST_SLOTS]) {
+    (void)optimizer;
+    slot_out[0] = slot_like(shape, "m", 0.0);
+    slot_out[1] = slot_like(shape, "u", 0.0);
+    return 2;
+}
+
+static void adamax_update(coti_step *s) {
+    const cot_adamax_options *options = &s->optimizer->adamax;
+    cot_value m = s->new_slot[0] = approach(s->slot[0], s->gradient, options->beta_1);
+    cot_value size = cot_op_unary(COT_OP_ABS, s->gradient);
+    cot_value u = s->new_slot[1] = larger(scale(s->slot[1], options->beta_2), size);
+    cot_value below = mul(correction(options->beta_1, s->t), plus(u, options->epsilon));
+    s->new_weight = sub(s->weight, over(mul(s->rate, m), below));
+}
+
+/* beta_1 (1 - 0.96^t / 2) */
+static cot_value nadam_momentum(double beta_1, cot_value t) {
+    return scale(sub(number(t, 1.0), scale(decayed(0.96, t), 0.5)), beta_1);
+}
+
+static void nadam_update(coti_step *s) {
+    const cot_adamax_options *options = &s->optimizer->adamax;
+    cot_value one = number(s->t, 1.0);
+    cot_value u = nadam_momentum(options->beta_1, s->t);
+    cot_value u_next = nadam_momentum(options->beta_1, add(s->t, one));
+    cot_value product = s->new_product = mul(s->product, u);
+    cot_value product_next = mul(product, u_next);
+    move_moments(s, options->beta_1, options->beta_2);
+    cot_value ahead = over(mul(u_next, s->new_slot[0]), sub(one, product_next));
+    cot_value now = over(mul(sub(one, u), s->gradient), sub(one, product));
+    cot_value v_hat = over(s->new_slot[1], correction(options->beta_2, s->t));
+    cot_value below = plus(root(v_hat), options->epsilon);
+    s->new_weight = sub(s->weight, over(mul(add(ahead, now), s->rate), below));
+}
+
+static cot_value where_positive(cot_value x, cot_value then, cot_value otherwise) {
+    return cot_op_select(cot_op_binary(COT_OP_GT, x, number(x, 0.0)), then, otherwise);
+}
+
+static void lamb_update(coti_step *s) {
+    const cot_adamax_options *options = &s->optimizer->adamax;
+    move_moments(s, options->beta_1, options->beta_2);
+    cot_value m_hat = over(s->new_slot[0], correction(options->beta_1, s->t));
+    cot_value v_hat = over(s->new_slot[1], correction(options->beta_2, s->t));
+    cot_value u = over(m_hat, plus(root(v_hat), options->epsilon));
+    cot_value of_weight = norm(s->weight);
+    cot_value of_update = norm(u);
+    cot_value one = number(of_weight, 1.0);
+    cot_value ratio =
+        where_positive(of_weight, where_positive(of_update, over(of_weight, of_update), one), one);
+    s->new_weight = sub(s->weight, mul(mul(ratio, s->rate), u));
+}
+
+static int32_t lion_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                          coti_slot slot_out[COTI_MOST_SLOTS]) {
+    (void)optimizer;
+    slot_out[0] = slot_like(shape, "m", 0.0);
+    return 1;
+}
+
+static void lion_update(coti_step *s) {
+    const cot_lion_options *options = &s->optimizer->lion;
+    cot_value way = cot_op_unary(COT_OP_SIGN, blend(s->slot[0], s->gradient, options->beta_1));
+    s->new_weight = sub(s->weight, mul(s->rate, way));
+    s->new_slot[0] = blend(s->slot[0], s->gradient, options->beta_2);
+}
+
+/* ---- sums of squares ---- */
+
+static int32_t rmsprop_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                             coti_slot slot_out[COTI_MOST_SLOTS]) {
+    int32_t n = 0;
+    slot_out[n++] = slot_like(shape, "v", 0.0);
+    if (optimizer->rmsprop.momentum != 0.0) {
+        slot_out[n++] = slot_like(shape, "momentum", 0.0);
+    }
+    if (optimizer->rmsprop.centered) {
+        slot_out[n++] = slot_like(shape, "mean_gradient", 0.0);
+    }
+    return n;
+}
+
+static void rmsprop_update(coti_step *s) {
+    const cot_rmsprop_options *options = &s->optimizer->rmsprop;
+    bool has_momentum = options->momentum != 0.0;
+    cot_value spread = s->new_slot[0] = blend(s->slot[0], square(s->gradient), options->rho);
+    if (options->centered) {
+        int32_t i = has_momentum ? 2 : 1;
+        s->new_slot[i] = blend(s->slot[i], s->gradient, options->rho);
+        spread = sub(spread, square(s->new_slot[i]));
+    }
+    cot_value change = over(mul(s->rate, s->gradient), root(plus(spread, options->epsilon)));
+    if (has_momentum) {
+        change = s->new_slot[1] = add(scale(s->slot[1], options->momentum), change);
+    }
+    s->new_weight = sub(s->weight, change);
+}
+
+static int32_t adagrad_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                             coti_slot slot_out[COTI_MOST_SLOTS]) {
+    slot_out[0] = slot_like(shape, "accumulator", optimizer->adagrad.initial_accumulator_value);
+    return 1;
+}
+
+static void adagrad_update(coti_step *s) {
+    cot_value sum = s->new_slot[0] = add(s->slot[0], square(s->gradient));
+    cot_value below = root(plus(sum, s->optimizer->adagrad.epsilon));
+    s->new_weight = sub(s->weight, over(mul(s->rate, s->gradient), below));
+}
+
+static int32_t adadelta_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                              coti_slot slot_out[COTI_MOST_SLOTS]) {
+    (void)optimizer;
+    slot_out[0] = slot_like(shape, "accumulated_gradient", 0.0);
+    slot_out[1] = slot_like(shape, "accumulated_change", 0.0);
+    return 2;
+}
+
+static void adadelta_update(coti_step *s) {
+    const cot_adadelta_options *options = &s->optimizer->adadelta;
+    cot_value of_gradient = s->new_slot[0] = blend(s->slot[0], square(s->gradient), options->rho);
+    cot_value above = mul(root(plus(s->slot[1], options->epsilon)), s->gradient);
+    cot_value change = over(above, root(plus(of_gradient, options->epsilon)));
+    s->new_slot[1] = blend(s->slot[1], square(change), options->rho);
+    s->new_weight = sub(s->weight, mul(s->rate, change));
+}
+
+static int32_t ftrl_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                          coti_slot slot_out[COTI_MOST_SLOTS]) {
+    slot_out[0] = slot_like(shape, "accumulator", optimizer->ftrl.initial_accumulator_value);
+    slot_out[1] = slot_like(shape, "linear", 0.0);
+    return 2;
+}
+
+static void ftrl_update(coti_step *s) {
+    const cot_ftrl_options *options = &s->optimizer->ftrl;
+    double p = -options->learning_rate_power;
+    cot_value gradient = s->gradient;
+    if (options->l2_shrinkage_regularization_strength != 0.0) {
+        double twice = 2.0 * options->l2_shrinkage_regularization_strength;
+        gradient = add(gradient, scale(s->weight, twice));
+    }
+    cot_value sum = s->new_slot[0] = add(s->slot[0], square(s->gradient));
+    cot_value after = power(sum, p);
+    cot_value grown = over(sub(after, power(s->slot[0], p)), s->rate);
+    cot_value linear = s->new_slot[1] = add(s->slot[1], sub(gradient, mul(grown, s->weight)));
+    cot_value l2 = plus(over(number(s->rate, options->beta), scale(s->rate, 2.0)),
+                        options->l2_regularization_strength);
+    cot_value quadratic = add(over(after, s->rate), scale(l2, 2.0));
+    cot_value low = number(linear, -options->l1_regularization_strength);
+    cot_value high = number(linear, options->l1_regularization_strength);
+    cot_value clipped = cot_op_binary(COT_OP_MIN, larger(linear, low), high);
+    s->new_weight = over(sub(clipped, linear), quadratic);
+}
+
+/* ---- Adafactor ---- */
+
+static int32_t adafactor_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+                               coti_slot slot_out[COTI_MOST_SLOTS]) {
+    (void)optimizer;
+    if (shape->rank < 2) {
+        slot_out[0] = slot_like(shape, "v", 0.0);
+        return 1;
+    }
+    cot_shape row = *shape;
+    cot_shape column = *shape;
+    row.rank = column.rank = shape->rank - 1;
+    column.dim[column.rank - 1] = shape->dim[shape->rank - 1];
+    row.dim[row.rank] = column.dim[column.rank] = 0;
+    slot_out[0] = slot_like(&row, "r", 0.0);
+    slot_out[1] = slot_like(&column, "c", 0.0);
+    return 2;
+}
+
+/* b x + (1 - b) target, b a value */
+static cot_value blend_by(cot_value x, cot_value target, cot_value b) {
+    return add(mul(b, x), mul(sub(number(b, 1.0), b), target));
+}
+
+/* x [.., n] or [.., m, n] without its axis `gone` (-1 or -2), repeated along it again. */
+static cot_value give_back(cot_value x, const cot_shape *shape, int32_t gone) {
+    int32_t axes[COT_MAX_RANK];
+    int32_t n = 0;
+    for (int32_t a = 0; a < shape->rank; a++) {
+        if (a != shape->rank + gone) {
+            axes[n++] = a;
+        }
+    }
+    return cot_op_broadcast(x, *shape, axes, n);
+}
+
+/* The second moment: factored for a weight of rank 2 or more. */
+static cot_value adafactor_moment(coti_step *s, cot_value b) {
+    cot_value spread = plus(square(s->gradient), s->optimizer->adafactor.epsilon_1);
+    cot_shape shape = cot_value_shape(s->weight);
+    if (shape.rank < 2) {
+        return s->new_slot[0] = blend_by(s->slot[0], spread, b);
+    }
+    const int32_t last = -1;
+    const int32_t before = -2;
+    cot_value r = s->new_slot[0] = blend_by(s->slot[0], cot_op_mean(spread, &last, 1, false), b);
+    cot_value c = s->new_slot[1] = blend_by(s->slot[1], cot_op_mean(spread, &before, 1, false), b);
+    cot_value share = over(r, cot_op_mean(r, &last, 1, true));
+    return mul(give_back(share, &shape, -1), give_back(c, &shape, -2));
+}
+
+static void adafactor_update(coti_step *s) {
+    const cot_adafactor_options *options = &s->optimizer->adafactor;
+    cot_value one = number(s->t, 1.0);
+    cot_value rate = s->rate;
+    if (options->relative_step != COT_OFF) {
+        rate = cot_op_binary(COT_OP_MIN, rate, over(one, root(s->t)));
+    }
+    cot_value b = sub(one, power(s->t, options->beta_2_decay));
+    cot_value v = adafactor_moment(s, b);
+    cot_value u = over(s->gradient, root(v));
+    cot_value size = scale(root(mean_of_all(square(u))), 1.0 / options->clip_threshold);
+    u = over(u, larger(one, size));
+    cot_value of_weight = root(mean_of_all(square(s->weight)));
+    cot_value alpha = mul(larger(number(rate, options->epsilon_2), of_weight), rate);
+    s->new_weight = sub(s->weight, mul(alpha, u));
+}
+
+/* ---- the table ---- */
+
+/* Learning rates and epsilons are f32: none may overflow it. */
+#define LARGEST 3e38
+
+#define OPTION(type, field, otherwise, low, high)                                                  \
+    {#field, offsetof(cot_##type##_options, field), (otherwise), (low), (high)}
+#define RATE(type, otherwise) OPTION(type, learning_rate, otherwise, 0.0, LARGEST)
+#define DECAY(type, otherwise) OPTION(type, weight_decay, otherwise, 0.0, LARGEST)
+#define BETAS(type, beta_2_otherwise)                                                              \
+    OPTION(type, beta_1, 0.9, 0.0, 1.0), OPTION(type, beta_2, beta_2_otherwise, 0.0, 1.0)
+#define EPSILON(type) OPTION(type, epsilon, 1e-7, 0.0, LARGEST)
+#define END {NULL, 0, 0.0, 0.0, 0.0}
+
+static const coti_option sgd_options[] = {RATE(sgd, 0.01), DECAY(sgd, 0.0),
+                                          OPTION(sgd, momentum, 0.0, 0.0, 1.0), END};
+static const coti_option adam_options[] = {RATE(adam, 0.001), DECAY(adam, 0.0), BETAS(adam, 0.999),
+                                           EPSILON(adam), END};
+static const coti_option adamw_options[] = {RATE(adamw, 0.001), DECAY(adamw, 0.004),
+                                            BETAS(adamw, 0.999), EPSILON(adamw), END};
+static const coti_option rmsprop_options[] = {RATE(rmsprop, 0.001),
+                                              DECAY(rmsprop, 0.0),
+                                              OPTION(rmsprop, rho, 0.9, 0.0, 1.0),
+                                              OPTION(rmsprop, momentum, 0.0, 0.0, 1.0),
+                                              EPSILON(rmsprop),
+                                              END};
+static const coti_option adagrad_options[] = {
+    RATE(adagrad, 0.001), DECAY(adagrad, 0.0),
+    OPTION(adagrad, initial_accumulator_value, 0.1, 0.0, LARGEST), EPSILON(adagrad), END};
+static const coti_option adadelta_options[] = {RATE(adadelta, 0.001), DECAY(adadelta, 0.0),
+                                               OPTION(adadelta, rho, 0.95, 0.0, 1.0),
+                                               EPSILON(adadelta), END};
+static const coti_option adamax_options[] = {RATE(adamax, 0.001), DECAY(adamax, 0.0),
+                                             BETAS(adamax, 0.999), EPSILON(adamax), END};
+static const coti_option ftrl_options[] = {
+    RATE(ftrl, 0.001),
+    DECAY(ftrl, 0.0),
+    OPTION(ftrl, learning_rate_power, -0.5, -LARGEST, 0.0),
+    OPTION(ftrl, initial_accumulator_value, 0.1, 0.0, LARGEST),
+    OPTION(ftrl, l1_regularization_strength, 0.0, 0.0, LARGEST),
+    OPTION(ftrl, l2_regularization_strength, 0.0, 0.0, LARGEST),
+    OPTION(ftrl, l2_shrinkage_regularization_strength, 0.0, 0.0, LARGEST),
+    OPTION(ftrl, beta, 0.0, 0.0, LARGEST),
+    END};
+static const coti_option lion_options[] = {RATE(lion, 0.001), DECAY(lion, 0.0), BETAS(lion, 0.99),
+                                           END};
+static const coti_option adafactor_options[] = {
+    RATE(adafactor, 0.001),
+    DECAY(adafactor, 0.0),
+    OPTION(adafactor, beta_2_decay, -0.8, -LARGEST, 0.0),
+    OPTION(adafactor, epsilon_1, 1e-30, 0.0, LARGEST),
+    OPTION(adafactor, epsilon_2, 1e-3, 0.0, LARGEST),
+    OPTION(adafactor, clip_threshold, 1.0, 1e-30, LARGEST),
+    END};
+
+static const coti_optimizer_class classes[] = {
+    [COT_OPTIMIZER_SGD] = {"sgd", sizeof(cot_sgd_options), sgd_options, sgd_slots, sgd_update,
+                           false},
+    [COT_OPTIMIZER_ADAM] = {"adam", sizeof(cot_adam_options), adam_options, adam_slots, adam_update,
+                            false},
+    [COT_OPTIMIZER_ADAMW] = {"adamw", sizeof(cot_adamw_options), adamw_options, adam_slots,
+                             adam_update, false},
+    [COT_OPTIMIZER_RMSPROP] = {"rmsprop", sizeof(cot_rmsprop_options), rmsprop_options,
+                               rmsprop_slots, rmsprop_update, false},
+    [COT_OPTIMIZER_ADAGRAD] = {"adagrad", sizeof(cot_adagrad_options), adagrad_options,
+                               adagrad_slots, adagrad_update, false},
+    [COT_OPTIMIZER_ADADELTA] = {"adadelta", sizeof(cot_adadelta_options), adadelta_options,
+                                adadelta_slots, adadelta_update, false},
+    [COT_OPTIMIZER_ADAMAX] = {"adamax", sizeof(cot_adamax_options), adamax_options, adamax_slots,
+                              adamax_update, false},
+    [COT_OPTIMIZER_NADAM] = {"nadam", sizeof(cot_nadam_options), adamax_options, two_moments,
+                             nadam_update, true},
+    [COT_OPTIMIZER_FTRL] = {"ftrl", sizeof(cot_ftrl_options), ftrl_options, ftrl_slots, ftrl_update,
+                            false},
+    [COT_OPTIMIZER_LION] = {"lion", sizeof(cot_lion_options), lion_options, lion_slots, lion_update,
+                            false},
+    [COT_OPTIMIZER_LAMB] = {"lamb", sizeof(cot_lamb_options), adamax_options, two_moments,
+                            lamb_update, false},
+    [COT_OPTIMIZER_ADAFACTOR] = {"adafactor", sizeof(cot_adafactor_options), adafactor_options,
+                                 adafactor_slots, adafactor_update, false},
+};
+
+const coti_optimizer_class *coti_optimizer_class_of(cot_optimizer_kind kind) {
+    bool is_one = (int)kind > 0 && (size_t)kind < sizeof classes / sizeof classes[0];
+    return is_one ? &classes[kind] : NULL;
+}
