@@ -222,7 +222,9 @@ static cot_status lone_make(lone *l, const job *j, uint32_t id, coti_arena *aren
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = lone_leaf(l, source, node->input[i], leaf);
     }
-    cot_value y = coti_graph_add(l->graph, (cot_op)node->op, input, node->n_inputs, node->attr,
+    const void *attr = NULL;
+    COTI_TRY(coti_body_map_attr(&j->check->bodies, &l->graph->arena, node, &attr));
+    cot_value y = coti_graph_add(l->graph, (cot_op)node->op, input, node->n_inputs, attr,
                                  promoted(source, id), &node->shape);
     if (y.graph == NULL) {
         return cot_error_get(j->context).status;

@@ -1,8 +1,8 @@
 /*
  * The gradient check's parts. gradcheck_graph.c makes from any graph the three f64 graphs that the
- * check evaluates; gradcheck_probe.c compares derivatives at one point, gradcheck_native.c those in
- * f32 with those in f64, within what rounding explains (gradcheck_rounding.c); gradcheck.c chooses
- * points, looks for the culprit and reports.
+ * check evaluates (gradcheck_body.c their bodies); gradcheck_probe.c compares derivatives at one
+ * point, gradcheck_native.c those in f32 with those in f64, within what rounding explains
+ * (gradcheck_rounding.c); gradcheck.c chooses points, looks for the culprit and reports.
  *
  * The float leaves of a graph, one after another, are one vector x; its float outputs one vector y;
  * cotangents u are as y, directions v and gradients g as x.
@@ -10,7 +10,7 @@
 #ifndef COTI_GRADCHECK_H
 #define COTI_GRADCHECK_H
 
-#include "graph/graph.h"
+#include "graph/body.h"
 
 /* ---- gradcheck_graph.c ---- */
 
@@ -35,6 +35,7 @@ typedef struct coti_check {
     coti_check_part *output; /* the float outputs, in order */
     int64_t n_x, n_y;
     double *x;                              /* the point; zeros at first */
+    coti_body_map bodies;                   /* of the source, in f64 */
     cot_graph *forward, *reverse, *tangent; /* x -> y;  x, u -> J'u;  x, u, v -> J v */
     bool *is_narrow; /* of each node of `forward`: it stands for an f32 value */
 } coti_check;
@@ -80,6 +81,15 @@ typedef struct coti_rounding {
  */
 cot_status coti_check_rounding(const coti_check *check, const coti_rounding *rounding,
                                double *exact, double *spread, bool *overflows_out);
+
+/* ---- gradcheck_body.c ---- */
+
+/* A CONST of the source, in f64 where it is f32. */
+cot_value coti_check_promote_const(cot_graph *to, const coti_node *node);
+/* Does a node make floats of other things? Random numbers, say, that f64 would draw anew. */
+bool coti_check_makes_floats(const cot_graph *source, const coti_node *node);
+/* All bodies of the source in f64. To be freed whatever the status is. */
+cot_status coti_check_promote_bodies(const cot_graph *source, coti_body_map *map_out);
 
 /* ---- gradcheck_probe.c ---- */
 

@@ -138,34 +138,6 @@ static cot_value named_input(cot_graph *to, cot_dtype dtype, cot_shape shape, co
     return cot_op_input(to, dtype, shape, name);
 }
 
-static cot_value promote_const(promotion *p, const coti_node *node) {
-    const coti_attr_DATA *attr = node->attr;
-    if (node->dtype != COT_F32 || p->as_it_is) {
-        return cot_op_constant_array(p->to, (cot_dtype)node->dtype, node->shape, attr->data.data);
-    }
-    size_t n = (size_t)attr->data.bytes / sizeof(float);
-    double *data = coti_calloc(p->to->context, n, sizeof *data);
-    if (data == NULL) {
-        return coti_poison();
-    }
-    for (size_t i = 0; i < n; i++) {
-        data[i] = (double)((const float *)attr->data.data)[i];
-    }
-    cot_value value = cot_op_constant_array(p->to, COT_F64, node->shape, data);
-    coti_free(p->to->context, data);
-    return value;
-}
-
-/* Does a node make floats of other things? Random numbers, say, that f64 would draw anew. */
-static bool makes_floats(const cot_graph *source, const coti_node *node) {
-    for (int32_t i = 0; i < node->n_inputs; i++) {
-        if (is_float((cot_dtype)coti_node_at(source, node->input[i])->dtype)) {
-            return false;
-        }
-    }
-    return is_float((cot_dtype)node->dtype);
-}
-
 static cot_value promote_node(promotion *p, uint32_t id, cot_value *input) {
     const coti_node *node = coti_node_at(p->check->source, id);
     cot_dtype dtype = dtype_in(p, node);
@@ -173,14 +145,22 @@ static cot_value promote_node(promotion *p, uint32_t id, cot_value *input) {
         return named_input(p->to, dtype, node->shape, "x", id);
     }
     if (node->op == COT_OP_CONST) {
-        return promote_const(p, node);
+        const coti_attr_DATA *data = node->attr;
+        return p->as_it_is ? cot_op_constant_array(p->to, (cot_dtype)node->dtype, node->shape,
+                                                   data->data.data)
+                           : coti_check_promote_const(p->to, node);
     }
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = p->map[node->input[i]];
     }
     cot_graph_set_layer(p->to, node->layer);
-    bool makes = makes_floats(p->check->source, node);
-    cot_value value = coti_graph_add(p->to, (cot_op)node->op, input, node->n_inputs, node->attr,
+    const void *attr = node->attr;
+    if (!p->as_it_is &&
+        coti_body_map_attr(&p->check->bodies, &p->to->arena, node, &attr) != COT_OK) {
+        return coti_poison();
+    }
+    bool makes = coti_check_makes_floats(p->check->source, node);
+    cot_value value = coti_graph_add(p->to, (cot_op)node->op, input, node->n_inputs, attr,
                                      makes ? (cot_dtype)node->dtype : dtype, &node->shape);
     return makes && (cot_dtype)node->dtype != dtype ? cot_op_cast(value, dtype) : value;
 }
@@ -357,7 +337,11 @@ static cot_status find_all(coti_check *check) {
     COTI_TRY(find_outputs(check, is_needed));
     COTI_TRY(find_leaves(check, is_needed));
     check->x = coti_arena_array(&check->arena, (size_t)check->n_x, sizeof *check->x);
-    return check->x == NULL ? COT_E_NOMEM : make_graph(check, FORWARD, false, &check->forward);
+    if (check->x == NULL) {
+        return COT_E_NOMEM;
+    }
+    COTI_TRY(coti_check_promote_bodies(check->source, &check->bodies));
+    return make_graph(check, FORWARD, false, &check->forward);
 }
 
 static cot_status add_derivatives(coti_check *check) {
@@ -382,6 +366,7 @@ static cot_status create(const cot_graph *source, int64_t rows, bool derivatives
     check->source = source;
     check->rows = rows;
     coti_arena_init(&check->arena, source->context);
+    coti_body_map_init(&check->bodies, source->context);
     cot_status status = find_all(check);
     if (status == COT_OK && derivatives) {
         status = add_derivatives(check);
@@ -409,6 +394,7 @@ void coti_check_destroy(coti_check *check) {
     cot_graph_destroy(check->forward);
     cot_graph_destroy(check->reverse);
     cot_graph_destroy(check->tangent);
+    coti_body_map_free(&check->bodies);
     coti_arena_clear(&check->arena);
     coti_free(check->context, check);
 }

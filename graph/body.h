@@ -57,6 +57,31 @@ size_t coti_bodies_at(const coti_bodies *bodies, const cot_graph *body);
 /* Give each body a name that is its own or begins so, differs from all others' and from `taken`. */
 cot_status coti_bodies_name(coti_bodies *bodies, const char *taken);
 
+/* ---- bodies replaced ---- */
+
+typedef struct coti_body_map {
+    coti_bodies bodies;
+    const cot_graph **mapped; /* what each has become; sealed */
+    cot_graph *library;       /* holds these */
+} coti_body_map;
+
+/* What a body becomes, as a new graph; those inside it have been mapped. */
+typedef cot_status (*coti_body_fn)(const coti_body_map *map, const cot_graph *body, void *user,
+                                   cot_graph **result_out);
+
+/* A map of no bodies: what may be freed. */
+void coti_body_map_init(coti_body_map *map, cot_context *context);
+/* Replace all bodies of a graph, inner ones first, each once. To be freed whatever the status is.
+ */
+cot_status coti_body_map_make(coti_body_map *map, const cot_graph *graph, coti_body_fn make,
+                              void *user);
+void coti_body_map_free(coti_body_map *map);
+
+/* The node's attribute with its bodies replaced: the node's own if it has none, else a copy in the
+ * arena, for coti_graph_add. */
+cot_status coti_body_map_attr(const coti_body_map *map, coti_arena *arena, const coti_node *node,
+                              const void **attr_out);
+
 /* ---- passes ---- */
 
 /* A pass as the passes of graph.h, but one that leaves bodies as they are. */
@@ -78,5 +103,9 @@ cot_status coti_graph_map_bodies(const cot_graph *graph, coti_pass_fn pass, cot_
  */
 cot_status coti_graph_inline(cot_graph *to, const cot_graph *body, const cot_value *input,
                              cot_value *output_out);
+
+/* The same, but only what the wanted outputs need; the others' values are poison. */
+cot_status coti_graph_inline_some(cot_graph *to, const cot_graph *body, const cot_value *input,
+                                  const bool *wanted, cot_value *output_out);
 
 #endif

@@ -104,4 +104,24 @@ cot_status coti_infer_same_shape(const coti_infer *infer, int32_t i, int32_t j);
 /* shape without the axes in mask; batched only if the leading axis stays. */
 cot_shape coti_shape_drop(const cot_shape *shape, uint32_t mask);
 
+/* ---- for rules of what runs bodies (infer_body.c) ---- */
+
+/* Is it sealed, of the graph's context, and has it so many inputs and outputs? `what` names it. */
+cot_status coti_infer_body(const coti_infer *infer, const cot_graph *body, const char *what,
+                           int64_t n_inputs, int64_t n_outputs);
+
+/* What an input or an output of a body must be, and as what: "the cotangent". */
+typedef struct coti_body_type {
+    const char *role;
+    cot_dtype dtype;
+    const cot_shape *shape;
+} coti_body_type;
+
+/* COT_E_DTYPE or COT_E_SHAPE unless the body's i-th input or output, which it has, is of the type.
+ */
+cot_status coti_infer_body_input(const coti_infer *infer, const cot_graph *body, size_t i,
+                                 const coti_body_type *wanted);
+cot_status coti_infer_body_output(const coti_infer *infer, const cot_graph *body, size_t i,
+                                  const coti_body_type *wanted);
+
 #endif

@@ -256,6 +256,7 @@ BEGIN {
     form["DATA"] = "element or [element, ..]"
     form["TEXT"] = "text"
     form["VARIABLE"] = "variable"
+    form["BODY"] = "@graph"
 }
 
 END {

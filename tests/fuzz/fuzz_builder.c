@@ -5,6 +5,7 @@
  * error or from poison, a value comes without; an error has its message; nothing is internal. In
  * the end the graphs hold all that graphs must hold.
  */
+#include "custom_function.h"
 #include "fuzz.h"
 
 #include <math.h>
@@ -430,6 +431,27 @@ static void call_conv(world *w, int32_t which) {
     }
 }
 
+/* Right functions of the operand, or any two graphs as bodies of any operands. */
+static void call_custom(world *w) {
+    cot_value x[N_LIST];
+    int32_t i = fuzz_below(&w->bytes, 32);
+    x[0] = pick(w);
+    bool is_float = cot_value_dtype(x[0]) == COT_F32 || cot_value_dtype(x[0]) == COT_F64;
+    if (i < 8 && is_float) {
+        w->quiet = w->quiet || x[0].graph == NULL;
+        accept_value(w, i < 4 ? custom_tanh(x[0], i) : custom_product(x[0], x[0]));
+        return;
+    }
+    int32_t n = i < 30 ? 1 + i % 3 : i == 30 ? -1 : 1;
+    for (int32_t k = 1; k < n; k++) {
+        x[k] = pick(w);
+    }
+    const cot_graph *forward = pick_graph(w);
+    const cot_graph *backward = pick_graph(w);
+    w->quiet = w->quiet || n < 1 || i == 31;
+    accept_value(w, cot_op_custom(forward, backward, i == 31 ? NULL : x, n));
+}
+
 /* ---- calls: results, gradients, text ---- */
 
 static void call_result(world *w, int32_t which) {
@@ -493,7 +515,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 51);
+    int32_t which = fuzz_below(&w->bytes, 52);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -530,8 +552,10 @@ static void call_any(world *w) {
         call_window(w);
     } else if (which < 48) {
         call_gather(w, which - 45);
-    } else {
+    } else if (which < 51) {
         call_conv(w, which - 48);
+    } else {
+        call_custom(w);
     }
 }
 

@@ -3,6 +3,7 @@
  */
 #include "op_case.h"
 
+#include "custom_function.h"
 #include "graph/graph.h"
 
 static void to_axes(const char *attr, const char *key, int32_t axes[COT_MAX_RANK], int32_t *n_out) {
@@ -244,6 +245,12 @@ static cot_value build_composite(cot_graph *graph, const trial *t, const cot_val
     return t->op == COT_OP_SOFTMAX ? cot_op_softmax(x[0]) : cot_op_log_softmax(x[0]);
 }
 
+static cot_value build_custom(cot_graph *graph, const trial *t, const cot_value *x,
+                              const tensor *data) {
+    (void)graph, (void)t, (void)data;
+    return custom_product(x[0], x[1]);
+}
+
 typedef cot_value (*build_fn)(cot_graph *graph, const trial *t, const cot_value *x,
                               const tensor *data);
 
@@ -281,6 +288,7 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_SOFTMAX] = build_composite,
     [COT_OP_LOG_SOFTMAX] = build_composite,
     [COT_OP_SOFTMAX_XENT] = build_composite,
+    [COT_OP_CUSTOM] = build_custom,
 };
 
 bool takes_inputs(cot_op op) {

@@ -67,6 +67,7 @@ static const expect_fn expect_table[COT_OP_COUNT] = {
     [COT_OP_SOFTMAX] = expect_composite,
     [COT_OP_LOG_SOFTMAX] = expect_composite,
     [COT_OP_SOFTMAX_XENT] = expect_composite,
+    [COT_OP_CUSTOM] = expect_custom,
 };
 
 tensor expect_op(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {

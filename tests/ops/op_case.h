@@ -212,6 +212,7 @@ tensor expect_gather(pool *p, const trial *t, const tensor *x, tensor *magnitude
 tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_random(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_composite(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_custom(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 
 /* ---- comparison (tensor.c) ---- */
 

@@ -7,6 +7,7 @@
  */
 #include "random_pick.h"
 
+#include "custom_function.h"
 #include "graph/graph.h"
 
 #include <string.h>
@@ -356,6 +357,22 @@ static void try_composite(random_graph *g) {
     keep(g, kind == 0 ? cot_op_softmax(x) : cot_op_log_softmax(x));
 }
 
+/* A function of the host, of two values of one type. */
+static void try_custom(random_graph *g) {
+    cot_value x, y;
+    for (int32_t attempt = 0; attempt < 24; attempt++) {
+        if (!choose(g, g->real, &x) || !choose(g, g->real, &y)) {
+            return;
+        }
+        cot_shape shape = cot_value_shape(x);
+        cot_shape other = cot_value_shape(y);
+        if (coti_shape_equal(&shape, &other)) {
+            keep(g, custom_product(x, y));
+            return;
+        }
+    }
+}
+
 /* ---- leaves ---- */
 
 /* One of the graph's shapes. */
@@ -454,6 +471,7 @@ static void (*const tries[])(random_graph *g) = {
     random_try_gather,
     random_try_scatter_add,
     try_unary,
+    try_custom,
 };
 
 /*

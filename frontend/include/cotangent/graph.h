@@ -277,6 +277,25 @@ COT_API cot_value cot_op_log_softmax(cot_value x);
  * dtype. */
 COT_API cot_value cot_op_softmax_cross_entropy(cot_value target, cot_value logits);
 
+/* ---- functions with gradients of your own ---- */
+
+/*
+ * y = forward(operands..), differentiated by `backward` instead of by the rules of forward's nodes.
+ *
+ * forward   a graph of the same context with n inputs, of the operands' types and in their order,
+ *           and one output, f32 or f64
+ * backward  a graph whose inputs are of the types of forward's, then of its output (the value) and
+ *           of its output again (the cotangent), and whose outputs are the cotangents of the float
+ *           operands, in order; what it computes for an operand that needs none is left out
+ *
+ * Neither may hold states; names of inputs and outputs do not matter. Both are copied, and stay
+ * yours. Derivatives of derivatives are those of backward's nodes. That backward is right nobody
+ * knows but cot_gradcheck. Fails: COT_E_ARG, COT_E_SHAPE, COT_E_DTYPE, and COT_E_UNSUPPORTED where
+ * such functions lie more than 8 deep inside each other.
+ */
+COT_API cot_value cot_op_custom(const cot_graph *forward, const cot_graph *backward,
+                                const cot_value *operands, int32_t n);
+
 /* ---- results and gradients ---- */
 
 /* Return `value` from the graph under this name (unique in the graph). */

@@ -5,6 +5,7 @@
 #ifndef AUTODIFF_GRAD_SHORTHAND_H
 #define AUTODIFF_GRAD_SHORTHAND_H
 
+#include "custom_function.h"
 #include "shapes.h"
 
 #define un(id, x) cot_op_unary(COT_OP_##id, (x))

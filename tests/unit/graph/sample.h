@@ -6,6 +6,22 @@
 #define SAMPLE_H
 
 static const char sample_text[] =
+    "graph @inner(%x: f32[N,4]) {\n"
+    "  %0 = tanh %x : f32[N,4]  # \"inside\"\n"
+    "  return y=%0\n"
+    "}\n"
+    "\n"
+    "graph @inner_backward(%x: f32[N,4], %y: f32[N,4], %g: f32[N,4]) backward {\n"
+    "  %0 = mul %y, %g : f32[N,4]\n"
+    "  return dx=%0\n"
+    "}\n"
+    "\n"
+    "graph @outer(%x: f32[N,4]) {\n"
+    "  %0 = custom %x {forward=@inner, backward=@inner_backward} : f32[N,4]\n"
+    "  %1 = custom %0 {forward=@inner, backward=@inner_backward} : f32[N,4]\n"
+    "  return y=%1\n"
+    "}\n"
+    "\n"
     "graph @sample(\n"
     "    %x: f32[N,4],\n"
     "    %\"two words\": i32[N],\n"
@@ -89,6 +105,7 @@ static const char sample_text[] =
     " : f32[N,2,2]\n"
     "  %71 = conv_dw %67, %69 {size=[2], stride=[2], dilation=[3], low=[1], high=[2], groups=2}"
     " : f32[2,1,6]\n"
+    "  %72 = custom %x {forward=@outer, backward=@inner_backward} : f32[N,4]\n"
     "  update %step <- %59\n"
     "  return loss=%58, \"a b\"=%56, y=%x\n"
     "}\n";

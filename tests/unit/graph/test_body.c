@@ -4,6 +4,7 @@
  */
 #include "graph_test.h"
 
+#include "custom_function.h"
 #include "graph/attr.h"
 #include "graph/body.h"
 
@@ -189,11 +190,251 @@ static void texts_of_several_graphs(void **state) {
     }
 }
 
+/* ---- in nodes ---- */
+
+static void check_round_trip(cot_context *context, const cot_graph *graph) {
+    char *text = text_of(graph);
+    cot_graph *back = parse_text(context, text);
+    char *again = text_of(back);
+    assert_string_equal(again, text);
+    cot_graph_destroy(back);
+    free(text);
+    free(again);
+}
+
+/* Bodies of one name, one used twice, one inside another and beside it: each is printed once, under
+ * a name of its own, before what needs it. */
+static void bodies_are_printed_before_their_users(void **state) {
+    fixture *f = *state;
+    cot_graph *g = f->graph;
+    cot_value x = cot_op_input(g, COT_F32, SHAPE(3), "x");
+    cot_value y = custom_tanh(custom_tanh(x, 1), 1);
+    y = cot_op_binary(COT_OP_ADD, y, custom_nested(x));
+    y = cot_op_binary(COT_OP_ADD, y, custom_tanh(x, 2));
+    CHECK_OK(f->context, cot_graph_output(y, "y"));
+    char *text = text_of(g);
+    static const char *const order[] = {"graph @bend(",
+                                        "graph @bend_1(",
+                                        "graph @outer(",
+                                        "graph @outer_backward(",
+                                        "graph @bend_4(",
+                                        "graph @test(",
+                                        "forward=@bend, backward=@bend_1}",
+                                        "forward=@outer, backward=@outer_backward}",
+                                        "forward=@bend, backward=@bend_4}"};
+    const char *at = text;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        const char *found = strstr(at, order[i]);
+        if (found == NULL) {
+            fail_msg("%s is not in its place in\n%s", order[i], text);
+        }
+        assert_true(i >= 6 || strstr(found + 1, order[i]) == NULL);
+        at = found;
+    }
+    free(text);
+    check_round_trip(f->context, g);
+}
+
+/* The graph's own name is taken. */
+static void a_body_may_be_called_as_its_graph_is(void **state) {
+    fixture *f = *state;
+    cot_graph *bend = cot_graph_create(f->context, "bend");
+    cot_value x = cot_op_input(bend, COT_F32, SHAPE(3), "x");
+    CHECK_OK(f->context, cot_graph_output(custom_tanh(x, 1), "y"));
+    char *text = text_of(bend);
+    assert_non_null(strstr(text, "{forward=@bend_0, backward=@bend_1}"));
+    assert_non_null(strstr(text, "graph @bend(%x: f32[3]) {"));
+    free(text);
+    check_round_trip(f->context, bend);
+    cot_graph_destroy(bend);
+}
+
+static const char twice_inside[] =
+    "graph @f(%x: f32[2]) {\n"
+    "  %0 = const {data=1} : f32[]\n"
+    "  %1 = broadcast %0 : f32[2]\n"
+    "  %2 = mul %x, %1 : f32[2]\n"
+    "  %3 = neg %2 : f32[2]\n"
+    "  %4 = neg %3 : f32[2]\n"
+    "  %5 = const {data=[1, 2]} : f32[2]\n"
+    "  %6 = exp %5 : f32[2]\n"
+    "  %7 = add %4, %6 : f32[2]\n"
+    "  %8 = softmax %7 : f32[2]\n"
+    "  return y=%8\n"
+    "}\n"
+    "graph @b(%x: f32[2], %y: f32[2], %g: f32[2]) { return dx=%g }\n"
+    "graph @outer(%x: f32[2]) { %0 = custom %x {forward=@f, backward=@b} : f32[2] return y=%0 }\n"
+    "graph @main(%a: f32[2]) {\n"
+    "  %0 = custom %a {forward=@outer, backward=@b} : f32[2]\n"
+    "  %1 = custom %0 {forward=@f, backward=@b} : f32[2]\n"
+    "  return y=%1\n"
+    "}\n";
+
+static void run_pass(coti_pass_fn pass, cot_graph **graph, bool changes) {
+    cot_graph *result = NULL;
+    bool changed = false;
+    CHECK_OK((*graph)->context, pass(*graph, &result, &changed));
+    CHECK_OK((*graph)->context, coti_graph_verify(result));
+    assert_int_equal(changed, changes);
+    cot_graph_destroy(*graph);
+    *graph = result;
+}
+
+static void passes_work_inside_bodies(void **state) {
+    fixture *f = *state;
+    cot_graph *graph = parse_text(f->context, twice_inside);
+    run_pass(coti_pass_simplify, &graph, true);
+    run_pass(coti_pass_simplify, &graph, false);
+    run_pass(coti_pass_fold, &graph, true);
+    run_pass(coti_pass_fold, &graph, false);
+    char *text = text_of(graph);
+    assert_string_equal(text, "graph @f(%x: f32[2]) {\n"
+                              "  %0 = const {data=[2.7182817, 7.389056]} : f32[2]\n"
+                              "  %1 = add %x, %0 : f32[2]\n"
+                              "  %2 = softmax %1 : f32[2]\n"
+                              "  return y=%2\n"
+                              "}\n"
+                              "\n"
+                              "graph @b(%x: f32[2], %y: f32[2], %g: f32[2]) {\n"
+                              "  return dx=%g\n"
+                              "}\n"
+                              "\n"
+                              "graph @outer(%x: f32[2]) {\n"
+                              "  %0 = custom %x {forward=@f, backward=@b} : f32[2]\n"
+                              "  return y=%0\n"
+                              "}\n"
+                              "\n"
+                              "graph @main(%a: f32[2]) {\n"
+                              "  %0 = custom %a {forward=@outer, backward=@b} : f32[2]\n"
+                              "  %1 = custom %0 {forward=@f, backward=@b} : f32[2]\n"
+                              "  return y=%1\n"
+                              "}\n");
+    free(text);
+    run_pass(coti_pass_expand, &graph, true);
+    run_pass(coti_pass_expand, &graph, false);
+    assert_int_equal(graph->body.count, 0); /* all is inlined, to the last */
+    for (uint32_t id = 1; id < graph->node.count; id++) {
+        assert_int_not_equal(coti_op_table[coti_node_at(graph, id)->op].kind, COTI_KIND_COMPOSITE);
+    }
+    cot_graph_destroy(graph);
+}
+
+/* A text of bodies, each of which runs the one before it n_uses times. */
+static char *tower(int32_t depth, int32_t n_uses) {
+    static char text[1 << 16];
+    size_t used = 0;
+    used += (size_t)snprintf(text, sizeof text,
+                             "graph @b(%%x: f32[], %%y: f32[], %%g: f32[]) { return dx=%%g }\n"
+                             "graph @f1(%%x: f32[]) { %%0 = exp %%x : f32[] return y=%%0 }\n");
+    for (int32_t level = 2; level <= depth + 1; level++) {
+        used += (size_t)snprintf(text + used, sizeof text - used, "graph @f%d(%%x: f32[]) {\n",
+                                 (int)level);
+        for (int32_t i = 0; i < n_uses; i++) {
+            char operand[16] = "x";
+            if (i > 0) {
+                snprintf(operand, sizeof operand, "%d", (int)i - 1);
+            }
+            used += (size_t)snprintf(text + used, sizeof text - used,
+                                     "%%%d = custom %%%s {forward=@f%d, backward=@b} : f32[]\n",
+                                     (int)i, operand, (int)level - 1);
+        }
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "return y=%%%d }\n", (int)n_uses - 1);
+    }
+    return text;
+}
+
+static void depth_and_size_are_bounded(void **state) {
+    fixture *f = *state;
+    /* The last graph of the text is no body. */
+    cot_graph *deepest = parse_text(f->context, tower(COTI_MAX_BODY_DEPTH, 1));
+    check_round_trip(f->context, deepest);
+    run_pass(coti_pass_expand, &deepest, true);
+    assert_int_equal(deepest->node.count, 3); /* x, exp x */
+    cot_graph_destroy(deepest);
+    const char *text = tower(COTI_MAX_BODY_DEPTH + 1, 1);
+    assert_null(cot_graph_parse(f->context, text, strlen(text)));
+    CHECK_ERROR(f->context, COT_E_UNSUPPORTED,
+                "graph \"f9\" cannot be a body: it holds bodies to a depth of 8, at most 7 is "
+                "supported");
+    text = tower(COTI_MAX_BODY_DEPTH, 12);
+    assert_null(cot_graph_parse(f->context, text, strlen(text)));
+    CHECK_ERROR(f->context, COT_E_UNSUPPORTED, "nodes, at most 1048576 are supported");
+}
+
+static void broken_texts_of_bodies(void **state) {
+    fixture *f = *state;
+#define BODY "graph @f(%x: f32[2]) { return y=%x }\n"
+#define BACK "graph @b(%x: f32[2], %y: f32[2], %g: f32[2]) { return dx=%g }\n"
+#define MAIN "graph @main(%a: f32[2]) { %0 = custom %a "
+    static const struct {
+        const char *text;
+        cot_status status;
+        const char *message;
+    } bad[] = {
+        {BODY MAIN "{forward=@f, backward=@b} : f32[2] return }", COT_E_PARSE,
+         "line 2, column 64: no graph @b stands before this one"},
+        {BODY MAIN "{forward=@main, backward=@f} : f32[2] return }", COT_E_PARSE,
+         "no graph @main stands before this one"},
+        {"graph @f(%x: f32[2]) { %0 = custom %x {forward=@f, backward=@f} : f32[2] return y=%0 }",
+         COT_E_PARSE, "no graph @f stands before this one"},
+        {BODY BACK MAIN "{forward=@f} : f32[2] return }", COT_E_PARSE,
+         "attribute \"backward\" is missing"},
+        {BODY BACK MAIN "{forward=f, backward=@b} : f32[2] return }", COT_E_PARSE, "expected '@'"},
+        {BODY BACK MAIN "{forward=@f, backward=@b, forward=@f} : f32[2] return }", COT_E_PARSE,
+         "given twice"},
+        {BODY BACK MAIN "{forward=@f, backward=@b} : f32[3] return }", COT_E_PARSE,
+         "the type is written f32[3], but custom gives f32[2]"},
+        {BODY BACK MAIN "{forward=@b, backward=@f} : f32[2] return }", COT_E_ARG,
+         "line 3, column 27: custom: forward \"b\" has 3 inputs, 1 expected"},
+        {BODY BACK "graph @main(%a: f32[2]) { return y=%a }", COT_E_PARSE,
+         "line 1, column 1: no node of a graph that follows runs graph @f"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_null(cot_graph_parse(f->context, bad[i].text, strlen(bad[i].text)));
+        CHECK_ERROR(f->context, bad[i].status, bad[i].message);
+    }
+}
+
+/* The verifier looks at bodies, and at whose they are. */
+static void the_verifier_goes_into_bodies(void **state) {
+    fixture *f = *state;
+    cot_graph *graph = parse_text(f->context, twice_inside);
+    cot_graph *other = parse_text(f->context, twice_inside);
+    cot_graph *body = graph->body.data[0]; /* outer */
+    coti_node *inner = &body->node.data[body->node.count - 1];
+    uint8_t dtype = inner->dtype;
+    inner->dtype = COT_F64;
+    assert_int_equal(coti_graph_verify(graph), COT_E_INTERNAL);
+    CHECK_ERROR(f->context, COT_E_INTERNAL, "f64[2], its rule gives f32[2]");
+    inner->dtype = dtype;
+    CHECK_OK(f->context, coti_graph_verify(graph));
+    coti_node *node = &graph->node.data[graph->node.count - 1];
+    const coti_node *twin = &other->node.data[other->node.count - 1];
+    const void *attr = node->attr;
+    node->attr = twin->attr;
+    assert_int_equal(coti_graph_verify(graph), COT_E_INTERNAL);
+    CHECK_ERROR(f->context, COT_E_INTERNAL, "runs body \"f\", which is not the graph's own");
+    node->attr = attr;
+    CHECK_OK(f->context, coti_graph_verify(graph));
+    cot_graph_destroy(graph);
+    cot_graph_destroy(other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(equal_bodies_are_one),  FIXTURE_TEST(a_body_is_a_clone),
-        FIXTURE_TEST(what_cannot_be_a_body), FIXTURE_TEST(attributes_hold_bodies),
-        FIXTURE_TEST(inlining_copies_nodes), FIXTURE_TEST(texts_of_several_graphs),
+        FIXTURE_TEST(equal_bodies_are_one),
+        FIXTURE_TEST(a_body_is_a_clone),
+        FIXTURE_TEST(what_cannot_be_a_body),
+        FIXTURE_TEST(attributes_hold_bodies),
+        FIXTURE_TEST(inlining_copies_nodes),
+        FIXTURE_TEST(texts_of_several_graphs),
+        FIXTURE_TEST(bodies_are_printed_before_their_users),
+        FIXTURE_TEST(a_body_may_be_called_as_its_graph_is),
+        FIXTURE_TEST(passes_work_inside_bodies),
+        FIXTURE_TEST(depth_and_size_are_bounded),
+        FIXTURE_TEST(broken_texts_of_bodies),
+        FIXTURE_TEST(the_verifier_goes_into_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

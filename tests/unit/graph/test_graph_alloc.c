@@ -5,6 +5,7 @@
 #include "graph_test.h"
 
 #include "alloc_fail.h"
+#include "custom_function.h"
 #include "sample.h"
 
 /* The context's error, or COT_OK: what a builder's poison stands for. */
@@ -26,7 +27,7 @@ static cot_status build(cot_graph *g, cot_variable *w) {
     cot_value many[10] = {s, s, s, s, s, s, s, s, s, s};
     cot_value wide = cot_op_concat(many, 10, 0);
     cot_value update = cot_op_slice(wide, INTS(4, 0), INTS(4, 3), INTS(1, 1));
-    cot_value class = cot_op_softmax(z);
+    cot_value class = custom_nested(cot_op_softmax(z));
     COTI_TRY(recorded(g->context));
     COTI_TRY(cot_graph_update(s, update));
     COTI_TRY(cot_graph_output(loss, "loss"));
