@@ -205,24 +205,11 @@ cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id) {
 
 /* ---- before the walk ---- */
 
-/* What the JIT has no kernel for. */
+/* What the JIT has no kernel for: what should have been expanded. */
 static cot_status check_supported(const coti_fusion *f, uint32_t id) {
     const coti_node *node = coti_fnode(f, id);
     const coti_op_info *info = &coti_op_table[node->op];
-    bool is_f64 = node->dtype == COT_F64;
-    bool refused = info->kind == COTI_KIND_COMPOSITE;
-    switch (node->op) {
-    case COT_OP_EXPM1:
-    case COT_OP_LOG1P:
-    case COT_OP_ERF:
-    case COT_OP_POW:
-    case COT_OP_RANDOM:
-        refused = is_f64;
-        break;
-    default:
-        break;
-    }
-    if (refused) {
+    if (info->kind == COTI_KIND_COMPOSITE) {
         char type[COTI_TYPE_BYTES];
         return COTI_FAIL_OP(f->context, COT_E_UNSUPPORTED, info->name, node->layer,
                             "%s: there is no kernel for a result of type %s", info->name,

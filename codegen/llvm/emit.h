@@ -184,11 +184,23 @@ LLVMValueRef coti_emit_floor(coti_emit *e, LLVMValueRef v_x);
 
 /* ---- functions on vectors of f64 (emit_math64*.c): error bounds stand there ---- */
 
+/* COTI_MATH64_NORMAL: Box and Muller's of u1 in (0, 1], u2 in [0, 1), and 0 for the pair's cosine
+ * or 1 for its sine. */
 typedef enum coti_math64 {
     COTI_MATH64_EXP,
+    COTI_MATH64_EXPM1,
     COTI_MATH64_LOG,
+    COTI_MATH64_LOG1P,
     COTI_MATH64_TANH,
-    COTI_MATH64_SIGMOID
+    COTI_MATH64_SIGMOID,
+    COTI_MATH64_SOFTPLUS,
+    COTI_MATH64_ERF,
+    COTI_MATH64_ERFC,
+    COTI_MATH64_GELU,
+    COTI_MATH64_SIN,
+    COTI_MATH64_COS,
+    COTI_MATH64_POW,
+    COTI_MATH64_NORMAL,
 } coti_math64;
 
 /* A function of v_arg[0..), by a call of a function of the module. */

@@ -153,9 +153,19 @@ static const struct {
     int32_t n_args;
 } functions[] = {
     [COTI_MATH64_EXP] = {"coti_exp", coti_m_exp, 1},
+    [COTI_MATH64_EXPM1] = {"coti_expm1", coti_m_expm1, 1},
     [COTI_MATH64_LOG] = {"coti_log", coti_m_log, 1},
+    [COTI_MATH64_LOG1P] = {"coti_log1p", coti_m_log1p, 1},
     [COTI_MATH64_TANH] = {"coti_tanh", coti_m_tanh, 1},
     [COTI_MATH64_SIGMOID] = {"coti_sigmoid", coti_m_sigmoid, 1},
+    [COTI_MATH64_SOFTPLUS] = {"coti_softplus", coti_m_softplus, 1},
+    [COTI_MATH64_ERF] = {"coti_erf", coti_m_erf, 1},
+    [COTI_MATH64_ERFC] = {"coti_erfc", coti_m_erfc, 1},
+    [COTI_MATH64_GELU] = {"coti_gelu", coti_m_gelu, 1},
+    [COTI_MATH64_SIN] = {"coti_sin", coti_m_sin, 1},
+    [COTI_MATH64_COS] = {"coti_cos", coti_m_cos, 1},
+    [COTI_MATH64_POW] = {"coti_pow", coti_m_pow, 2},
+    [COTI_MATH64_NORMAL] = {"coti_normal", coti_m_normal, 3},
 };
 
 /* Lanes of one register. */

@@ -77,13 +77,22 @@ coti_pair coti_m_exp_sum(coti_emit *e, const coti_exp64 *parts);
 
 /* x = 2^k m with m in [sqrt(1/2), sqrt(2)), for x > 0 and finite; k as f64. (emit_math64_log.c) */
 LLVMValueRef coti_m_log_split(coti_emit *e, LLVMValueRef v_x, LLVMValueRef *v_k_out);
-LLVMValueRef coti_m_log(coti_emit *e, const LLVMValueRef *v_x);
-LLVMValueRef coti_m_log1p(coti_emit *e, const LLVMValueRef *v_x);
 
-/* ---- the functions, of one or two or three vectors ---- */
+/* ---- the functions, of as many vectors as COTI_MATH64_* has operands ---- */
 
 LLVMValueRef coti_m_exp(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_expm1(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_log(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_log1p(coti_emit *e, const LLVMValueRef *v_x);
 LLVMValueRef coti_m_tanh(coti_emit *e, const LLVMValueRef *v_x);
 LLVMValueRef coti_m_sigmoid(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_softplus(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_erf(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_erfc(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_gelu(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_sin(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_cos(coti_emit *e, const LLVMValueRef *v_x);
+LLVMValueRef coti_m_pow(coti_emit *e, const LLVMValueRef *v_arg);
+LLVMValueRef coti_m_normal(coti_emit *e, const LLVMValueRef *v_arg);
 
 #endif

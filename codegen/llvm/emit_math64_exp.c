@@ -1,5 +1,5 @@
 /*
- * exp, tanh and sigmoid on vectors of f64.
+ * exp, expm1, tanh, sigmoid and softplus on vectors of f64.
  *
  * Range reduction after Cody and Waite (Muller, Handbook of Floating-Point Arithmetic, 2nd ed.,
  * section 10.3). What the reduction and 1 + r lose is kept and added to the small term, so that a
@@ -42,6 +42,27 @@ LLVMValueRef coti_m_exp(coti_emit *e, const LLVMValueRef *v_x) {
     coti_exp64 parts = coti_m_exp_split(e, v_in, NULL);
     coti_pair sum = coti_m_exp_sum(e, &parts);
     return coti_m_scale(e, sum.v_hi, parts.v_n);
+}
+
+/*
+ * 2^n (1 + r + s) - 1 = (2^n - 1) + 2^n r + 2^n s. Up to n = 53 the difference and the products are
+ * exact; beyond 60, where the 1 is nothing, n is 60 and the result is scaled. Odd at zeros.
+ */
+LLVMValueRef coti_m_expm1(coti_emit *e, const LLVMValueRef *v_x) {
+    LLVMValueRef v_in = coti_m_where(e, LLVMRealOGT, v_x[0], 710, 710, v_x[0]);
+    v_in = coti_m_where(e, LLVMRealOLT, v_in, -40, -40, v_in);
+    coti_exp64 parts = coti_m_exp_split(e, v_in, NULL);
+    LLVMValueRef v_most = coti_l_integer_like(parts.v_n, 60);
+    LLVMValueRef v_fits = LLVMBuildICmp(e->builder, LLVMIntSLT, parts.v_n, v_most, "");
+    LLVMValueRef v_n = coti_l_select(e, v_fits, parts.v_n, v_most, "");
+    LLVMValueRef v_power = coti_m_power_of_two(e, v_n);
+    LLVMValueRef v_whole = coti_m_sub(e, v_power, coti_l_number_like(v_power, 1));
+    coti_pair sum = coti_m_two_sum(e, v_whole, coti_m_mul(e, v_power, parts.v_r));
+    LLVMValueRef v_low = coti_l_fma(e, v_power, parts.v_s, sum.v_lo, "");
+    LLVMValueRef v_rest = LLVMBuildSub(e->builder, parts.v_n, v_n, "");
+    LLVMValueRef v_result =
+        coti_m_mul(e, coti_m_add(e, sum.v_hi, v_low), coti_m_power_of_two(e, v_rest));
+    return coti_m_copy_sign(e, v_result, v_x[0]);
 }
 
 /* Odd, to the sign of zero. */
@@ -98,4 +119,13 @@ LLVMValueRef coti_m_sigmoid(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_low = coti_m_scale(e, coti_m_sub(e, v_q, v_less), v_minus_n);
     LLVMValueRef v_is_low = coti_m_test(e, LLVMRealOLT, v_x[0], 0);
     return coti_l_select(e, v_is_low, v_low, coti_m_sub(e, v_one, v_low), "");
+}
+
+/* max(x, 0) + log1p(exp(-|x|)). */
+LLVMValueRef coti_m_softplus(coti_emit *e, const LLVMValueRef *v_x) {
+    LLVMValueRef v_minus = coti_m_neg(e, coti_m_abs(e, v_x[0]));
+    LLVMValueRef v_exp = coti_m_exp(e, &v_minus);
+    LLVMValueRef v_positive = coti_m_test(e, LLVMRealOGT, v_x[0], 0);
+    LLVMValueRef v_max = coti_l_select(e, v_positive, v_x[0], coti_l_number_like(v_minus, 0), "");
+    return coti_m_add(e, v_max, coti_m_log1p(e, &v_exp));
 }

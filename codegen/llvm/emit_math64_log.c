@@ -1,7 +1,7 @@
 /*
- * log on vectors of f64, as FreeBSD's msun has it (e_log.c, Sun Microsystems 1993): log(1 + f) by
- * way of s = f / (2 + f), log(1 + f) = 2 atanh(s). The polynomial's coefficients are msun's; the
- * sum at the end keeps what its first step loses.
+ * log and log1p on vectors of f64, as FreeBSD's msun has it (e_log.c, Sun Microsystems 1993): log(1
+ * + f) by way of s = f / (2 + f), log(1 + f) = 2 atanh(s). The polynomial's coefficients are
+ * msun's; the sum at the end keeps what its first step loses.
  */
 #include "emit_math64.h"
 
@@ -55,4 +55,26 @@ LLVMValueRef coti_m_log(coti_emit *e, const LLVMValueRef *v_x) {
     v_log = coti_m_where(e, LLVMRealOEQ, v_x[0], __builtin_inf(), __builtin_inf(), v_log);
     v_log = coti_m_where(e, LLVMRealULT, v_x[0], 0, __builtin_nan(""), v_log);
     return coti_m_where(e, LLVMRealOEQ, v_x[0], 0, -__builtin_inf(), v_log);
+}
+
+/*
+ * Odd at zeros. Where 1 + x is in [sqrt(1/2), sqrt(2)), f is x itself; elsewhere it is that of u =
+ * 1 + x rounded, and what the rounding lost counts as lost / u.
+ */
+LLVMValueRef coti_m_log1p(coti_emit *e, const LLVMValueRef *v_x) {
+    LLVMValueRef v_one = coti_l_number_like(v_x[0], 1), v_k = NULL;
+    LLVMValueRef v_zero = coti_l_number_like(v_x[0], 0);
+    coti_pair u = coti_m_two_sum(e, v_one, v_x[0]);
+    LLVMValueRef v_f = coti_m_sub(e, coti_m_log_split(e, u.v_hi, &v_k), v_one);
+    LLVMValueRef v_near = LLVMBuildAnd(e->builder, coti_m_test(e, LLVMRealOGT, v_x[0], -0.2928),
+                                       coti_m_test(e, LLVMRealOLT, v_x[0], 0.4142), "");
+    v_f = coti_l_select(e, v_near, v_x[0], v_f, "");
+    v_k = coti_l_select(e, v_near, v_zero, v_k, "");
+    LLVMValueRef v_lost = coti_m_div(e, u.v_lo, u.v_hi);
+    v_lost = coti_l_select(e, v_near, v_zero, v_lost, "");
+    LLVMValueRef v_log = log_sum(e, v_k, v_f, v_lost);
+    v_log = coti_m_where(e, LLVMRealOEQ, v_x[0], __builtin_inf(), __builtin_inf(), v_log);
+    v_log = coti_m_where(e, LLVMRealULT, v_x[0], -1, __builtin_nan(""), v_log);
+    v_log = coti_m_where(e, LLVMRealOEQ, v_x[0], -1, -__builtin_inf(), v_log);
+    return coti_m_copy_sign(e, v_log, v_x[0]);
 }

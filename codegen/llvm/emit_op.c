@@ -176,13 +176,13 @@ static LLVMValueRef coti_emit_EXP(coti_emit *e, const op_call *call) {
     return function(e, call, coti_emit_exp, COTI_MATH64_EXP);
 }
 static LLVMValueRef coti_emit_EXPM1(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_expm1(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_expm1, COTI_MATH64_EXPM1);
 }
 static LLVMValueRef coti_emit_LOG(coti_emit *e, const op_call *call) {
     return function(e, call, coti_emit_log, COTI_MATH64_LOG);
 }
 static LLVMValueRef coti_emit_LOG1P(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_log1p(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_log1p, COTI_MATH64_LOG1P);
 }
 static LLVMValueRef coti_emit_TANH(coti_emit *e, const op_call *call) {
     return function(e, call, coti_emit_tanh, COTI_MATH64_TANH);
@@ -191,10 +191,12 @@ static LLVMValueRef coti_emit_SIGMOID(coti_emit *e, const op_call *call) {
     return function(e, call, coti_emit_sigmoid, COTI_MATH64_SIGMOID);
 }
 static LLVMValueRef coti_emit_ERF(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_erf(e, call->v[0]) : unsupported(e, call);
+    return function(e, call, coti_emit_erf, COTI_MATH64_ERF);
 }
 static LLVMValueRef coti_emit_POW(coti_emit *e, const op_call *call) {
-    return call->dtype == COT_F32 ? coti_emit_pow(e, call->v[0], call->v[1]) : unsupported(e, call);
+    return call->dtype == COT_F32   ? coti_emit_pow(e, call->v[0], call->v[1])
+           : call->dtype == COT_F64 ? coti_emit_math64(e, COTI_MATH64_POW, call->v)
+                                    : unsupported(e, call);
 }
 
 /* ---- select and cast ---- */

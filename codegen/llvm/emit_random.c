@@ -99,16 +99,32 @@ static LLVMValueRef normal(coti_emit *e, const philox *p, LLVMValueRef v_element
     return LLVMBuildFMul(e->builder, v_radius, coti_l_select(e, v_odd, v_sin, v_cos, ""), "");
 }
 
+/* The same in f64, of the same words: the evaluator's numbers but for rounding. */
+static LLVMValueRef normal_f64(coti_emit *e, const philox *p, LLVMValueRef v_element) {
+    LLVMTypeRef type = coti_l_vector_type(e->t_f64, coti_l_lanes(v_element));
+    LLVMValueRef v_odd = element_bit(e, v_element, 0), v_upper = element_bit(e, v_element, 1);
+    const LLVMValueRef *v_word = p->v_counter;
+    LLVMValueRef v_u1 = unit_float(e, coti_l_select(e, v_upper, v_word[2], v_word[0], ""), 1);
+    LLVMValueRef v_u2 = unit_float(e, coti_l_select(e, v_upper, v_word[3], v_word[1], ""), 0);
+    LLVMValueRef v_arg[] = {LLVMBuildFPExt(e->builder, v_u1, type, ""),
+                            LLVMBuildFPExt(e->builder, v_u2, type, ""),
+                            LLVMBuildUIToFP(e->builder, v_odd, type, "")};
+    return coti_emit_math64(e, COTI_MATH64_NORMAL, v_arg);
+}
+
 LLVMValueRef coti_emit_random(coti_emit *e, const coti_expr *expr, LLVMValueRef v_seed,
                               LLVMValueRef v_step, LLVMValueRef v_element) {
-    LLVMTypeRef t_wide = coti_l_vector_type(e->t_f64, coti_l_lanes(v_element));
-    bool is_normal = expr->distribution == COT_NORMAL;
-    if (expr->dtype != COT_F32 && (expr->dtype != COT_F64 || is_normal)) {
-        coti_emit_fail(e, COT_E_UNSUPPORTED, "random %s numbers have no kernel for %s",
-                       is_normal ? "normal" : "uniform", cot_dtype_name(expr->dtype));
-        return LLVMGetPoison(coti_l_vector_type(e->t_value[expr->dtype], coti_l_lanes(v_element)));
+    LLVMTypeRef type = coti_l_vector_type(e->t_value[expr->dtype], coti_l_lanes(v_element));
+    bool is_f64 = expr->dtype == COT_F64;
+    if (expr->dtype != COT_F32 && !is_f64) {
+        coti_emit_fail(e, COT_E_UNSUPPORTED, "random numbers have no kernel for %s",
+                       cot_dtype_name(expr->dtype));
+        return LLVMGetPoison(type);
     }
     philox p = philox_block(e, expr->integer, v_seed, v_step, v_element);
-    LLVMValueRef v_random = is_normal ? normal(e, &p, v_element) : uniform(e, &p, v_element);
-    return expr->dtype == COT_F64 ? LLVMBuildFPExt(e->builder, v_random, t_wide, "") : v_random;
+    if (expr->distribution == COT_NORMAL) {
+        return is_f64 ? normal_f64(e, &p, v_element) : normal(e, &p, v_element);
+    }
+    LLVMValueRef v_random = uniform(e, &p, v_element);
+    return is_f64 ? LLVMBuildFPExt(e->builder, v_random, type, "") : v_random;
 }

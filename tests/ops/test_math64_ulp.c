@@ -254,9 +254,13 @@ static const function functions[] = {
     {COT_OP_SQRT, "sqrt", 0.5, sqrtl, NULL},
     {COT_OP_RSQRT, "rsqrt", MATH64_ULP, rsqrtl, NULL},
     {COT_OP_EXP, "exp", MATH64_ULP, expl, NULL},
+    {COT_OP_EXPM1, "expm1", MATH64_ULP, expm1l, NULL},
     {COT_OP_LOG, "log", MATH64_ULP, logl, NULL},
+    {COT_OP_LOG1P, "log1p", MATH64_ULP, log1pl, NULL},
     {COT_OP_TANH, "tanh", MATH64_ULP, tanhl, NULL},
     {COT_OP_SIGMOID, "sigmoid", MATH64_ULP, sigmoidl, NULL},
+    {COT_OP_ERF, "erf", MATH64_ULP, erfl, NULL},
+    {COT_OP_POW, "pow", POW64_ULP, NULL, powl},
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof functions[0] };
 

@@ -248,7 +248,8 @@ static bool same_element(const emit_case *c, cot_dtype dtype, const void *got, c
     }
     if (dtype == COT_F64) {
         double x = ((const double *)got)[i], y = ((const double *)want)[i];
-        return x == y || (isnan(x) && isnan(y));
+        bool near = c->compare == EMIT_ULP && c->f64_error > 0 && fabs(x - y) <= c->f64_error;
+        return x == y || (isnan(x) && isnan(y)) || near;
     }
     if (dtype != COT_F32) {
         return false;

@@ -14,7 +14,7 @@ enum { EMIT_CASE_EXPRS = 256, EMIT_CASE_ACCESSES = 64 };
 /* How results are compared with the interpreter's. */
 typedef enum emit_compare {
     EMIT_BITS, /* the same bits, but that any NaN is as good as another, and zeros of either sign */
-    EMIT_ULP   /* f32 within `ulp`: kernels with functions */
+    EMIT_ULP   /* f32 within `ulp`, f64 within `f64_error`: kernels with functions */
 } emit_compare;
 
 typedef struct emit_case {
@@ -28,6 +28,7 @@ typedef struct emit_case {
     emit_compare compare;
     double ulp; /* of the largest magnitude of the slot when `relative_to_slot` */
     bool relative_to_slot;
+    double f64_error; /* absolute; 0: the same bits */
 } emit_case;
 
 /* A kernel of this skeleton over n_dims dimensions, the first n_kept kept. */

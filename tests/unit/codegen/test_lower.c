@@ -469,9 +469,6 @@ static void check_refused(const char *text, const char *message) {
 /* What there is no kernel for is said, by name. */
 static void test_refused(void **state) {
     (void)state;
-    check_refused("graph @f64_random(%s: i64[]) {\n  %0 = random %s, %s {distribution=normal, "
-                  "stream=1} : f64[2]\n  return y=%0\n}\n",
-                  "random: there is no kernel");
     check_refused("graph @composite(%x: f32[N,3]) {\n  %0 = softmax %x : f32[N,3]\n  return "
                   "y=%0\n}\n",
                   "softmax: there is no kernel");
