@@ -45,7 +45,7 @@ static cot_value gelu_tanh(cot_value x) {
 }
 
 coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
-    coti_built built = {x, coti_poison()};
+    coti_built built = coti_plain(x);
     switch (activation) {
     case COT_LINEAR:
         break;
@@ -53,7 +53,7 @@ coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
         built.value = cot_op_unary(COT_OP_RELU, x);
         break;
     case COT_SIGMOID:
-        built.value = cot_op_unary(COT_OP_SIGMOID, x);
+        built = (coti_built){cot_op_unary(COT_OP_SIGMOID, x), x, COT_SIGMOID};
         break;
     case COT_TANH:
         built.value = cot_op_unary(COT_OP_TANH, x);
@@ -65,7 +65,7 @@ coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
         built.value = gelu_tanh(x);
         break;
     case COT_SOFTMAX:
-        built = (coti_built){cot_op_softmax(x), x};
+        built = (coti_built){cot_op_softmax(x), x, COT_SOFTMAX};
         break;
     }
     return built;

@@ -23,10 +23,10 @@ static coti_built build(const cot_layer *layer, cot_graph *graph, const cot_valu
     cot_shape given = cot_value_shape(input[0]);
     coti_type type = {cot_value_dtype(input[0]), given}, flat = type;
     if (input[0].graph == NULL || infer(layer, &type, n, &flat) != COT_OK) {
-        return (coti_built){coti_poison(), coti_poison()};
+        return coti_plain(coti_poison());
     }
     cot_value y = given.rank == 2 ? input[0] : cot_op_reshape(input[0], flat.shape);
-    return (coti_built){y, coti_poison()};
+    return coti_plain(y);
 }
 
 const coti_layer_class coti_class_flatten = {

@@ -19,10 +19,17 @@ typedef struct coti_type {
     cot_shape shape;
 } coti_type;
 
-/* A call's values in a tensor graph. logits: what its final softmax was taken of, or poison. */
+/* A call's values in a tensor graph. logits: what its final softmax or sigmoid, which `squashed`
+ * says it was, was taken of, or poison. */
 typedef struct coti_built {
     cot_value value, logits;
+    cot_activation_kind squashed;
 } coti_built;
+
+/* A value that is no softmax and no sigmoid. */
+static inline coti_built coti_plain(cot_value value) {
+    return (coti_built){value, {NULL, 0}, COT_LINEAR};
+}
 
 typedef struct coti_layer_class {
     const char *name;   /* "Dense" */

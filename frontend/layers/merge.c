@@ -73,7 +73,7 @@ static coti_built build_add(const cot_layer *layer, cot_graph *graph, const cot_
     for (int32_t i = 1; i < n; i++) {
         sum = cot_op_binary(COT_OP_ADD, sum, lift_value(input[i], rank));
     }
-    return (coti_built){sum, coti_poison()};
+    return coti_plain(sum);
 }
 
 const coti_layer_class coti_class_add = {.name = "Add",
@@ -153,7 +153,7 @@ static coti_built build_concatenate(const cot_layer *layer, cot_graph *graph,
     if (n > 1) {
         y = cot_op_concat(input, n, axis_of(layer, cot_value_shape(input[0]).rank));
     }
-    return (coti_built){y, coti_poison()};
+    return coti_plain(y);
 }
 
 const coti_layer_class coti_class_concatenate = {.name = "Concatenate",

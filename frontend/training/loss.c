@@ -1,10 +1,13 @@
 /*
- * Losses of rows. A cross-entropy is taken from logits when there are any: those before the
- * output's softmax (as TensorFlow's backend of Keras does), or the output itself by from_logits.
- * From probabilities, categorical cross-entropy divides by their sum and clips; the sparse one
- * clips, and its logarithms go through a softmax (again TensorFlow's way).
+ * Losses of rows; the formulas stand beside their names in cotangent/training.h. A cross-entropy is
+ * taken from logits when there are any: those before the output's softmax or sigmoid (as
+ * TensorFlow's backend of Keras does), or the output itself by from_logits. From probabilities,
+ * categorical cross-entropy divides by their sum and clips; the sparse one clips, and its
+ * logarithms go through a softmax (again TensorFlow's way).
  */
 #include "frontend/training/training.h"
+
+#include <math.h>
 
 /* Keras's epsilon(). */
 #define EPSILON 1e-7
@@ -26,51 +29,335 @@ bool coti_loss_is_sparse(cot_loss loss) {
     return loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY;
 }
 
-static cot_value constant_of(cot_value x, double value) {
-    return cot_op_constant(x.graph, cot_value_dtype(x), value);
+/* ---- numbers ---- */
+
+static double value_or(double value, double otherwise) {
+    return value == 0.0 && !signbit(value) ? otherwise : value;
 }
+
+static cot_status check_number(cot_context *context, const char *output, const char *name,
+                               double value, double high) {
+    return value >= 0.0 && value <= high
+               ? COT_OK
+               : COTI_FAIL_OP(context, COT_E_ARG, "compile", output,
+                              "output \"%s\": %s of the loss is %g, expected 0 to %g", output, name,
+                              value, high);
+}
+
+cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, coti_head *head) {
+    static const double most = 1e30;
+    cot_loss_options *numbers = &head->numbers;
+    *numbers = (cot_loss_options)COT_LOSS_OPTIONS_INIT;
+    if (given != NULL) {
+        COTI_TRY(coti_options_copy(context, "cot_loss_numbers", given, numbers, sizeof *numbers));
+    }
+    numbers->delta = value_or(numbers->delta, 1.0);
+    numbers->alpha = value_or(numbers->alpha, head->loss == COT_TVERSKY ? 0.5 : 0.25);
+    numbers->beta = value_or(numbers->beta, 0.5);
+    numbers->gamma = value_or(numbers->gamma, 2.0);
+    COTI_TRY(check_number(context, head->name, "label_smoothing", numbers->label_smoothing, 1.0));
+    COTI_TRY(check_number(context, head->name, "delta", numbers->delta, most));
+    COTI_TRY(check_number(context, head->name, "alpha", numbers->alpha, most));
+    COTI_TRY(check_number(context, head->name, "beta", numbers->beta, most));
+    return check_number(context, head->name, "gamma", numbers->gamma, most);
+}
+
+/* ---- shorthand ---- */
 
 static const int32_t last_axis[1] = {-1};
 
-/* x within [low, high]; the gradient at a bound is 1, and a NaN stays. */
+static cot_value number(cot_value like, double value) {
+    return cot_op_constant(like.graph, cot_value_dtype(like), value);
+}
+static cot_value add(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_ADD, a, b);
+}
+static cot_value sub(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_SUB, a, b);
+}
+static cot_value mul(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_MUL, a, b);
+}
+static cot_value over(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_DIV, a, b);
+}
+static cot_value scale(cot_value x, double factor) {
+    return mul(x, number(x, factor));
+}
+static cot_value plus(cot_value x, double term) {
+    return add(x, number(x, term));
+}
+/* 1 - x */
+static cot_value rest(cot_value x) {
+    return sub(number(x, 1.0), x);
+}
+static cot_value square(cot_value x) {
+    return mul(x, x);
+}
+static cot_value log_of(cot_value x) {
+    return cot_op_unary(COT_OP_LOG, x);
+}
+static cot_value size_of(cot_value x) {
+    return cot_op_unary(COT_OP_ABS, x);
+}
+static cot_value mean(cot_value x) {
+    return cot_op_mean(x, last_axis, 1, false);
+}
+static cot_value sum(cot_value x) {
+    return cot_op_reduce(COT_OP_SUM, x, last_axis, 1, false);
+}
+
+/* max(x, low): the gradient at the bound is 1, and a NaN stays. */
+static cot_value at_least(cot_value x, double low) {
+    return cot_op_select(cot_op_binary(COT_OP_LT, x, number(x, low)), number(x, low), x);
+}
+
+/* x within [low, high]; as at_least. */
 static cot_value clip(cot_value x, double low, double high) {
-    cot_value l = constant_of(x, low), h = constant_of(x, high);
-    cot_value above = cot_op_select(cot_op_binary(COT_OP_LT, x, l), l, x);
-    return cot_op_select(cot_op_binary(COT_OP_GT, x, h), h, above);
+    cot_value above = at_least(x, low);
+    return cot_op_select(cot_op_binary(COT_OP_GT, x, number(x, high)), number(x, high), above);
 }
 
-/* -sum(target * log(clip(p / sum(p)))). */
-static cot_value from_probabilities(cot_value target, cot_value p) {
-    cot_value sum = cot_op_reduce(COT_OP_SUM, p, last_axis, 1, true);
-    cot_value share = clip(cot_op_binary(COT_OP_DIV, p, sum), EPSILON, 1.0 - EPSILON);
-    cot_value terms = cot_op_binary(COT_OP_MUL, target, cot_op_unary(COT_OP_LOG, share));
-    return cot_op_unary(COT_OP_NEG, cot_op_reduce(COT_OP_SUM, terms, last_axis, 1, false));
+static cot_value sum_of_batch(cot_value x) {
+    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return cot_op_reduce(COT_OP_SUM, x, axes, cot_value_shape(x).rank, false);
 }
 
-static cot_value squared_error(cot_value target, cot_value y) {
-    cot_value error = cot_op_binary(COT_OP_SUB, target, y);
-    return cot_op_mean(cot_op_binary(COT_OP_MUL, error, error), last_axis, 1, false);
+/* A number of the batch as every row's value: the mean over rows is the number again. */
+static cot_value for_each_row(cot_value x, cot_value like) {
+    cot_shape shape = cot_value_shape(like);
+    shape.dim[--shape.rank] = 0;
+    return cot_op_broadcast(x, shape, NULL, 0);
 }
+
+/* ---- cross-entropies ---- */
+
+/* What a loss looks at: the head, the target, the output, and its logits if there are any. */
+typedef struct row_loss {
+    const coti_head *head;
+    cot_value t, p;
+    cot_value logits; /* poison: none */
+} row_loss;
+
+static cot_value probabilities(const row_loss *l, cot_activation_kind squash) {
+    if (!l->head->from_logits) {
+        return l->p;
+    }
+    return squash == COT_SOFTMAX ? cot_op_softmax(l->p) : cot_op_unary(COT_OP_SIGMOID, l->p);
+}
+
+/* t (1 - s) + s / classes */
+static cot_value smooth(const row_loss *l, double classes) {
+    double s = l->head->numbers.label_smoothing;
+    return s == 0.0 ? l->t : plus(scale(l->t, 1.0 - s), s / classes);
+}
+
+static double n_classes(const row_loss *l) {
+    const cot_shape *shape = &l->head->type.shape;
+    return (double)shape->dim[shape->rank - 1];
+}
+
+/* p / sum(p), within [e, 1 - e]. */
+static cot_value shares(cot_value p) {
+    cot_value total = cot_op_reduce(COT_OP_SUM, p, last_axis, 1, true);
+    return clip(over(p, total), EPSILON, 1.0 - EPSILON);
+}
+
+static cot_value categorical_crossentropy(const row_loss *l) {
+    cot_value t = smooth(l, n_classes(l));
+    return l->logits.graph != NULL ? cot_op_softmax_cross_entropy(t, l->logits)
+                                   : cot_op_unary(COT_OP_NEG, sum(mul(t, log_of(shares(l->p)))));
+}
+
+static cot_value sparse_categorical_crossentropy(const row_loss *l) {
+    cot_value t = cot_op_one_hot(l->t, (int64_t)n_classes(l), l->head->type.dtype);
+    return cot_op_softmax_cross_entropy(
+        t, l->logits.graph != NULL ? l->logits : log_of(clip(l->p, EPSILON, 1.0 - EPSILON)));
+}
+
+/* max(x, 0) - x t + log(1 + exp(-|x|)) of logits x; else -t log(p) - (1 - t) log(1 - p). */
+static cot_value binary_terms(const row_loss *l, cot_value t) {
+    if (l->logits.graph != NULL) {
+        cot_value x = l->logits;
+        cot_value tail = cot_op_unary(COT_OP_EXP, cot_op_unary(COT_OP_NEG, size_of(x)));
+        cot_value slope = sub(cot_op_unary(COT_OP_RELU, x), mul(x, t));
+        return add(slope, cot_op_unary(COT_OP_LOG1P, tail));
+    }
+    cot_value p = clip(l->p, EPSILON, 1.0 - EPSILON);
+    cot_value right = add(mul(t, log_of(p)), mul(rest(t), log_of(rest(p))));
+    return cot_op_unary(COT_OP_NEG, right);
+}
+
+static cot_value binary_crossentropy(const row_loss *l) {
+    return mean(binary_terms(l, smooth(l, 2.0)));
+}
+
+static cot_value power(cot_value x, double exponent) {
+    return cot_op_binary(COT_OP_POW, x, number(x, exponent));
+}
+
+static cot_value binary_focal_crossentropy(const row_loss *l) {
+    const cot_loss_options *numbers = &l->head->numbers;
+    cot_value t = smooth(l, 2.0);
+    cot_value p = probabilities(l, COT_SIGMOID);
+    cot_value right = add(mul(t, p), mul(rest(t), rest(p)));
+    cot_value terms = mul(power(rest(right), numbers->gamma), binary_terms(l, t));
+    if (numbers->apply_class_balancing) {
+        terms = mul(terms, add(scale(t, numbers->alpha), scale(rest(t), 1.0 - numbers->alpha)));
+    }
+    return mean(terms);
+}
+
+static cot_value categorical_focal_crossentropy(const row_loss *l) {
+    const cot_loss_options *numbers = &l->head->numbers;
+    cot_value t = smooth(l, n_classes(l));
+    cot_value p = shares(probabilities(l, COT_SOFTMAX));
+    cot_value terms = mul(power(rest(p), numbers->gamma), mul(t, log_of(p)));
+    return scale(sum(terms), -numbers->alpha);
+}
+
+/* ---- distances ---- */
+
+static cot_value mean_squared_error(const row_loss *l) {
+    return mean(square(sub(l->t, l->p)));
+}
+
+static cot_value mean_absolute_error(const row_loss *l) {
+    return mean(size_of(sub(l->t, l->p)));
+}
+
+static cot_value mean_absolute_percentage_error(const row_loss *l) {
+    cot_value part = size_of(over(sub(l->t, l->p), at_least(size_of(l->t), EPSILON)));
+    return scale(mean(part), 100.0);
+}
+
+static cot_value mean_squared_logarithmic_error(const row_loss *l) {
+    cot_value of_p = log_of(plus(at_least(l->p, EPSILON), 1.0));
+    cot_value of_t = log_of(plus(at_least(l->t, EPSILON), 1.0));
+    return mean(square(sub(of_p, of_t)));
+}
+
+static cot_value huber(const row_loss *l) {
+    double delta = l->head->numbers.delta;
+    cot_value error = sub(l->p, l->t);
+    cot_value distance = size_of(error);
+    cot_value far = plus(scale(distance, delta), -0.5 * delta * delta);
+    cot_value is_near = cot_op_binary(COT_OP_LE, distance, number(distance, delta));
+    return mean(cot_op_select(is_near, scale(square(error), 0.5), far));
+}
+
+/* log(cosh(x)) = |x| + log1p(exp(-2 |x|)) - log(2): nothing overflows. */
+static cot_value log_cosh(const row_loss *l) {
+    cot_value distance = size_of(sub(l->p, l->t));
+    cot_value tail = cot_op_unary(COT_OP_LOG1P, cot_op_unary(COT_OP_EXP, scale(distance, -2.0)));
+    return mean(plus(add(distance, tail), -0.69314718055994530942));
+}
+
+/* x / max(|x|, e) over the last axis. */
+static cot_value direction(cot_value x) {
+    cot_value squares = cot_op_reduce(COT_OP_SUM, square(x), last_axis, 1, true);
+    return mul(x, cot_op_unary(COT_OP_RSQRT, at_least(squares, EPSILON * EPSILON)));
+}
+
+static cot_value cosine_similarity(const row_loss *l) {
+    return cot_op_unary(COT_OP_NEG, sum(mul(direction(l->t), direction(l->p))));
+}
+
+static cot_value kl_divergence(const row_loss *l) {
+    cot_value t = clip(l->t, EPSILON, 1.0);
+    return sum(mul(t, log_of(over(t, clip(l->p, EPSILON, 1.0)))));
+}
+
+static cot_value poisson(const row_loss *l) {
+    return mean(sub(l->p, mul(l->t, log_of(plus(l->p, EPSILON)))));
+}
+
+/* ---- margins ---- */
+
+/* 2 t - 1 if every target of the batch is 0 or 1, else t. */
+static cot_value signs(cot_value t) {
+    cot_value is_zero = cot_op_binary(COT_OP_EQ, t, number(t, 0.0));
+    cot_value is_one = cot_op_binary(COT_OP_EQ, t, number(t, 1.0));
+    cot_value is_other = cot_op_unary(COT_OP_NOT, cot_op_binary(COT_OP_OR, is_zero, is_one));
+    cot_value n_others = sum_of_batch(cot_op_cast(is_other, cot_value_dtype(t)));
+    cot_value is_binary = cot_op_binary(COT_OP_EQ, n_others, number(t, 0.0));
+    return cot_op_select(is_binary, plus(scale(t, 2.0), -1.0), t);
+}
+
+static cot_value margins(const row_loss *l) {
+    return cot_op_unary(COT_OP_RELU, rest(mul(signs(l->t), l->p)));
+}
+
+static cot_value hinge(const row_loss *l) {
+    return mean(margins(l));
+}
+
+static cot_value squared_hinge(const row_loss *l) {
+    return mean(square(margins(l)));
+}
+
+static cot_value categorical_hinge(const row_loss *l) {
+    cot_value right = sum(mul(l->t, l->p));
+    cot_value wrong = cot_op_reduce(COT_OP_REDUCE_MAX, mul(rest(l->t), l->p), last_axis, 1, false);
+    return cot_op_unary(COT_OP_RELU, plus(sub(wrong, right), 1.0));
+}
+
+/* ---- overlaps of a whole batch ---- */
+
+static cot_value dice(const row_loss *l) {
+    cot_value both = sum_of_batch(mul(l->t, l->p));
+    cot_value all = add(sum_of_batch(l->t), sum_of_batch(l->p));
+    return for_each_row(rest(over(scale(both, 2.0), plus(all, EPSILON))), l->p);
+}
+
+static cot_value tversky(const row_loss *l) {
+    const cot_loss_options *numbers = &l->head->numbers;
+    cot_value both = sum_of_batch(mul(l->t, l->p));
+    cot_value missed = sum_of_batch(mul(l->t, rest(l->p)));
+    cot_value false_ones = sum_of_batch(mul(rest(l->t), l->p));
+    cot_value errors = add(scale(missed, numbers->alpha), scale(false_ones, numbers->beta));
+    return for_each_row(rest(over(both, plus(add(both, errors), EPSILON))), l->p);
+}
+
+/* ---- the table ---- */
+
+/* A loss, and after which activation it may look at the logits (COT_LINEAR: none). */
+typedef struct loss_class {
+    cot_value (*build)(const row_loss *loss);
+    cot_activation_kind squash;
+} loss_class;
+
+static const loss_class classes[] = {
+    [COT_NO_LOSS] = {NULL, COT_LINEAR},
+    [COT_CATEGORICAL_CROSSENTROPY] = {categorical_crossentropy, COT_SOFTMAX},
+    [COT_SPARSE_CATEGORICAL_CROSSENTROPY] = {sparse_categorical_crossentropy, COT_SOFTMAX},
+    [COT_MEAN_SQUARED_ERROR] = {mean_squared_error, COT_LINEAR},
+    [COT_BINARY_CROSSENTROPY] = {binary_crossentropy, COT_SIGMOID},
+    [COT_MEAN_ABSOLUTE_ERROR] = {mean_absolute_error, COT_LINEAR},
+    [COT_MEAN_ABSOLUTE_PERCENTAGE_ERROR] = {mean_absolute_percentage_error, COT_LINEAR},
+    [COT_MEAN_SQUARED_LOGARITHMIC_ERROR] = {mean_squared_logarithmic_error, COT_LINEAR},
+    [COT_HUBER] = {huber, COT_LINEAR},
+    [COT_LOG_COSH] = {log_cosh, COT_LINEAR},
+    [COT_COSINE_SIMILARITY] = {cosine_similarity, COT_LINEAR},
+    [COT_KL_DIVERGENCE] = {kl_divergence, COT_LINEAR},
+    [COT_POISSON] = {poisson, COT_LINEAR},
+    [COT_HINGE] = {hinge, COT_LINEAR},
+    [COT_SQUARED_HINGE] = {squared_hinge, COT_LINEAR},
+    [COT_CATEGORICAL_HINGE] = {categorical_hinge, COT_LINEAR},
+    [COT_BINARY_FOCAL_CROSSENTROPY] = {binary_focal_crossentropy, COT_SIGMOID},
+    [COT_CATEGORICAL_FOCAL_CROSSENTROPY] = {categorical_focal_crossentropy, COT_LINEAR},
+    [COT_DICE] = {dice, COT_LINEAR},
+    [COT_TVERSKY] = {tversky, COT_LINEAR},
+};
 
 cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target) {
-    cot_value y = output.value;
-    if (head->loss == COT_MEAN_SQUARED_ERROR) {
-        return squared_error(target, y);
+    const loss_class *class = &classes[head->loss];
+    row_loss loss = {.head = head, .t = target, .p = output.value, .logits = coti_poison()};
+    if (class->squash != COT_LINEAR && head->fuse && output.logits.graph != NULL &&
+        output.squashed == class->squash) {
+        loss.logits = output.logits;
+    } else if (class->squash != COT_LINEAR && head->from_logits) {
+        loss.logits = output.value;
     }
-    bool sparse = coti_loss_is_sparse(head->loss);
-    if (sparse) {
-        cot_shape shape = head->type.shape;
-        target = cot_op_one_hot(target, shape.dim[shape.rank - 1], head->type.dtype);
-    }
-    if (head->fuse && output.logits.graph != NULL) {
-        return cot_op_softmax_cross_entropy(target, output.logits);
-    }
-    if (head->from_logits) {
-        return cot_op_softmax_cross_entropy(target, y);
-    }
-    if (sparse) {
-        cot_value log = cot_op_unary(COT_OP_LOG, clip(y, EPSILON, 1.0 - EPSILON));
-        return cot_op_softmax_cross_entropy(target, log);
-    }
-    return from_probabilities(target, y);
+    return class->build(&loss);
 }

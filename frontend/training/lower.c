@@ -27,7 +27,7 @@ static cot_status lower_inputs(const cot_model *model, cot_graph *graph, coti_bu
         if (value.graph == NULL) {
             return status_of(model->context);
         }
-        built[id] = (coti_built){value, coti_poison()};
+        built[id] = coti_plain(value);
     }
     return COT_OK;
 }

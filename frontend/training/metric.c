@@ -1,5 +1,5 @@
 /*
- * Metrics of rows. An argmax is taken of the logits where there are any: softmax keeps their
+ * Metrics of rows. An argmax is taken of a softmax's logits where there are any: it keeps their
  * order, so its values are not needed. The first maximum wins a tie.
  */
 #include "frontend/training/training.h"
@@ -33,7 +33,8 @@ static cot_value binary(cot_value y, cot_value target) {
 
 cot_value coti_metric_build(cot_metric metric, const coti_head *head, coti_built output,
                             cot_value target) {
-    cot_value scores = output.logits.graph != NULL ? output.logits : output.value;
+    bool is_softmax = output.logits.graph != NULL && output.squashed == COT_SOFTMAX;
+    cot_value scores = is_softmax ? output.logits : output.value;
     switch (metric) {
     case COT_BINARY_ACCURACY:
         return binary(output.value, target);

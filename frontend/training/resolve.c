@@ -148,6 +148,9 @@ static cot_status resolve_head(coti_training *training, const cot_compile_option
         return COT_OK;
     }
     COTI_TRY(check_head(training, head));
+    const cot_loss_options *numbers =
+        own != NULL && own->loss_options != NULL ? own->loss_options : options->loss_options;
+    COTI_TRY(coti_loss_read(training->context, numbers, head));
     COTI_TRY(set_metrics(training, metrics, head));
     COTI_TRY(set_target(training, head));
     if (head->loss != COT_NO_LOSS) {

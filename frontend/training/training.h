@@ -21,9 +21,10 @@ typedef struct coti_head {
     const char *name; /* the output's */
     coti_type type;   /* the output's */
     cot_loss loss;
-    double weight;    /* of its loss in the total */
-    bool from_logits; /* the output, as the user has it, is logits */
-    bool fuse;        /* take a final softmax's logits for a cross-entropy */
+    double weight;            /* of its loss in the total */
+    bool from_logits;         /* the output, as the user has it, is logits */
+    bool fuse;                /* take a final softmax's or sigmoid's logits for a cross-entropy */
+    cot_loss_options numbers; /* of the loss, with defaults filled in */
     int32_t n_metrics;
     cot_metric spelt[COT_MAX_METRICS];  /* as the user has them */
     cot_metric metric[COT_MAX_METRICS]; /* the same, COT_ACCURACY resolved */
@@ -119,6 +120,9 @@ void coti_target_name(const coti_head *head, char name[COTI_TARGET_BYTES]);
 
 /* Loss of each row, shape of the output without its last axis. target: as coti_loss_target. */
 cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target);
+
+/* Read and check the head's numbers. given: NULL for defaults. fails: COT_E_ARG */
+cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, coti_head *head);
 
 /* Does a loss take integer classes? (else floats of the output's shape) */
 bool coti_loss_is_sparse(cot_loss loss);

@@ -25,21 +25,64 @@ extern "C" {
 
 /*
  * X(constant, name, value of one row). The loss of a batch is the mean over its rows (and over the
- * axes between the batch and the last one).
+ * axes between the batch and the last one). t is the target, p the output, means and sums are over
+ * the last axis, e is 1e-7, and numbers in the formulas that have a name are of cot_loss_options.
+ * Formulas and names are Keras's.
  */
 #define COT_LOSS_LIST(X)                                                                           \
     X(COT_NO_LOSS, "none", "the output is not trained on")                                         \
     X(COT_CATEGORICAL_CROSSENTROPY, "categorical_crossentropy",                                    \
-      "-sum(target * log(p)), target of the output's shape")                                       \
+      "-sum(t log(p)), t of the output's shape")                                                   \
     X(COT_SPARSE_CATEGORICAL_CROSSENTROPY, "sparse_categorical_crossentropy",                      \
-      "-log(p[target]), target the class as an integer (u8, i32, i64)")                            \
-    X(COT_MEAN_SQUARED_ERROR, "mean_squared_error", "mean((target - y)^2) over the last axis")
+      "-log(p[t]), t the class as an integer (u8, i32, i64)")                                      \
+    X(COT_MEAN_SQUARED_ERROR, "mean_squared_error", "mean((t - p)^2)")                             \
+    X(COT_BINARY_CROSSENTROPY, "binary_crossentropy", "mean(-t log(p) - (1 - t) log(1 - p))")      \
+    X(COT_MEAN_ABSOLUTE_ERROR, "mean_absolute_error", "mean(|t - p|)")                             \
+    X(COT_MEAN_ABSOLUTE_PERCENTAGE_ERROR, "mean_absolute_percentage_error",                        \
+      "100 mean(|t - p| / max(|t|, e))")                                                           \
+    X(COT_MEAN_SQUARED_LOGARITHMIC_ERROR, "mean_squared_logarithmic_error",                        \
+      "mean((log(max(p, e) + 1) - log(max(t, e) + 1))^2)")                                         \
+    X(COT_HUBER, "huber", "mean(d <= delta ? d^2/2 : delta d - delta^2/2), d = |t - p|")           \
+    X(COT_LOG_COSH, "log_cosh", "mean(log(cosh(p - t)))")                                          \
+    X(COT_COSINE_SIMILARITY, "cosine_similarity", "-sum(t p) / (|t| |p|)")                         \
+    X(COT_KL_DIVERGENCE, "kl_divergence", "sum(t log(t / p)), both within [e, 1]")                 \
+    X(COT_POISSON, "poisson", "mean(p - t log(p + e))")                                            \
+    X(COT_HINGE, "hinge", "mean(max(1 - t p, 0)); targets that are all 0 or 1 count as -1, 1")     \
+    X(COT_SQUARED_HINGE, "squared_hinge", "mean(max(1 - t p, 0)^2); targets as hinge's")           \
+    X(COT_CATEGORICAL_HINGE, "categorical_hinge", "max(max((1 - t) p) - sum(t p) + 1, 0)")         \
+    X(COT_BINARY_FOCAL_CROSSENTROPY, "binary_focal_crossentropy",                                  \
+      "mean((1 - q)^gamma b), b the binary cross-entropy's terms, q = t p + (1 - t)(1 - p)")       \
+    X(COT_CATEGORICAL_FOCAL_CROSSENTROPY, "categorical_focal_crossentropy",                        \
+      "-sum(alpha (1 - p)^gamma t log(p))")                                                        \
+    X(COT_DICE, "dice", "1 - 2 S(t p) / (S(t) + S(p) + e), S the sum over the batch")              \
+    X(COT_TVERSKY, "tversky", "1 - S(t p) / (S(t p) + alpha S(t (1 - p)) + beta S((1 - t) p) + e)")
 
 typedef enum cot_loss {
 #define COT_LOSS_ENUM(constant, name, value) constant,
     COT_LOSS_LIST(COT_LOSS_ENUM)
 #undef COT_LOSS_ENUM
 } cot_loss;
+
+/*
+ * Numbers of losses, by Keras's names; a zero is the default.
+ *
+ *   label_smoothing  s in [0, 1]: t (1 - s) + s / classes (binary: s / 2), of the cross-entropies
+ *                    with targets of the output's shape
+ *   delta            huber: 1
+ *   alpha            focal: 0.25; tversky: 0.5
+ *   beta             tversky: 0.5
+ *   gamma            focal: 2; COT_ZERO: 0
+ *   apply_class_balancing  binary focal: times alpha where t is 1, 1 - alpha where it is 0
+ */
+typedef struct cot_loss_options {
+    size_t struct_size;
+    double label_smoothing, delta, alpha, beta, gamma;
+    bool apply_class_balancing;
+} cot_loss_options;
+#define COT_LOSS_OPTIONS_INIT {sizeof(cot_loss_options), 0.0, 0.0, 0.0, 0.0, 0.0, false}
+/* `.loss_options = cot_loss_numbers(.label_smoothing = 0.1)` */
+#define cot_loss_numbers(...)                                                                      \
+    (&(const cot_loss_options){.struct_size = sizeof(cot_loss_options), __VA_ARGS__})
 
 /* "mean_squared_error" ...; "?" for a value that is no loss. */
 COT_API const char *cot_loss_name(cot_loss loss);
@@ -70,20 +113,17 @@ COT_API const char *cot_metric_name(cot_metric metric);
 /* What one output is trained and judged by, where it differs from the model's. */
 typedef struct cot_output_options {
     size_t struct_size;
-    const char *output;                  /* its name; required */
-    double loss_weight;                  /* 0: 1; COT_ZERO: 0 */
-    cot_loss loss;                       /* COT_NO_LOSS: the model's loss */
-    bool from_logits;                    /* as in cot_compile_options */
-    bool no_loss;                        /* leave this output out of the loss */
-    bool no_metrics;                     /* do not judge this output */
-    cot_metric metrics[COT_MAX_METRICS]; /* none: the model's metrics */
+    const char *output;                   /* its name; required */
+    double loss_weight;                   /* 0: 1; COT_ZERO: 0 */
+    cot_loss loss;                        /* COT_NO_LOSS: the model's loss */
+    bool from_logits;                     /* as in cot_compile_options */
+    bool no_loss;                         /* leave this output out of the loss */
+    bool no_metrics;                      /* do not judge this output */
+    cot_metric metrics[COT_MAX_METRICS];  /* none: the model's metrics */
+    const cot_loss_options *loss_options; /* NULL: the model's */
 } cot_output_options;
 #define COT_OUTPUT_OPTIONS_INIT                                                                    \
-    {                                                                                              \
-        sizeof(cot_output_options), NULL, 0.0, COT_NO_LOSS, false, false, false, {                 \
-            COT_NO_METRIC                                                                          \
-        }                                                                                          \
-    }
+    {sizeof(cot_output_options), NULL, 0.0, COT_NO_LOSS, false, false, false, {COT_NO_METRIC}, NULL}
 /* `.outputs = {cot_output("class", .loss_weight = 0.5), ...}` */
 #define cot_output(...)                                                                            \
     (&(const cot_output_options){.struct_size = sizeof(cot_output_options), .output = __VA_ARGS__})
@@ -97,15 +137,26 @@ typedef struct cot_compile_options {
     cot_metric metrics[COT_MAX_METRICS]; /* of every output without metrics of its own */
     bool from_logits; /* the outputs are logits, not probabilities (cross-entropies only) */
     /*
-     * Cross-entropy of an output whose layer ends in softmax is taken from the logits before it,
-     * without clipping (default: on). Off: from the probabilities, clipped to [1e-7, 1 - 1e-7].
+     * Cross-entropy of an output whose layer ends in softmax (binary: in sigmoid) is taken from the
+     * logits before it, without clipping (default: on). Off: from the probabilities, clipped to
+     * [1e-7, 1 - 1e-7].
      */
     cot_switch fuse_softmax;
     const cot_output_options *outputs[COT_MAX_OUTPUT_OPTIONS]; /* ended by NULL, in any order */
     int64_t max_batch; /* most rows of one step; 0: 128. fit with a larger batch compiles anew */
+    const cot_loss_options
+        *loss_options; /* of every output without some of its own; NULL: defaults */
 } cot_compile_options;
 #define COT_COMPILE_OPTIONS_INIT                                                                   \
-    {sizeof(cot_compile_options), NULL, COT_NO_LOSS, {COT_NO_METRIC}, false, COT_DEFAULT, {NULL}, 0}
+    {sizeof(cot_compile_options),                                                                  \
+     NULL,                                                                                         \
+     COT_NO_LOSS,                                                                                  \
+     {COT_NO_METRIC},                                                                              \
+     false,                                                                                        \
+     COT_DEFAULT,                                                                                  \
+     {NULL},                                                                                       \
+     0,                                                                                            \
+     NULL}
 
 /*
  * Make the model's programs; optimizer state starts anew, weights stay. Nothing of `options` is

@@ -175,6 +175,9 @@ FAILED(compile_power, cot_model_compile(w->bare, .optimizer = cot_ftrl(.learning
 FAILED(compile_clips,
        cot_model_compile(w->bare, .optimizer = cot_adamw(.clipnorm = 1.0, .clipvalue = 1.0),
                          .loss = COT_MEAN_SQUARED_ERROR))
+FAILED(compile_smoothing,
+       cot_model_compile(w->bare, .optimizer = cot_sgd(), .loss = COT_BINARY_CROSSENTROPY,
+                         .loss_options = cot_loss_numbers(.label_smoothing = 1.5)))
 FAILED(compile_collect,
        cot_model_compile(w->bare, .optimizer = cot_lion(.gradient_accumulation_steps = -1),
                          .loss = COT_MEAN_SQUARED_ERROR))
@@ -381,6 +384,7 @@ static const misuse table[] = {
     ROW(compile_rho, COT_E_ARG, "rmsprop: rho is -1"),
     ROW(compile_power, COT_E_ARG, "ftrl: learning_rate_power is 0.5"),
     ROW(compile_clips, COT_E_ARG, "adamw: 2 of clipnorm, clipvalue and global_clipnorm are set"),
+    ROW(compile_smoothing, COT_E_ARG, "label_smoothing of the loss is 1.5, expected 0 to 1"),
     ROW(compile_collect, COT_E_ARG, "lion: gradient_accumulation_steps is -1"),
     ROW(compile_optimizer, COT_E_ARG, "77 is no optimizer"),
     ROW(compile_weight, COT_E_ARG, "output \"plain\": loss weight inf"),
