@@ -150,7 +150,7 @@ FAILED(add_again, cot_sequential_add(w->sequential, cot_model_layer(w->sequentia
 
 FAILED(compile_no_options, cot_model_compile_with(w->bare, NULL))
 FAILED(compile_no_loss, cot_model_compile(w->bare, .optimizer = cot_sgd()))
-FAILED(compile_loss, cot_model_compile(w->bare, .loss = (cot_loss)9))
+FAILED(compile_loss, cot_model_compile(w->bare, .loss = (cot_loss)99))
 FAILED(compile_metric,
        cot_model_compile(w->bare, .loss = COT_MEAN_SQUARED_ERROR, .metrics = {(cot_metric)12}))
 FAILED(compile_mixed_targets, cot_model_compile(w->bare, .loss = COT_MEAN_SQUARED_ERROR,
@@ -369,7 +369,7 @@ static const misuse table[] = {
     ROW(add_again, COT_E_ARG, "model \"stack\" has two layers of the name \"first\""),
     ROW(compile_no_options, COT_E_ARG, "cot_model_compile: options are NULL"),
     ROW(compile_no_loss, COT_E_ARG, "an optimizer is given, but no output has a loss"),
-    ROW(compile_loss, COT_E_ARG, "output \"plain\": 9 is no loss"),
+    ROW(compile_loss, COT_E_ARG, "output \"plain\": 99 is no loss"),
     ROW(compile_metric, COT_E_ARG, "output \"plain\": 12 is no metric"),
     ROW(compile_mixed_targets, COT_E_ARG,
         "output \"plain\": metric sparse_categorical_accuracy does not go with loss "
