@@ -29,37 +29,33 @@ cot_status coti_op_fail_at(cot_context *context, const char *file, int32_t line,
 }
 
 const char *coti_operand_name(cot_op op, int32_t n_inputs, int32_t i) {
-    static const char *const pair[] = {"a", "b", NULL};
-    static const char *const condition[] = {"condition", "a", "b", NULL};
-    static const char *const target[] = {"target", "logits", NULL};
-    static const char *const seed[] = {"seed", "step", NULL};
-    static const char *const gather[] = {"x", "index", NULL};
-    static const char *const scatter[] = {"updates", "index", NULL};
-    static const char *const list[] = {"x0", "x1", "x2", "x3", NULL};
-    static const char *const conv[] = {"x", "w", NULL};
-    static const char *const conv_dx[] = {"g", "w", NULL};
-    static const char *const conv_dw[] = {"x", "g", NULL};
-    const char *const *names = n_inputs == 3 ? condition : pair;
-    if (op == COT_OP_SOFTMAX_XENT) {
-        names = target;
-    } else if (op == COT_OP_CONV || op == COT_OP_CONV_DX || op == COT_OP_CONV_DW) {
-        names = op == COT_OP_CONV ? conv : op == COT_OP_CONV_DX ? conv_dx : conv_dw;
-    } else if (op == COT_OP_RANDOM) {
-        names = seed;
-    } else if (op == COT_OP_GATHER) {
-        names = gather;
-    } else if (op == COT_OP_SCATTER_ADD) {
-        names = scatter;
-    } else if ((size_t)op < COT_OP_COUNT && coti_op_table[op].n_inputs < 0) {
+    enum { MOST = 4 };
+    static const char *const own[COT_OP_COUNT][MOST] = {
+        [COT_OP_SELECT] = {"condition", "a", "b"},
+        [COT_OP_RANDOM] = {"seed", "step"},
+        [COT_OP_SOFTMAX_XENT] = {"target", "logits"},
+        [COT_OP_GATHER] = {"x", "index"},
+        [COT_OP_SCATTER_ADD] = {"updates", "index"},
+        [COT_OP_CONV] = {"x", "w"},
+        [COT_OP_CONV_DX] = {"g", "w"},
+        [COT_OP_CONV_DW] = {"x", "g"},
+        [COT_OP_LAYER_NORM] = {"x", "scale", "offset"},
+        [COT_OP_RMS_NORM] = {"x", "scale"},
+        [COT_OP_GROUP_NORM] = {"x", "scale", "offset"},
+        [COT_OP_BATCH_NORM] = {"x", "scale", "offset"},
+    };
+    static const char *const single[MOST] = {"x"};
+    static const char *const pair[MOST] = {"a", "b"};
+    static const char *const list[MOST] = {"x0", "x1", "x2", "x3"};
+    bool known = (size_t)op < COT_OP_COUNT;
+    const char *const *names = n_inputs == 1 ? single : pair;
+    if (known && own[op][0] != NULL) {
+        names = own[op];
+    } else if (known && coti_op_table[op].n_inputs < 0) {
         names = list;
-    } else if (n_inputs == 1) {
-        return "x";
     }
     /* There may be more operands than the op takes: that is what the message is about. */
-    for (; i > 0 && *names != NULL; i--) {
-        names++;
-    }
-    return *names != NULL ? *names : "a further operand";
+    return i < MOST && names[i] != NULL ? names[i] : "a further operand";
 }
 
 /* Append "a is f32[..], b is f32[..]"; of many operands the first four. */

@@ -97,6 +97,9 @@ cot_status coti_infer_axes(const coti_infer *infer, const coti_attr_AXES_type *a
 /* COT_E_SHAPE unless axis is within [0, rank). */
 cot_status coti_infer_axis(const coti_infer *infer, int32_t axis, int32_t rank);
 
+/* COT_E_SHAPE unless input i has a last axis that is not N and not empty (infer_other.c). */
+cot_status coti_infer_last_axis(const coti_infer *infer, int32_t i);
+
 /* COT_E_DTYPE or COT_E_SHAPE unless inputs i and j have the same dtype / the same shape. */
 cot_status coti_infer_same_dtype(const coti_infer *infer, int32_t i, int32_t j);
 cot_status coti_infer_same_shape(const coti_infer *infer, int32_t i, int32_t j);

@@ -49,9 +49,8 @@ cot_status coti_infer_RANDOM(coti_infer *infer) {
     return COT_OK;
 }
 
-/* The composites work over a last axis that is there, is not N and is not empty. */
-static cot_status check_last_axis(const coti_infer *infer) {
-    const cot_shape *shape = &coti_infer_in(infer, infer->n_inputs - 1)->shape;
+cot_status coti_infer_last_axis(const coti_infer *infer, int32_t i) {
+    const cot_shape *shape = &coti_infer_in(infer, i)->shape;
     if (shape->rank == 0) {
         return COTI_INFER_FAIL(infer, COT_E_SHAPE, "a scalar has no last axis");
     }
@@ -66,7 +65,7 @@ static cot_status check_last_axis(const coti_infer *infer) {
 
 /* x: float [*,c]; result as x. */
 cot_status coti_infer_SOFTMAX(coti_infer *infer) {
-    COTI_TRY(check_last_axis(infer));
+    COTI_TRY(coti_infer_last_axis(infer, infer->n_inputs - 1));
     infer->dtype = (cot_dtype)coti_infer_in(infer, 0)->dtype;
     infer->shape = coti_infer_in(infer, 0)->shape;
     return COT_OK;
@@ -81,7 +80,7 @@ cot_status coti_infer_LOG_SOFTMAX(coti_infer *infer) {
 cot_status coti_infer_SOFTMAX_XENT(coti_infer *infer) {
     COTI_TRY(coti_infer_same_dtype(infer, 0, 1));
     COTI_TRY(coti_infer_same_shape(infer, 0, 1));
-    COTI_TRY(check_last_axis(infer));
+    COTI_TRY(coti_infer_last_axis(infer, infer->n_inputs - 1));
     const coti_node *logits = coti_infer_in(infer, 1);
     infer->dtype = (cot_dtype)logits->dtype;
     infer->shape = coti_shape_drop(&logits->shape, (uint32_t)1 << (logits->shape.rank - 1));

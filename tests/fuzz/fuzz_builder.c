@@ -452,6 +452,37 @@ static void call_custom(world *w) {
     accept_value(w, cot_op_custom(forward, backward, i == 31 ? NULL : x, n));
 }
 
+static void call_norm(world *w) {
+    cot_value x = pick(w), scale = pick(w), offset = pick(w);
+    int32_t which = fuzz_below(&w->bytes, 4);
+    double epsilon = pick_number(w);
+    if (which == 0) {
+        accept_value(w, cot_op_layer_norm(x, scale, offset, epsilon));
+    } else if (which == 1) {
+        accept_value(w, cot_op_batch_norm(x, scale, offset, epsilon));
+    } else if (which == 2) {
+        accept_value(w, cot_op_group_norm(x, scale, offset, pick_size(w), epsilon));
+    } else {
+        accept_value(w, cot_op_rms_norm(x, scale, epsilon));
+    }
+}
+
+static void call_statistics(world *w) {
+    int32_t axes[N_LIST];
+    int32_t n = 0;
+    cot_value x = pick(w), mean, variance;
+    int32_t which = fuzz_below(&w->bytes, 6);
+    const int32_t *list = pick_axes(w, axes, &n);
+    if (which < 2) {
+        accept_value(w, cot_op_variance(x, list, n, which == 0));
+    } else if (which < 4) {
+        accept_value(w, cot_op_logsumexp(x, list, n, which == 2));
+    } else {
+        accept_status(w, cot_op_moments(x, list, n, which == 4, &mean, &variance));
+        FUZZ_CHECK((mean.graph == NULL) == (variance.graph == NULL), "one of two moments");
+    }
+}
+
 /* ---- calls: results, gradients, text ---- */
 
 static void call_result(world *w, int32_t which) {
@@ -515,7 +546,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 52);
+    int32_t which = fuzz_below(&w->bytes, 55);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -554,8 +585,12 @@ static void call_any(world *w) {
         call_gather(w, which - 45);
     } else if (which < 51) {
         call_conv(w, which - 48);
-    } else {
+    } else if (which < 52) {
         call_custom(w);
+    } else if (which < 54) {
+        call_norm(w);
+    } else {
+        call_statistics(w);
     }
 }
 

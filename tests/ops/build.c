@@ -251,6 +251,20 @@ static cot_value build_custom(cot_graph *graph, const trial *t, const cot_value 
     return custom_product(x[0], x[1]);
 }
 
+static cot_value build_norm(cot_graph *graph, const trial *t, const cot_value *x,
+                            const tensor *data) {
+    (void)graph, (void)data;
+    double epsilon = attr_real(t->attr, "epsilon", 0);
+    if (t->op == COT_OP_RMS_NORM) {
+        return cot_op_rms_norm(x[0], x[1], epsilon);
+    }
+    if (t->op == COT_OP_GROUP_NORM) {
+        return cot_op_group_norm(x[0], x[1], x[2], attr_int(t->attr, "groups", 1), epsilon);
+    }
+    return t->op == COT_OP_LAYER_NORM ? cot_op_layer_norm(x[0], x[1], x[2], epsilon)
+                                      : cot_op_batch_norm(x[0], x[1], x[2], epsilon);
+}
+
 typedef cot_value (*build_fn)(cot_graph *graph, const trial *t, const cot_value *x,
                               const tensor *data);
 
@@ -289,6 +303,10 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_LOG_SOFTMAX] = build_composite,
     [COT_OP_SOFTMAX_XENT] = build_composite,
     [COT_OP_CUSTOM] = build_custom,
+    [COT_OP_LAYER_NORM] = build_norm,
+    [COT_OP_RMS_NORM] = build_norm,
+    [COT_OP_GROUP_NORM] = build_norm,
+    [COT_OP_BATCH_NORM] = build_norm,
 };
 
 bool takes_inputs(cot_op op) {

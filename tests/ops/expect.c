@@ -68,6 +68,10 @@ static const expect_fn expect_table[COT_OP_COUNT] = {
     [COT_OP_LOG_SOFTMAX] = expect_composite,
     [COT_OP_SOFTMAX_XENT] = expect_composite,
     [COT_OP_CUSTOM] = expect_custom,
+    [COT_OP_LAYER_NORM] = expect_norm,
+    [COT_OP_RMS_NORM] = expect_norm,
+    [COT_OP_GROUP_NORM] = expect_norm,
+    [COT_OP_BATCH_NORM] = expect_norm,
 };
 
 tensor expect_op(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {

@@ -93,6 +93,35 @@ static tensor entropy_magnitude(pool *p, const tensor *operand, const tensor *ou
     return sum;
 }
 
+/* Elements that are normalised together. */
+static double part_elements(const coti_node *node, const tensor *x) {
+    int64_t channels = x->shape.dim[x->shape.rank - 1];
+    if (node->op == COT_OP_GROUP_NORM) {
+        const coti_attr_GROUPS *attr = node->attr;
+        return (double)x->count / (double)(x->shape.dim[0] * attr->groups);
+    }
+    return node->op == COT_OP_BATCH_NORM ? (double)(x->count / channels) : (double)channels;
+}
+
+/* |scale| sqrt(d) + |offset|, as no normalised element is beyond sqrt(d): what a normalisation's
+ * rounding errors are proportional to. Infinite where squares overflow. */
+static tensor norm_magnitude(pool *p, const coti_node *node, const tensor *operand,
+                             const tensor *out) {
+    tensor bound = tensor_make(p, out->dtype, &out->shape, 1);
+    double d = part_elements(node, &operand[0]);
+    long double largest = 0;
+    for (int64_t i = 0; i < out->count; i++) {
+        largest = fmaxl(largest, isfinite(operand[0].v[i]) ? fabsl(operand[0].v[i]) : 0);
+    }
+    for (int64_t i = 0; i < out->count; i++) {
+        int64_t channel = i % operand[1].count;
+        bound.v[i] = fabsl(operand[1].v[channel]) * sqrtl(d);
+        bound.v[i] += node->n_inputs == 3 ? fabsl(operand[2].v[channel]) : 0;
+        bound.v[i] = largest * largest * d < FLT_MAX / 8 ? bound.v[i] : INFINITY;
+    }
+    return bound;
+}
+
 /* Where f32 sums may overflow on the way and the evaluator's wider ones do not: anything goes. */
 static void forgive_overflow(const tensor *got, const tensor *magnitude, tensor *want) {
     for (int64_t i = 0; i < want->count; i++) {
@@ -130,6 +159,9 @@ const char *node_check(char why[256], pool *p, const coti_node *node, const coti
         int64_t n = operand[1].shape.dim[operand[1].shape.rank - 1];
         magnitude = entropy_magnitude(p, operand, &got);
         tol = (tolerance)ABS_SUM((double)n + 8);
+    } else if (is_norm((cot_op)node->op)) {
+        magnitude = norm_magnitude(p, node, operand, &got);
+        tol = (tolerance)ABS_SUM(part_elements(node, &operand[0]) + 16);
     } else if (node->op == COT_OP_RANDOM || node->op == COT_OP_SOFTMAX) {
         tol = (tolerance)ULP_AT(24, 1);
     }

@@ -96,6 +96,11 @@ bool attr_is(const char *attr, const char *key, const char *word) {
     return at != NULL && strncmp(at, word, strlen(word)) == 0;
 }
 
+bool is_norm(cot_op op) {
+    return op == COT_OP_LAYER_NORM || op == COT_OP_RMS_NORM || op == COT_OP_GROUP_NORM ||
+           op == COT_OP_BATCH_NORM;
+}
+
 cot_dtype attr_dtype(const char *attr, const char *key, cot_dtype otherwise) {
 #define DTYPE_WORD(constant, name, bytes)                                                          \
     if (attr_is(attr, key, name)) {                                                                \

@@ -59,6 +59,7 @@ typedef enum value_kind {
     INDEX,      /* 0, 1, 2, ...: each element its place (u8: mod 251; bool: by a pattern) */
     LABELS,     /* -2 to 7 and the extremes */
     SEEDS,      /* seed and step of a stream */
+    FAR,        /* 10000 and more, as NORMAL; of normalisations x alone, the others NORMAL */
     PROBABILITIES, /* operand 0: rows of the last axis that sum to 1; the others NORMAL */
 } value_kind;
 
@@ -127,6 +128,8 @@ bool attr_ints(const char *attr, const char *key, int64_t v[COT_MAX_RANK], int32
 int64_t attr_int(const char *attr, const char *key, int64_t otherwise);
 double attr_real(const char *attr, const char *key, double otherwise);
 bool attr_is(const char *attr, const char *key, const char *word);
+/* Does the op normalise: x, scale, offset? */
+bool is_norm(cot_op op);
 cot_dtype attr_dtype(const char *attr, const char *key, cot_dtype otherwise);
 
 /* ---- trials: a case with a dtype, shapes and a row count (op_case.c) ---- */
@@ -213,6 +216,7 @@ tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magn
 tensor expect_random(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_composite(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_custom(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_norm(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 
 /* ---- comparison (tensor.c) ---- */
 

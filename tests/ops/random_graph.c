@@ -472,6 +472,8 @@ static void (*const tries[])(random_graph *g) = {
     random_try_scatter_add,
     try_unary,
     try_custom,
+    random_try_norm,
+    random_try_norm,
 };
 
 /*

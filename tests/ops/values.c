@@ -154,6 +154,8 @@ static long double real_value(value_kind kind, int64_t e, int32_t i, uint64_t se
         return special_reals[cycled(e, i, N_SPECIAL)];
     case WIDE:
         return e % 3 == 2 ? normal(seed, n) : wide_reals[random_word(seed, n) % N_SPECIAL];
+    case FAR:
+        return 10000 + normal(seed, n) * scales[n / 64 % 3];
     case NORMAL:
     case PROBABILITIES:
         return normal(seed, n) * scales[n / 64 % 3];
@@ -200,6 +202,7 @@ static long double int_value(value_kind kind, cot_dtype dtype, int64_t e, int32_
     case NORMAL:
     case POSITIVE:
     case KINK:
+    case FAR:
     case PROBABILITIES:
         break;
     }
@@ -233,6 +236,7 @@ tensor make_operand(pool *p, const trial *t, int32_t i, const cot_shape *shape) 
     tensor x = tensor_make(p, t->operand[i], shape, t->rows);
     uint64_t seed = (uint64_t)t->op * 64 + (uint64_t)t->values * 4 + (uint64_t)i;
     bool target = t->op == COT_OP_SOFTMAX_XENT && i == 0 && x.shape.rank > 0;
+    value_kind values = is_norm(t->op) && i > 0 ? NORMAL : t->values;
     if (target && (t->values == PROBABILITIES || t->values == WIDE)) {
         (t->values == WIDE ? fill_one_hot : fill_probabilities)(&x, seed);
     } else if (is_index_operand(t->op, i) && !is_real(x.dtype)) {
@@ -243,8 +247,8 @@ tensor make_operand(pool *p, const trial *t, int32_t i, const cot_shape *shape) 
         }
     } else {
         for (int64_t e = 0; e < x.count; e++) {
-            x.v[e] = is_real(x.dtype) ? real_value(t->values, e, i, seed)
-                                      : int_value(t->values, x.dtype, e, i, seed);
+            x.v[e] = is_real(x.dtype) ? real_value(values, e, i, seed)
+                                      : int_value(values, x.dtype, e, i, seed);
         }
     }
     for (int64_t e = 0; e < x.count; e++) {

@@ -170,6 +170,21 @@ COT_API cot_value cot_op_reduce(cot_op op, cot_value x, const int32_t *axes, int
 /* Mean over axes: sum / count; over a batched axis the count includes the run's row count. */
 COT_API cot_value cot_op_mean(cot_value x, const int32_t *axes, int32_t n_axes, bool keep);
 
+/* Variance over axes: mean of the squared differences from the mean (divided by the count, not less
+ * 1). */
+COT_API cot_value cot_op_variance(cot_value x, const int32_t *axes, int32_t n_axes, bool keep);
+
+/*
+ * Mean and variance over axes at once, as the normalisations below make them: beside a
+ * cot_op_batch_norm of x, over all axes but the last, they cost nothing. Both are poisoned when
+ * either cannot be made.
+ */
+COT_API cot_status cot_op_moments(cot_value x, const int32_t *axes, int32_t n_axes, bool keep,
+                                  cot_value *mean_out, cot_value *variance_out);
+
+/* log(sum(exp(x))) over axes, without overflow; -inf where all elements are. */
+COT_API cot_value cot_op_logsumexp(cot_value x, const int32_t *axes, int32_t n_axes, bool keep);
+
 /* Index of the first maximum along axis, i32; a NaN counts as the maximum. */
 COT_API cot_value cot_op_argmax(cot_value x, int32_t axis);
 
@@ -295,6 +310,19 @@ COT_API cot_value cot_op_softmax_cross_entropy(cot_value target, cot_value logit
  */
 COT_API cot_value cot_op_custom(const cot_graph *forward, const cot_graph *backward,
                                 const cot_value *operands, int32_t n);
+
+/*
+ * Normalisations: (x - mean) / sqrt(variance + epsilon) * scale + offset. x [...,c], f32 or f64;
+ * scale and offset [c]. Mean and variance are taken over the last axis (layer_norm), over c /
+ * groups channels at all positions of a row (group_norm; x [n,...,c]), or over all axes but the
+ * last, the batch included (batch_norm, as in training). rms_norm has no mean and no offset, and
+ * the mean of squares for the variance.
+ */
+COT_API cot_value cot_op_layer_norm(cot_value x, cot_value scale, cot_value offset, double epsilon);
+COT_API cot_value cot_op_rms_norm(cot_value x, cot_value scale, double epsilon);
+COT_API cot_value cot_op_group_norm(cot_value x, cot_value scale, cot_value offset, int64_t groups,
+                                    double epsilon);
+COT_API cot_value cot_op_batch_norm(cot_value x, cot_value scale, cot_value offset, double epsilon);
 
 /* ---- results and gradients ---- */
 

@@ -40,6 +40,11 @@ SHAPES_UNUSED static cot_value broadcast(cot_value x, const char *shape, const c
     return cot_op_broadcast(x, read_shape(shape), list, n);
 }
 
+/* A constant of x's dtype and of a shape. */
+SHAPES_UNUSED static cot_value num_of(cot_value x, const char *shape, double value) {
+    return cot_op_broadcast(num(x, value), read_shape(shape), NULL, 0);
+}
+
 SHAPES_UNUSED static cot_value slice(cot_value x, const char *start, const char *size,
                                      const char *stride) {
     int64_t starts[COT_MAX_RANK];

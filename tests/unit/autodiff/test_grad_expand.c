@@ -152,54 +152,63 @@ static void test_what_is_brought_over(void **state) {
 
 /* ---- against the rules ---- */
 
-/* Cotangents of the operands of a composite, by the expansion and by its rule. */
-static void both_ways(cot_value y, cot_value u, const bool *needs, cot_value *expanded,
-                      cot_value *ruled) {
+enum { ROWS = 2 };
+
+/* Cotangents of the operands of a composite, by the expansion and by its rule: outputs by turns. */
+static void output_both_ways(fixture *f, cot_value y, coti_vjp_fn rule, const bool *needs) {
     coti_node node = *coti_node_of(y);
-    cot_value in[MOST];
+    cot_value in[MOST], grad[2][MOST];
     for (int32_t i = 0; i < node.n_inputs; i++) {
         in[i] = (cot_value){y.graph, node.input[i]};
-        expanded[i] = ruled[i] = coti_poison();
+        grad[0][i] = grad[1][i] = coti_poison();
     }
+    cot_value u = cot_op_input(f->graph, COT_F64, cot_value_shape(y), "u");
     coti_vjp call = {
         .graph = y.graph, .node = node, .input = in, .needs = needs, .output = y, .g = u};
-    coti_vjp_expand(&call, expanded);
-    coti_vjp_SOFTMAX_XENT(&call, ruled);
-    CHECK_OK(y.graph->context, cot_error_get(y.graph->context).status);
-    for (int32_t i = 0; i < node.n_inputs; i++) {
-        assert_true((expanded[i].graph != NULL) == needs[i]);
-        assert_true((ruled[i].graph != NULL) == needs[i]);
+    coti_vjp_expand(&call, grad[0]);
+    rule(&call, grad[1]);
+    CHECK_OK(f->context, cot_error_get(f->context).status);
+    for (int32_t i = 0; i < 2 * node.n_inputs; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%s%d", i % 2 == 0 ? "e" : "r", (int)i / 2);
+        assert_true((grad[i % 2][i / 2].graph != NULL) == needs[i / 2]);
+        if (needs[i / 2]) {
+            CHECK_OK(f->context, cot_graph_output(grad[i % 2][i / 2], name));
+        }
     }
 }
 
-/* Cross-entropy of `target` and x [N,3], cotangents both ways, compared on two rows. */
-static void check_entropy(fixture *f, cot_value target, cot_value x, bool first, bool second) {
-    cot_value y = cot_op_softmax_cross_entropy(target, x);
-    cot_value u = input(f, "N", "u");
-    cot_value expanded[2], ruled[2];
-    both_ways(y, u, (const bool[]){first, second}, expanded, ruled);
-    double got[4][6] = {{0}};
-    for (int i = 0, k = 0; i < 2; i++) {
-        char name[2][8];
-        snprintf(name[0], 8, "e%d", i);
-        snprintf(name[1], 8, "r%d", i);
-        if (expanded[i].graph != NULL) {
-            CHECK_OK(f->context, cot_graph_output(expanded[i], name[0]));
-            CHECK_OK(f->context, cot_graph_output(ruled[i], name[1]));
-            k += 2;
+/* Run the graph on numbers of all inputs; outputs 0 and 1, 2 and 3, ... must agree. */
+static void check_agreement(fixture *f) {
+    double in[MOST][64], out[MOST][64];
+    const double *inputs[MOST];
+    double *outputs[MOST];
+    for (int i = 0; i < MOST; i++) {
+        for (int k = 0; k < 64; k++) {
+            in[i][k] = sin(1 + 13 * i + 7 * k) * (k % 5 == 0 ? 3 : 1);
+            out[i][k] = 0;
         }
-        assert_true(k <= 4);
+        inputs[i] = in[i];
+        outputs[i] = out[i];
     }
-    const double vx[] = {1, -2, 0.5, 0.25, 3, -1}, vu[] = {2, -3};
-    run_f64(f->graph, 2, (const double *[]){vx, vu}, (double *[]){got[0], got[1], got[2], got[3]});
+    CHECK_OK(f->context, coti_graph_verify(f->graph));
+    run_f64(f->graph, ROWS, inputs, outputs);
     for (size_t i = 0; i < f->graph->output.count; i += 2) {
-        for (int k = 0; k < 6; k++) {
-            if (!(fabs(got[i][k] - got[i + 1][k]) <= 1e-14 * fmax(1, fabs(got[i + 1][k])))) {
+        for (int k = 0; k < 64; k++) {
+            /* sums of at most 30 terms of the size of 10 */
+            if (!(fabs(out[i][k] - out[i + 1][k]) <= 1e-13 * fmax(1, fabs(out[i + 1][k])))) {
                 fail_msg("%s[%d] is %.17g, by the rule %.17g", f->graph->output.data[i].name, k,
-                         got[i][k], got[i + 1][k]);
+                         out[i][k], out[i + 1][k]);
             }
         }
     }
+}
+
+/* Cross-entropy of `target` and x [N,3], both ways. */
+static void check_entropy(fixture *f, cot_value target, cot_value x, bool first, bool second) {
+    cot_value y = cot_op_softmax_cross_entropy(target, x);
+    output_both_ways(f, y, coti_vjp_SOFTMAX_XENT, (const bool[]){first, second});
+    check_agreement(f);
 }
 
 /* Each operand has its own part, though they are one value. */
@@ -230,6 +239,45 @@ static void test_an_operand_that_is_also_inside(void **state) {
     cot_value spread = cot_op_broadcast(max, cot_value_shape(x), (const int32_t[]){0}, 1);
     cot_value e = cot_op_unary(COT_OP_EXP, bin(COT_OP_SUB, x, spread));
     check_entropy(f, e, x, true, false);
+}
+
+static void test_layer_norm(void **state) {
+    fixture *f = *state;
+    cot_value y =
+        cot_op_layer_norm(input(f, "N,3,5", "x"), input(f, "5", "s"), input(f, "5", "o"), 0.1);
+    output_both_ways(f, y, coti_vjp_LAYER_NORM, (const bool[]){true, true, true});
+    check_agreement(f);
+}
+
+static void test_layer_norm_by_itself(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "5", "x");
+    cot_value y = cot_op_layer_norm(x, x, x, 0.1);
+    output_both_ways(f, y, coti_vjp_LAYER_NORM, (const bool[]){true, true, true});
+    check_agreement(f);
+}
+
+static void test_rms_norm(void **state) {
+    fixture *f = *state;
+    cot_value y = cot_op_rms_norm(input(f, "2N,5", "x"), input(f, "5", "s"), 0.1);
+    output_both_ways(f, y, coti_vjp_RMS_NORM, (const bool[]){true, true});
+    check_agreement(f);
+}
+
+static void test_group_norm(void **state) {
+    fixture *f = *state;
+    cot_value y =
+        cot_op_group_norm(input(f, "N,3,4", "x"), input(f, "4", "s"), input(f, "4", "o"), 2, 0.1);
+    output_both_ways(f, y, coti_vjp_GROUP_NORM, (const bool[]){true, true, true});
+    check_agreement(f);
+}
+
+static void test_batch_norm(void **state) {
+    fixture *f = *state;
+    cot_value y =
+        cot_op_batch_norm(input(f, "N,5,3", "x"), input(f, "3", "s"), input(f, "3", "o"), 0.1);
+    output_both_ways(f, y, coti_vjp_BATCH_NORM, (const bool[]){true, false, true});
+    check_agreement(f);
 }
 
 /* ---- size and memory ---- */
@@ -285,6 +333,11 @@ int main(void) {
         EXPAND_TEST(test_one_of_two_operands),
         EXPAND_TEST(test_operands_made_of_each_other),
         EXPAND_TEST(test_an_operand_that_is_also_inside),
+        EXPAND_TEST(test_layer_norm),
+        EXPAND_TEST(test_layer_norm_by_itself),
+        EXPAND_TEST(test_rms_norm),
+        EXPAND_TEST(test_group_norm),
+        EXPAND_TEST(test_batch_norm),
         EXPAND_TEST(test_many_expansions),
         cmocka_unit_test(test_out_of_memory),
     };

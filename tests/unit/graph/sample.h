@@ -106,6 +106,10 @@ static const char sample_text[] =
     "  %71 = conv_dw %67, %69 {size=[2], stride=[2], dilation=[3], low=[1], high=[2], groups=2}"
     " : f32[2,1,6]\n"
     "  %72 = custom %x {forward=@outer, backward=@inner_backward} : f32[N,4]\n"
+    "  %73 = layer_norm %45, %2, %2 {epsilon=0.001} : f64[3,2]\n"
+    "  %74 = rms_norm %73, %2 {epsilon=1e-06} : f64[3,2]\n"
+    "  %75 = group_norm %74, %2, %2 {groups=2, epsilon=0} : f64[3,2]\n"
+    "  %76 = batch_norm %75, %2, %2 {epsilon=0.001} : f64[3,2]\n"
     "  update %step <- %59\n"
     "  return loss=%58, \"a b\"=%56, y=%x\n"
     "}\n";

@@ -257,6 +257,18 @@ static void the_rest_has_its_types(void **state) {
     CHECK_TYPE(cot_op_softmax(x), "f64[N,3]");
     CHECK_TYPE(cot_op_log_softmax(x), "f64[N,3]");
     CHECK_TYPE(cot_op_softmax_cross_entropy(x, x), "f64[N]");
+    cot_value image = input(f, COT_F64, BATCH(2, 5, 7, 3), "image");
+    cot_value scale = input(f, COT_F64, SHAPE(3), "scale");
+    CHECK_TYPE(cot_op_layer_norm(x, scale, scale, 0.1), "f64[N,3]");
+    CHECK_TYPE(cot_op_layer_norm(scale, scale, scale, 0.1), "f64[3]");
+    CHECK_TYPE(cot_op_rms_norm(image, scale, 0.1), "f64[2N,5,7,3]");
+    CHECK_TYPE(cot_op_group_norm(image, scale, scale, 3, 0.1), "f64[2N,5,7,3]");
+    CHECK_TYPE(cot_op_batch_norm(image, scale, scale, 0), "f64[2N,5,7,3]");
+    CHECK_TYPE(cot_op_variance(image, AXES(-1, 0), 2, false), "f64[5,7]");
+    CHECK_TYPE(cot_op_variance(image, AXES(-1), 1, true), "f64[2N,5,7,1]");
+    CHECK_TYPE(cot_op_logsumexp(image, AXES(0, 1, 2, 3), 4, false), "f64[]");
+    CHECK_TYPE(cot_op_logsumexp(x, AXES(0), 1, true), "f64[1,3]");
+    CHECK_TYPE(cot_op_logsumexp(x, NULL, 0, true), "f64[N,3]");
 }
 
 /* ---- hash-consing ---- */
@@ -402,6 +414,12 @@ static void null_and_poison_do_nothing(void **state) {
     assert_null(cot_op_mean(poison, NULL, 0, false).graph);
     assert_null(cot_op_argmax(poison, 0).graph);
     assert_null(cot_op_argmin(poison, 0).graph);
+    assert_null(cot_op_variance(poison, NULL, 0, false).graph);
+    assert_null(cot_op_logsumexp(poison, NULL, 0, false).graph);
+    assert_null(cot_op_layer_norm(poison, poison, poison, 0).graph);
+    assert_null(cot_op_rms_norm(poison, poison, 0).graph);
+    assert_null(cot_op_group_norm(poison, poison, poison, 0, 0).graph);
+    assert_null(cot_op_batch_norm(poison, poison, poison, 0).graph);
     assert_null(cot_op_reduce(COT_OP_PROD, poison, NULL, 0, true).graph);
     assert_null(cot_op_dot(poison, poison, NULL).graph);
     assert_null(cot_op_matmul(poison, poison).graph);

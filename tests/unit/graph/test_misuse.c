@@ -4,6 +4,8 @@
  */
 #include "graph_test.h"
 
+#include <math.h>
+
 /* Values of many types, in layer "dense_1". */
 typedef struct values {
     fixture *f;
@@ -522,6 +524,47 @@ static void bad_writers(void **state) {
     CHECK_ERROR(f->context, COT_E_IO, "print: the writer refused");
 }
 
+static void bad_normalisations(void **state) {
+    values v = make_values(*state);
+    cot_value c = cot_op_input(v.graph, COT_F32, SHAPE(784), "c");
+    cot_value ten = cot_op_input(v.graph, COT_F32, SHAPE(10), "ten");
+    cot_value mean = v.x, variance = v.x;
+    BAD(cot_op_layer_norm(v.s, c, c, 0.1), COT_E_SHAPE, "layer_norm \"dense_1\": ", "scalar",
+        "x is f32[], scale is f32[784], offset is f32[784]");
+    BAD(cot_op_layer_norm(v.x, v.v, c, 0.1), COT_E_SHAPE, "layer_norm",
+        "scale must have the elements of x's last axis, 784", "scale is f32[3]");
+    BAD(cot_op_layer_norm(v.x, c, v.x, 0.1), COT_E_SHAPE, "layer_norm", "offset must have",
+        "offset is f32[N,784]");
+    BAD(cot_op_layer_norm(v.v, v.v, v.d, 0.1), COT_E_DTYPE, "layer_norm", "offset is f64[3]");
+    BAD(cot_op_layer_norm(v.i, c, c, 0.1), COT_E_DTYPE, "layer_norm", "x is i32[N,784]");
+    BAD(cot_op_layer_norm(v.rows, c, c, 0.1), COT_E_SHAPE, "layer_norm", "batch", "x is f32[N]");
+    BAD(cot_op_layer_norm(v.empty, c, c, 0.1), COT_E_SHAPE, "layer_norm", "the last axis is empty");
+    BAD(cot_op_layer_norm(v.x, c, c, -1e-3), COT_E_ARG, "layer_norm", "epsilon -0.001",
+        "at least 0");
+    BAD(cot_op_layer_norm(v.x, c, c, INFINITY), COT_E_ARG, "layer_norm", "epsilon inf");
+    BAD(cot_op_rms_norm(v.x, ten, 0.1), COT_E_SHAPE, "rms_norm \"dense_1\": ", "scale", "784",
+        "x is f32[N,784], scale is f32[10]");
+    BAD(cot_op_rms_norm(v.x, c, (double)NAN), COT_E_ARG, "rms_norm", "epsilon");
+    BAD(cot_op_batch_norm(v.x, v.rows, c, 0.1), COT_E_SHAPE, "batch_norm \"dense_1\": ", "scale",
+        "scale is f32[N]");
+    BAD(cot_op_batch_norm(v.x, c, ten, 0.1), COT_E_SHAPE, "batch_norm", "offset is f32[10]");
+    BAD(cot_op_group_norm(v.x, c, c, 3, 0.1), COT_E_ARG,
+        "group_norm \"dense_1\": ", "3 groups do not divide 784 channels", "x is f32[N,784]");
+    BAD(cot_op_group_norm(v.x, c, c, 0, 0.1), COT_E_ARG, "group_norm", "0 groups");
+    BAD(cot_op_group_norm(v.x, c, c, -2, 0.1), COT_E_ARG, "group_norm", "-2 groups");
+    BAD(cot_op_group_norm(v.v, v.v, v.v, 1, 0.1), COT_E_SHAPE, "group_norm", "axis of rows",
+        "x is f32[3]");
+    BAD(cot_op_group_norm(v.x, ten, c, 1, 0.1), COT_E_SHAPE, "group_norm", "scale is f32[10]");
+    BAD(cot_op_variance(v.i, AXES(1), 1, false), COT_E_DTYPE, "x is i32[N,784]");
+    BAD(cot_op_variance(v.w, AXES(2), 1, false), COT_E_SHAPE, "axis 2", "x is f32[784,10]");
+    BAD(cot_op_logsumexp(v.i, AXES(1), 1, true), COT_E_DTYPE, "x is i32[N,784]");
+    BAD(cot_op_logsumexp(v.empty, AXES(1), 1, true), COT_E_SHAPE, "axis 1 is empty",
+        "x is f32[3,0]");
+    assert_int_equal(cot_op_moments(v.w, NULL, 1, true, &mean, &variance), COT_E_ARG);
+    BAD(mean, COT_E_ARG, "NULL", "x is f32[784,10]");
+    assert_null(variance.graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(bad_leaves),
@@ -530,6 +573,7 @@ int main(void) {
         FIXTURE_TEST(bad_reductions_and_products),
         FIXTURE_TEST(bad_indexing),
         FIXTURE_TEST(bad_others),
+        FIXTURE_TEST(bad_normalisations),
         FIXTURE_TEST(handles_of_another_graph_or_context_poison),
         FIXTURE_TEST(the_first_error_is_the_one_reported),
         FIXTURE_TEST(bad_updates_and_outputs),
