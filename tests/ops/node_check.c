@@ -50,7 +50,13 @@ static tensor evaluate_turned(pool *p, cot_context *context, const coti_node *no
 /* Sum of |terms| of the node's sums. */
 static tensor magnitude_of(pool *p, cot_context *context, const coti_node *node,
                            const tensor *operand, int64_t rows, const coti_tensor *out) {
-    return evaluate_turned(p, context, node, operand, rows, out, fabsl);
+    tensor sum = evaluate_turned(p, context, node, operand, rows, out, fabsl);
+    /* below the smallest normal number roundings do not shrink further */
+    long double least = out->dtype == COT_F32 ? FLT_MIN : DBL_MIN;
+    for (int64_t i = 0; i < sum.count; i++) {
+        sum.v[i] += least;
+    }
+    return sum;
 }
 
 static long double growth(long double x) {
