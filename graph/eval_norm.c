@@ -47,20 +47,34 @@ static partition partition_of(const coti_eval *eval) {
     return p;
 }
 
-/* Mean (0 where there is none) and standard deviation of each part. */
-static void find_statistics(const coti_tensor *x, const partition *p, long double *mean,
-                            long double *deviation) {
+/* Of one part: the mean as it comes out, the mean of the differences from that, which is what
+ * rounding has made of it, and sqrt(variance + epsilon). RMS_NORM's means are 0. */
+typedef struct statistics {
+    long double mean, rest, deviation;
+} statistics;
+
+static long double centred(const statistics *s, double x) {
+    return x - s->mean - s->rest;
+}
+
+static void find_statistics(const coti_tensor *x, const partition *p, statistics *part) {
     int64_t elements = coti_tensor_count(x);
+    bool has_mean = p->op != COT_OP_RMS_NORM;
     long double count = (long double)elements / (long double)p->n_parts;
-    for (int64_t i = 0; p->op != COT_OP_RMS_NORM && i < elements; i++) {
-        mean[part_of(p, i)] += coti_tensor_get(x, i) / count;
+    for (int64_t i = 0; has_mean && i < elements; i++) {
+        part[part_of(p, i)].mean += coti_tensor_get(x, i) / count;
+    }
+    for (int64_t i = 0; has_mean && i < elements; i++) {
+        statistics *s = &part[part_of(p, i)];
+        s->rest += (coti_tensor_get(x, i) - s->mean) / count;
     }
     for (int64_t i = 0; i < elements; i++) {
-        long double c = coti_tensor_get(x, i) - mean[part_of(p, i)];
-        deviation[part_of(p, i)] += c * c / count;
+        statistics *s = &part[part_of(p, i)];
+        long double c = centred(s, coti_tensor_get(x, i));
+        s->deviation += c * c / count;
     }
     for (int64_t k = 0; k < p->n_parts; k++) {
-        deviation[k] = sqrtl(deviation[k] + p->epsilon);
+        part[k].deviation = sqrtl(part[k].deviation + p->epsilon);
     }
 }
 
@@ -71,22 +85,21 @@ static cot_status normalise(const coti_eval *eval) {
     if (elements == 0) {
         return COT_OK;
     }
-    long double *mean = coti_calloc(eval->context, (size_t)p.n_parts, sizeof *mean);
-    long double *deviation = coti_calloc(eval->context, (size_t)p.n_parts, sizeof *deviation);
-    cot_status status = mean != NULL && deviation != NULL ? COT_OK : COT_E_NOMEM;
-    if (status == COT_OK) {
-        find_statistics(x, &p, mean, deviation);
+    statistics *part = coti_calloc(eval->context, (size_t)p.n_parts, sizeof *part);
+    if (part == NULL) {
+        return COT_E_NOMEM;
     }
-    for (int64_t i = 0; status == COT_OK && i < elements; i++) {
-        int64_t k = part_of(&p, i), channel = i % p.channels;
-        long double y = (coti_tensor_get(x, i) - mean[k]) / deviation[k];
+    find_statistics(x, &p, part);
+    for (int64_t i = 0; i < elements; i++) {
+        const statistics *s = &part[part_of(&p, i)];
+        int64_t channel = i % p.channels;
+        long double y = centred(s, coti_tensor_get(x, i)) / s->deviation;
         y *= coti_tensor_get(&eval->input[1], channel);
         y += eval->node->n_inputs == 3 ? coti_tensor_get(&eval->input[2], channel) : 0;
         coti_tensor_set(eval->out, i, y);
     }
-    coti_free(eval->context, mean);
-    coti_free(eval->context, deviation);
-    return status;
+    coti_free(eval->context, part);
+    return COT_OK;
 }
 
 cot_status coti_eval_LAYER_NORM(const coti_eval *eval) {

@@ -25,9 +25,9 @@ static bool are_peers(const trial *t, const tensor *x, const int64_t *a, const i
     return true;
 }
 
-/* What a set of peers has in common. */
+/* What a set of peers has in common: one of them, how far the mean is from it, the variance. */
 typedef struct common {
-    long double mean, square;
+    long double first, mean, square;
 } common;
 
 /* The values of element i's peers, itself among them; how many. *first_out: the first of them. */
@@ -47,13 +47,13 @@ static int64_t find_peers(const trial *t, const tensor *x, int64_t i, long doubl
 }
 
 static common common_of(cot_op op, const long double *peer, int64_t n) {
-    common c = {0, 0};
+    common c = {op == COT_OP_RMS_NORM ? 0 : peer[0], 0, 0};
     for (int64_t j = 0; j < n; j++) {
         if (op == COT_OP_RMS_NORM) {
             c.square += peer[j] * peer[j] / (long double)n;
             continue;
         }
-        c.mean += peer[j] / (long double)n;
+        c.mean += (peer[j] - c.first) / (long double)n;
         c.square += 0 * peer[j]; /* a lone infinity has no pair to show in */
         for (int64_t k = 0; k < j; k++) {
             long double difference = (peer[j] - peer[k]) / (long double)n;
@@ -73,7 +73,8 @@ tensor expect_norm(pool *p, const trial *t, const tensor *x, tensor *magnitude_o
         int64_t channel = i % x->shape.dim[x->shape.rank - 1], first = i;
         int64_t n = find_peers(t, x, i, peer, &first);
         all[i] = first == i ? common_of(t->op, peer, n) : all[first];
-        out.v[i] = (x->v[i] - all[i].mean) / sqrtl(all[i].square + epsilon) * x[1].v[channel];
+        out.v[i] = x->v[i] - all[i].first - all[i].mean;
+        out.v[i] *= x[1].v[channel] / sqrtl(all[i].square + epsilon);
         out.v[i] += t->n == 3 ? x[2].v[channel] : 0;
     }
     return out;
