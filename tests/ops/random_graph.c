@@ -509,7 +509,7 @@ random_graph random_graph_make(cot_context *context, uint64_t seed) {
     static const int64_t outers[] = {1, 3, 17, 16, 3}, inners[] = {5, 16, 1, 33, 10, 0, 17};
     random_graph g = {.state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1};
     g.graph = cot_graph_create(context, "random");
-    g.real = COT_F32;
+    g.real = below(&g, 4) == 0 ? COT_F64 : COT_F32;
     g.whole = below(&g, 3) == 0 ? COT_I64 : COT_I32;
     g.batch = below(&g, 4) == 0 ? 2 : 1;
     g.outer = outers[below(&g, 5)];
