@@ -70,7 +70,7 @@ typedef struct coti_group {
     coti_kernel *kernel;   /* groups with equal kernels share one */
     coti_operand *operand; /* kernel->n_slots of them */
     bool rows;             /* partitioned over rows: the call's range is coefficient * rows */
-    int64_t coefficient;   /* 1 unless the leading extent is c*N */
+    int64_t coefficient;   /* of a leading extent c*N, 0 where it has no elements; else 1 */
     int64_t n_units;       /* of a group that is not over rows */
     double work; /* flops at the largest row count; elementwise operations count 1, functions 20 */
     int64_t shared_bytes; /* unbatched bytes that each chunk of a rows group reads again: weights */

@@ -74,7 +74,7 @@ static const char *check_order(const coti_groups *groups, writers *w) {
                 (state ? w->state : w->value)[group->operand[s].id] = g + 1;
             }
         }
-        if (group->work < 0 || (group->rows ? group->coefficient < 1 : group->n_units < 0) ||
+        if (group->work < 0 || (group->rows ? group->coefficient < 0 : group->n_units < 0) ||
             group->n_nodes < 1) {
             return "a group says nonsense of itself";
         }
