@@ -20,6 +20,7 @@
  * failure the graph may hold nodes that nothing uses, and is otherwise as before; grads_out is
  * poisoned.
  */
+#include "grad.h"
 #include "vjp.h"
 
 #include <stdio.h>
@@ -52,9 +53,8 @@ static bool is_float(cot_dtype dtype) {
 
 /* ---- check ---- */
 
-/* An operand of the call: `what`, and its index if it is one of several (else -1). */
-static cot_status check_operand(const cot_graph *graph, cot_value value, const char *what,
-                                int32_t i) {
+cot_status coti_grad_check(const cot_graph *graph, const char *op, cot_value value,
+                           const char *what, int32_t i) {
     cot_context *context = graph->context;
     cot_error before = cot_error_get(context);
     char name[COTI_NAME_BYTES];
@@ -67,28 +67,26 @@ static cot_status check_operand(const cot_graph *graph, cot_value value, const c
         /* what poisoned it, unless that was cleared */
         return before.status != COT_OK
                    ? before.status
-                   : COTI_OP_FAIL(context, COT_E_ARG, "grad", NULL, "%s is a poisoned value", name);
+                   : COTI_OP_FAIL(context, COT_E_ARG, op, NULL, "%s is a poisoned value", name);
     }
     if (value.graph != graph) {
-        return COTI_OP_FAIL(context, COT_E_ARG, "grad", NULL, "%s is of graph %s, y of graph %s",
+        return COTI_OP_FAIL(context, COT_E_ARG, op, NULL, "%s is of graph %s, expected graph %s",
                             name, value.graph->name, graph->name);
     }
     if (value.id == 0 || value.id >= graph->node.count) {
-        return COTI_OP_FAIL(context, COT_E_ARG, "grad", NULL, "%s is no value of graph %s", name,
+        return COTI_OP_FAIL(context, COT_E_ARG, op, NULL, "%s is no value of graph %s", name,
                             graph->name);
     }
     const coti_node *node = coti_node_of(value);
     if (!is_float((cot_dtype)node->dtype)) {
         char type[COTI_TYPE_BYTES];
-        return COTI_OP_FAIL(context, COT_E_DTYPE, "grad", node->layer,
-                            "%s is %s, expected f32 or f64", name,
-                            coti_type_text(type, (cot_dtype)node->dtype, &node->shape));
+        return COTI_OP_FAIL(context, COT_E_DTYPE, op, node->layer, "%s is %s, expected f32 or f64",
+                            name, coti_type_text(type, (cot_dtype)node->dtype, &node->shape));
     }
     return COT_OK;
 }
 
-/* The graph to report to and work in: y's, or where y is poisoned that of any wrt. */
-static cot_graph *find_graph(cot_value y, const cot_value *wrt, int32_t n) {
+cot_graph *coti_grad_graph(cot_value y, const cot_value *wrt, int32_t n) {
     cot_graph *graph = y.graph;
     for (int32_t i = 0; graph == NULL && wrt != NULL && i < n; i++) {
         graph = wrt[i].graph;
@@ -102,42 +100,43 @@ static cot_status check_arguments(const cot_graph *graph, cot_value y, const cot
         return COTI_OP_FAIL(graph->context, COT_E_ARG, "grad", NULL,
                             "wrt or grads_out is NULL, or n is negative (%d)", (int)n);
     }
-    COTI_TRY(check_operand(graph, y, "y", -1));
+    COTI_TRY(coti_grad_check(graph, "grad", y, "y", -1));
     for (int32_t i = 0; i < n; i++) {
-        COTI_TRY(check_operand(graph, wrt[i], "wrt", i));
+        COTI_TRY(coti_grad_check(graph, "grad", wrt[i], "wrt", i));
     }
     return COT_OK;
 }
 
-static cot_status check_type(cot_value y, cot_value cotangent) {
+cot_status coti_grad_check_type(const char *op, cot_value value, const char *what, cot_value y,
+                                const char *y_name) {
     cot_shape want = cot_value_shape(y);
-    cot_shape have = cot_value_shape(cotangent);
-    bool same_dtype = cot_value_dtype(y) == cot_value_dtype(cotangent);
+    cot_shape have = cot_value_shape(value);
+    bool same_dtype = cot_value_dtype(y) == cot_value_dtype(value);
     if (same_dtype && coti_shape_equal(&want, &have)) {
         return COT_OK;
     }
     char want_text[COTI_TYPE_BYTES];
     char have_text[COTI_TYPE_BYTES];
-    return COTI_OP_FAIL(y.graph->context, same_dtype ? COT_E_SHAPE : COT_E_DTYPE, "vjp",
-                        coti_node_of(y)->layer, "the cotangent is %s, y is %s",
-                        coti_type_text(have_text, cot_value_dtype(cotangent), &have),
+    return COTI_OP_FAIL(y.graph->context, same_dtype ? COT_E_SHAPE : COT_E_DTYPE, op,
+                        coti_node_of(y)->layer, "%s is %s, %s is %s", what,
+                        coti_type_text(have_text, cot_value_dtype(value), &have), y_name,
                         coti_type_text(want_text, cot_value_dtype(y), &want));
 }
 
-static cot_status check_scalar(cot_value y) {
+cot_status coti_grad_check_scalar(const char *op, cot_value y, const char *otherwise) {
     cot_shape shape = cot_value_shape(y);
     if (shape.rank == 0) {
         return COT_OK;
     }
     char type[COTI_TYPE_BYTES];
-    return COTI_OP_FAIL(y.graph->context, COT_E_SHAPE, "grad", coti_node_of(y)->layer,
-                        "y is %s, expected a scalar (reduce it, or use cot_vjp)",
-                        coti_type_text(type, cot_value_dtype(y), &shape));
+    return COTI_OP_FAIL(y.graph->context, COT_E_SHAPE, op, coti_node_of(y)->layer,
+                        "y is %s, expected a scalar (reduce it, or use %s)",
+                        coti_type_text(type, cot_value_dtype(y), &shape), otherwise);
 }
 
 /* ---- dump ---- */
 
-static cot_status dump_forward(const cot_graph *graph) {
+cot_status coti_grad_begin(const cot_graph *graph) {
     coti_dump *dump = NULL;
     if (graph->has_backward) {
         return COT_OK;
@@ -356,7 +355,7 @@ static cot_status run_walk(cot_value y, cot_value cotangent, const cot_value *wr
 static cot_status differentiate(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
                                 cot_value *grads_out) {
     cot_graph *graph = y.graph;
-    COTI_TRY(dump_forward(graph));
+    COTI_TRY(coti_grad_begin(graph));
     coti_arena arena;
     coti_arena_init(&arena, graph->context);
     const char *layer = graph->layer;
@@ -375,35 +374,34 @@ static cot_status differentiate(cot_value y, cot_value cotangent, const cot_valu
 static cot_status vjp(cot_graph *graph, cot_value y, cot_value cotangent, const cot_value *wrt,
                       int32_t n, cot_value *grads_out) {
     COTI_TRY(check_arguments(graph, y, wrt, n, grads_out));
-    COTI_TRY(check_operand(graph, cotangent, "the cotangent", -1));
-    COTI_TRY(check_type(y, cotangent));
+    COTI_TRY(coti_grad_check(graph, "vjp", cotangent, "the cotangent", -1));
+    COTI_TRY(coti_grad_check_type("vjp", cotangent, "the cotangent", y, "y"));
     return differentiate(y, cotangent, wrt, n, grads_out);
 }
 
 static cot_status grad(cot_graph *graph, cot_value y, const cot_value *wrt, int32_t n,
                        cot_value *grads_out) {
     COTI_TRY(check_arguments(graph, y, wrt, n, grads_out));
-    COTI_TRY(check_scalar(y));
+    COTI_TRY(coti_grad_check_scalar("grad", y, "cot_vjp"));
     return differentiate(y, coti_poison(), wrt, n, grads_out);
 }
 
-/* What a failed call leaves behind: nothing that could be taken for a gradient. */
-static cot_status finish(cot_status status, cot_value *grads_out, int32_t n) {
-    for (int32_t i = 0; status != COT_OK && grads_out != NULL && i < n; i++) {
-        grads_out[i] = coti_poison();
+cot_status coti_grad_finish(cot_status status, cot_value *out, int32_t n) {
+    for (int32_t i = 0; status != COT_OK && out != NULL && i < n; i++) {
+        out[i] = coti_poison();
     }
     return status;
 }
 
 cot_status cot_vjp(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
                    cot_value *grads_out) {
-    cot_graph *graph = find_graph(y, wrt, n);
+    cot_graph *graph = coti_grad_graph(y, wrt, n);
     cot_status status = graph == NULL ? COT_E_ARG : vjp(graph, y, cotangent, wrt, n, grads_out);
-    return finish(status, grads_out, n);
+    return coti_grad_finish(status, grads_out, n);
 }
 
 cot_status cot_grad(cot_value y, const cot_value *wrt, int32_t n, cot_value *grads_out) {
-    cot_graph *graph = find_graph(y, wrt, n);
+    cot_graph *graph = coti_grad_graph(y, wrt, n);
     cot_status status = graph == NULL ? COT_E_ARG : grad(graph, y, wrt, n, grads_out);
-    return finish(status, grads_out, n);
+    return coti_grad_finish(status, grads_out, n);
 }

@@ -149,10 +149,13 @@ cot_status coti_graph_map_bodies(const cot_graph *graph, coti_pass_fn pass, cot_
 
 /* ---- inlining ---- */
 
-/* input[i] stands for the body's i-th input. */
+/* input[i] stands for the body's i-th input, if that is needed. */
 static cot_status map_inputs(cot_graph *to, const cot_graph *body, const cot_value *input,
-                             cot_value *map) {
+                             const bool *reached, cot_value *map) {
     for (size_t i = 0; i < body->input.count; i++) {
+        if (!reached[body->input.data[i]]) {
+            continue;
+        }
         const coti_node *node = coti_node_at(body, body->input.data[i]);
         cot_shape shape = cot_value_shape(input[i]);
         if (input[i].graph == NULL) {
@@ -210,12 +213,12 @@ cot_status coti_graph_inline_some(cot_graph *to, const cot_graph *body, const co
     const char *layer = to->layer;
     cot_value *map = coti_calloc(to->context, body->node.count, sizeof *map);
     bool *reached = coti_calloc(to->context, body->node.count, sizeof *reached);
-    cot_status status =
-        map != NULL && reached != NULL ? map_inputs(to, body, input, map) : COT_E_NOMEM;
+    cot_status status = map != NULL && reached != NULL ? COT_OK : COT_E_NOMEM;
     if (status == COT_OK) {
         mark_wanted(body, wanted, reached);
-        status = copy_nodes(to, body, reached, map);
+        status = map_inputs(to, body, input, reached, map);
     }
+    status = status == COT_OK ? copy_nodes(to, body, reached, map) : status;
     to->layer = layer;
     for (size_t i = 0; i < body->output.count; i++) {
         bool made = status == COT_OK && (wanted == NULL || wanted[i]);

@@ -342,6 +342,34 @@ COT_API cot_status cot_grad(cot_value y, const cot_value *wrt, int32_t n, cot_va
 COT_API cot_status cot_vjp(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
                            cot_value *grads_out);
 
+/*
+ * Jacobian-vector product: out[i], of y[i]'s dtype and shape, is how y[i] moves when every wrt[j]
+ * moves along tangent[j] (of wrt[j]'s dtype and shape; a constant here, whatever it depends on).
+ * Zeros where y[i] does not depend on a wrt. Made of two reverse passes, so it costs about three
+ * times y, and what cot_grad refuses it refuses.
+ */
+COT_API cot_status cot_jvp(const cot_value *y, int32_t n_y, const cot_value *wrt,
+                           const cot_value *tangent, int32_t n, cot_value *out);
+
+/*
+ * Hessian-vector product of a float scalar: out[i], of wrt[i]'s dtype and shape, is the derivative
+ * of y's gradient with respect to wrt[i] along all vectors (each of its wrt's dtype and shape, and
+ * a constant). Costs about four times y. Fails as cot_grad.
+ */
+COT_API cot_status cot_hvp(cot_value y, const cot_value *wrt, const cot_value *vector, int32_t n,
+                           cot_value *out);
+
+/* Elements that the y of a Jacobian may have. */
+enum { COT_MAX_JACOBIAN_ROWS = 1024 };
+
+/*
+ * The Jacobian of y with respect to x, [y's shape.., x's shape..], of x's dtype: out[i.., j..] is
+ * the derivative of y[i..] with respect to x[j..]. Neither may be batched, together they have at
+ * most COT_MAX_RANK axes. A backward pass for each element of y, in the graph and at run time: for
+ * small y; COT_E_UNSUPPORTED beyond COT_MAX_JACOBIAN_ROWS. Fails as cot_vjp otherwise.
+ */
+COT_API cot_status cot_jacobian(cot_value y, cot_value x, cot_value *out);
+
 /* ---- text ---- */
 
 /* Write the text form, which cot_graph_parse reads back to an equal graph. */

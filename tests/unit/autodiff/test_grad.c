@@ -364,7 +364,7 @@ static void test_misuse(void **state) {
     expect_failure(f, y, &whole, 1, COT_E_DTYPE, "wrt[0] is i32[3]");
     expect_failure(f, poison, &x, 1, COT_E_ARG, "y is a poisoned value");
     expect_failure(f, y, (cot_value[]){x, poison}, 2, COT_E_ARG, "wrt[1] is a poisoned value");
-    expect_failure(f, y, &foreign, 1, COT_E_ARG, "wrt[0] is of graph other, y of graph test");
+    expect_failure(f, y, &foreign, 1, COT_E_ARG, "wrt[0] is of graph other, expected graph test");
     expect_failure(f, y, &(cot_value){f->graph, 0}, 1, COT_E_ARG, "is no value of graph test");
     expect_failure(f, y, &(cot_value){f->graph, 1000000}, 1, COT_E_ARG, "wrt[0] is no value");
     expect_failure(f, y, NULL, 1, COT_E_ARG, "wrt or grads_out is NULL");
