@@ -221,6 +221,17 @@ static cot_value build_conv(cot_graph *graph, const trial *t, const cot_value *x
                                    : cot_op_conv_dw(x[0], x[1], size, &axes);
 }
 
+static cot_value build_pool(cot_graph *graph, const trial *t, const cot_value *x,
+                            const tensor *data) {
+    (void)graph, (void)data;
+    cot_pool_axes axes = {.size = {0}};
+    attr_spatial(t->attr, "size", axes.size);
+    attr_spatial(t->attr, "stride", axes.stride);
+    attr_spatial(t->attr, "low", axes.low);
+    attr_spatial(t->attr, "high", axes.high);
+    return t->op == COT_OP_MAX_POOL ? cot_op_max_pool(x[0], &axes) : cot_op_avg_pool(x[0], &axes);
+}
+
 static cot_value build_one_hot(cot_graph *graph, const trial *t, const cot_value *x,
                                const tensor *data) {
     (void)graph, (void)data;
@@ -295,6 +306,8 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_CONV] = build_conv,
     [COT_OP_CONV_DX] = build_conv,
     [COT_OP_CONV_DW] = build_conv,
+    [COT_OP_MAX_POOL] = build_pool,
+    [COT_OP_AVG_POOL] = build_pool,
     [COT_OP_ONE_HOT] = build_one_hot,
     [COT_OP_GATHER] = build_gather,
     [COT_OP_SCATTER_ADD] = build_scatter_add,

@@ -210,6 +210,7 @@ tensor expect_leaf(pool *p, const trial *t, const tensor *x, tensor *magnitude_o
 tensor expect_reduce(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_dot(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_conv(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_pool(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_one_hot(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_gather(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);

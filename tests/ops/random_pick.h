@@ -59,6 +59,7 @@ static inline bool choose_any(random_graph *g, cot_value *out) {
 
 void random_try_window(random_graph *g);      /* random_window.c */
 void random_try_conv(random_graph *g);        /* random_window.c */
+void random_try_pool(random_graph *g);        /* random_window.c */
 void random_try_gather(random_graph *g);      /* random_index.c */
 void random_try_scatter_add(random_graph *g); /* random_index.c */
 void random_try_norm(random_graph *g);        /* random_norm.c */

@@ -1,5 +1,5 @@
 /*
- * Random windows and convolutions: contract in random_graph.h.
+ * Random windows, convolutions and pools: contract in random_graph.h.
  */
 #include "random_pick.h"
 
@@ -79,4 +79,28 @@ void random_try_conv(random_graph *g) {
     if (w.graph != NULL) {
         keep(g, cot_op_conv(x, w, &axes));
     }
+}
+
+/* A pool of a value of rank 2 or 3, seen as a convolution sees it. */
+void random_try_pool(random_graph *g) {
+    cot_value x;
+    if (!choose(g, COT_F32, &x)) {
+        return;
+    }
+    cot_shape shape = cot_value_shape(x);
+    if (shape.rank < 2 || shape.rank > 3) {
+        return;
+    }
+    if (shape.rank == 2 || below(g, 2) == 0) {
+        shape.dim[shape.rank++] = 1;
+        x = cot_op_reshape(x, shape);
+    }
+    cot_pool_axes axes = {.size = {0}};
+    for (int32_t i = 0; i < shape.rank - 2; i++) {
+        axes.size[i] = 1 + below(g, 3);
+        axes.stride[i] = below(g, 3);
+        axes.low[i] = below(g, axes.size[i]);
+        axes.high[i] = below(g, axes.size[i]);
+    }
+    keep(g, below(g, 2) == 0 ? cot_op_max_pool(x, &axes) : cot_op_avg_pool(x, &axes));
 }

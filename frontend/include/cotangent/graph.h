@@ -206,7 +206,7 @@ COT_API cot_value cot_op_dot(cot_value a, cot_value b, const cot_dot_axes *axes)
  */
 COT_API cot_value cot_op_matmul(cot_value a, cot_value b);
 
-/* ---- convolutions: channels-last, 1 to 3 spatial axes ---- */
+/* ---- convolutions and pools: channels-last, 1 to 3 spatial axes ---- */
 
 enum { COT_MAX_SPATIAL = 3 };
 
@@ -235,6 +235,22 @@ COT_API cot_value cot_op_conv_dx(cot_value g, cot_value w, const int64_t *size,
 /* And to w, whose spatial extents are `size`: [size.., cin / groups, cout]. */
 COT_API cot_value cot_op_conv_dw(cot_value x, cot_value g, const int64_t *size,
                                  const cot_conv_axes *axes);
+
+/* Entry i is of spatial axis i; those beyond x's are ignored. */
+typedef struct cot_pool_axes {
+    int64_t size[COT_MAX_SPATIAL];   /* of a window; at least 1 */
+    int64_t stride[COT_MAX_SPATIAL]; /* of windows; 0: their size */
+    int64_t low[COT_MAX_SPATIAL];    /* elements before x that a window may begin at; below size */
+    int64_t high[COT_MAX_SPATIAL];   /* and behind x */
+} cot_pool_axes;
+
+/*
+ * Maximum, and mean, of windows of x [batch, x.., channels]: [batch, o.., channels], o = (low + x +
+ * high - size) / stride + 1, or 0 where no window fits. What is outside of x does not count. f32 or
+ * f64.
+ */
+COT_API cot_value cot_op_max_pool(cot_value x, const cot_pool_axes *axes);
+COT_API cot_value cot_op_avg_pool(cot_value x, const cot_pool_axes *axes);
 
 /*
  * The padding that Keras and TensorFlow call "same", of one axis: it makes ceil(extent / stride)

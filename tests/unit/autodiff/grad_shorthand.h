@@ -118,6 +118,35 @@ static cot_value conv_dw(cot_value x, cot_value g, const char *size, const char 
     return cot_op_conv_dw(x, g, sizes, &axes);
 }
 
+static cot_pool_axes pool_axes(const char *size, const char *stride, const char *low,
+                               const char *high) {
+    cot_pool_axes axes = {.size = {0}};
+    int64_t list[4][COT_MAX_RANK];
+    int32_t n = read_list(size, list[0]);
+    read_list(stride, list[1]);
+    read_list(low, list[2]);
+    read_list(high, list[3]);
+    for (int32_t i = 0; i < n; i++) {
+        axes.size[i] = list[0][i];
+        axes.stride[i] = list[1][i];
+        axes.low[i] = list[2][i];
+        axes.high[i] = list[3][i];
+    }
+    return axes;
+}
+
+static cot_value max_pool(cot_value x, const char *size, const char *stride, const char *low,
+                          const char *high) {
+    const cot_pool_axes axes = pool_axes(size, stride, low, high);
+    return cot_op_max_pool(x, &axes);
+}
+
+static cot_value avg_pool(cot_value x, const char *size, const char *stride, const char *low,
+                          const char *high) {
+    const cot_pool_axes axes = pool_axes(size, stride, low, high);
+    return cot_op_avg_pool(x, &axes);
+}
+
 static cot_value concat(const cot_value *x, int32_t n, int32_t axis) {
     return cot_op_concat(x, n, axis);
 }

@@ -110,6 +110,8 @@ static const char sample_text[] =
     "  %74 = rms_norm %73, %2 {epsilon=1e-06} : f64[3,2]\n"
     "  %75 = group_norm %74, %2, %2 {groups=2, epsilon=0} : f64[3,2]\n"
     "  %76 = batch_norm %75, %2, %2 {epsilon=0.001} : f64[3,2]\n"
+    "  %77 = max_pool %67 {size=[3], stride=[2], low=[1], high=[2]} : f32[N,2,2]\n"
+    "  %78 = avg_pool %67 {size=[2], stride=[2], low=[0], high=[1]} : f32[N,1,2]\n"
     "  update %step <- %59\n"
     "  return loss=%58, \"a b\"=%56, y=%x\n"
     "}\n";
