@@ -172,9 +172,10 @@ static cot_status make_sums(coti_training *training, coti_mode_id id) {
             const char *name =
                 coti_arena_printf(&training->arena, "%s/sum_%d_%s", head->name, (int)i,
                                   is_loss ? "loss" : cot_metric_name(head->metric[i_metric]));
+            int32_t n_sums = is_loss ? 1 : coti_metric_sums(head->metric[i_metric]);
+            const cot_shape shape = {.rank = n_sums > 1 ? 1 : 0, .dim = {n_sums > 1 ? n_sums : 0}};
             mode->sum[i_sum] =
-                name != NULL ? cot_variable_create(training->context, COT_F64, (cot_shape){0}, name)
-                             : NULL;
+                name != NULL ? cot_variable_create(training->context, COT_F64, shape, name) : NULL;
             if (mode->sum[i_sum] == NULL) {
                 return COT_E_NOMEM;
             }

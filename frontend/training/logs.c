@@ -14,40 +14,48 @@ double cot_logs_get(const cot_logs *logs, const char *name) {
 }
 
 cot_status coti_reset_sums(const coti_training *training, coti_mode_id mode) {
-    const double zero = 0.0;
     for (int32_t i = 0; i < training->n_sums; i++) {
-        COTI_TRY(cot_variable_set(training->mode[mode].sum[i], &zero, sizeof zero));
+        coti_variable_fill(training->mode[mode].sum[i], 0.0);
     }
     return COT_OK;
 }
 
+/* All of a variable's numbers. */
 static cot_status read_sum(const coti_training *training, coti_mode_id mode, int32_t i_sum,
-                           double *value_out) {
-    return cot_variable_get(training->mode[mode].sum[i_sum], value_out, sizeof *value_out);
+                           double value_out[COTI_MOST_SUMS]) {
+    const cot_variable *sum = training->mode[mode].sum[i_sum];
+    return cot_variable_get(sum, value_out, (size_t)sum->bytes);
 }
 
 /* The total loss: its parts are kept, the total is not. */
-static cot_status read_total(const coti_training *training, coti_mode_id mode, double *value_out) {
+static cot_status read_total(const coti_training *training, coti_mode_id mode, double rows,
+                             double *value_out) {
     *value_out = 0.0;
     for (int32_t i = 0; i < training->n_heads; i++) {
         const coti_head *head = &training->head[i];
-        if (head->i_loss_sum < 0) {
-            continue;
+        double part[COTI_MOST_SUMS] = {0.0};
+        if (head->i_loss_sum >= 0) {
+            COTI_TRY(read_sum(training, mode, head->i_loss_sum, part));
+            *value_out += head->weight * part[0];
         }
-        double part = 0.0;
-        COTI_TRY(read_sum(training, mode, head->i_loss_sum, &part));
-        *value_out += head->weight * part;
     }
+    *value_out /= rows;
     return COT_OK;
 }
 
 cot_status coti_read_sums(const coti_training *training, coti_mode_id mode, int64_t rows,
                           double *value_out) {
+    double sum[COTI_MOST_SUMS] = {0.0};
     for (int32_t i = 0; i < training->n_logs; i++) {
-        int32_t i_sum = training->log[i].i_sum;
-        COTI_TRY(i_sum < 0 ? read_total(training, mode, &value_out[i])
-                           : read_sum(training, mode, i_sum, &value_out[i]));
-        value_out[i] /= (double)rows;
+        const coti_log_entry *entry = &training->log[i];
+        if (entry->i_sum < 0) {
+            COTI_TRY(read_total(training, mode, (double)rows, &value_out[i]));
+            continue;
+        }
+        COTI_TRY(read_sum(training, mode, entry->i_sum, sum));
+        value_out[i] = entry->metric == COT_NO_METRIC
+                           ? sum[0] / (double)rows
+                           : coti_metric_value(entry->metric, sum, (double)rows);
     }
     return COT_OK;
 }

@@ -120,7 +120,7 @@ static cot_value sum_rows(const coti_head *head, cot_value values) {
                                     cot_op_constant(sum.graph, cot_value_dtype(sum), n));
 }
 
-/* The mode's sum i += sum, in f64. */
+/* The mode's sum i += sum, in f64; of a metric with several sums, [n]. */
 static cot_status add_to_sum(const coti_training *training, cot_graph *graph, coti_mode_id mode,
                              int32_t i_sum, cot_value sum) {
     cot_value state = cot_op_state(graph, training->mode[mode].sum[i_sum]);
@@ -158,7 +158,9 @@ static cot_status lower_head(const coti_training *training, cot_graph *graph, co
         add_to_loss(head, graph, sum, loss);
     }
     for (int32_t i = 0; i < head->n_metrics; i++) {
-        cot_value sum = sum_rows(head, coti_metric_build(head->metric[i], head, output, target));
+        bool by_row = false;
+        cot_value value = coti_metric_build(head->metric[i], head, output, target, &by_row);
+        cot_value sum = by_row ? sum_rows(head, value) : value;
         COTI_TRY(add_to_sum(training, graph, mode, head->i_metric_sum + i, sum));
     }
     return COT_OK;

@@ -85,7 +85,7 @@ static cot_status set_metrics(const coti_training *training,
 static cot_status set_target(coti_training *training, coti_head *head) {
     bool sparse = coti_loss_is_sparse(head->loss);
     for (int32_t i = 0; i < head->n_metrics; i++) {
-        bool metric_sparse = head->metric[i] == COT_SPARSE_CATEGORICAL_ACCURACY;
+        bool metric_sparse = coti_metric_is_sparse(head->metric[i]);
         if (head->loss == COT_NO_LOSS && i == 0) {
             sparse = metric_sparse;
         } else if (metric_sparse != sparse) {
@@ -112,6 +112,11 @@ static cot_status check_head(const coti_training *training, const coti_head *hea
     if (!coti_loss_is_valid(head->loss)) {
         return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
                             "output \"%s\": %d is no loss", head->name, (int)head->loss);
+    }
+    if (head->top_k < 1) {
+        return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": top_k is %d, expected 1 or more", head->name,
+                            (int)head->top_k);
     }
     if (!isfinite(head->weight)) {
         return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
@@ -140,6 +145,7 @@ static cot_status resolve_head(coti_training *training, const cot_compile_option
                        : 1.0;
     head->from_logits = options->from_logits || (own != NULL && own->from_logits);
     head->fuse = options->fuse_softmax != COT_OFF;
+    head->top_k = options->top_k != 0 ? options->top_k : 5;
     head->i_target = head->i_loss_sum = head->i_metric_sum = -1;
     const cot_metric *metrics = own != NULL && own->no_metrics ? no_metrics
                                 : own_metrics                  ? own->metrics
@@ -197,7 +203,7 @@ static bool is_taken(const coti_training *training, const char *name) {
 
 /* Append an entry "<output>_<name>", or "<name>" without an output; room was made. */
 static cot_status add_log(coti_training *training, const char *output, const char *name,
-                          int32_t i_sum) {
+                          int32_t i_sum, cot_metric metric) {
     coti_arena *arena = &training->arena;
     const char *stem = output != NULL ? coti_arena_printf(arena, "%s_%s", output, name)
                                       : coti_arena_strdup(arena, name);
@@ -208,7 +214,7 @@ static cot_status add_log(coti_training *training, const char *output, const cha
     if (own == NULL) {
         return COT_E_NOMEM;
     }
-    training->log[training->n_logs++] = (coti_log_entry){own, i_sum};
+    training->log[training->n_logs++] = (coti_log_entry){own, i_sum, metric};
     return COT_OK;
 }
 
@@ -270,11 +276,11 @@ static cot_status add_head_logs(coti_training *training, const coti_head *head, 
                                 bool own_loss) {
     const char *output = several ? head->name : NULL;
     if (own_loss && head->i_loss_sum >= 0) {
-        COTI_TRY(add_log(training, head->name, "loss", head->i_loss_sum));
+        COTI_TRY(add_log(training, head->name, "loss", head->i_loss_sum, COT_NO_METRIC));
     }
     for (int32_t i = 0; i < head->n_metrics; i++) {
-        COTI_TRY(
-            add_log(training, output, cot_metric_name(head->spelt[i]), head->i_metric_sum + i));
+        COTI_TRY(add_log(training, output, cot_metric_name(head->spelt[i]), head->i_metric_sum + i,
+                         head->metric[i]));
     }
     return COT_OK;
 }
@@ -292,7 +298,7 @@ cot_status coti_resolve_logs(coti_training *training) {
     }
     int32_t n_losses = count_losses(training);
     if (n_losses > 0) {
-        COTI_TRY(add_log(training, NULL, "loss", -1));
+        COTI_TRY(add_log(training, NULL, "loss", -1, COT_NO_METRIC));
     }
     for (int32_t i = 0; i < training->n_heads; i++) {
         COTI_TRY(add_head_logs(training, &training->head[i], training->n_heads > 1, n_losses > 1));

@@ -21,9 +21,10 @@ typedef struct coti_head {
     const char *name; /* the output's */
     coti_type type;   /* the output's */
     cot_loss loss;
-    double weight;            /* of its loss in the total */
-    bool from_logits;         /* the output, as the user has it, is logits */
-    bool fuse;                /* take a final softmax's or sigmoid's logits for a cross-entropy */
+    double weight;    /* of its loss in the total */
+    bool from_logits; /* the output, as the user has it, is logits */
+    bool fuse;        /* take a final softmax's or sigmoid's logits for a cross-entropy */
+    int32_t top_k;
     cot_loss_options numbers; /* of the loss, with defaults filled in */
     int32_t n_metrics;
     cot_metric spelt[COT_MAX_METRICS];  /* as the user has them */
@@ -34,11 +35,16 @@ typedef struct coti_head {
         i_metric_sum; /* among the sums; -1: none. Metrics' sums follow each other */
 } coti_head;
 
-/* A named number of a step or an epoch: sum / rows, or the weighted total of the losses. */
+/* A named number of a step or an epoch: a metric, sum / rows, or the weighted total of the losses.
+ */
 typedef struct coti_log_entry {
     const char *name;
-    int32_t i_sum; /* -1: the total */
+    int32_t i_sum;     /* -1: the total */
+    cot_metric metric; /* COT_NO_METRIC: a loss */
 } coti_log_entry;
+
+/* Most sums that a metric keeps. */
+enum { COTI_MOST_SUMS = 512 };
 
 #define COTI_TARGET_BYTES (2 * COTI_NAME_BYTES)
 
@@ -128,10 +134,18 @@ cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, c
 bool coti_loss_is_sparse(cot_loss loss);
 bool coti_loss_is_valid(cot_loss loss);
 
-/* Value of each row, shape of the output without its last axis. */
+/*
+ * What a metric makes of a step's rows: *by_row_out: a value of each row, shape of the output
+ * without its last axis; else the numbers that are to be added to its sums, [] or [n].
+ */
 cot_value coti_metric_build(cot_metric metric, const coti_head *head, coti_built output,
-                            cot_value target);
+                            cot_value target, bool *by_row_out);
 bool coti_metric_is_valid(cot_metric metric);
+/* Does it take integer classes? */
+bool coti_metric_is_sparse(cot_metric metric);
+/* How many sums it keeps, and its value from them after so many rows. */
+int32_t coti_metric_sums(cot_metric metric);
+double coti_metric_value(cot_metric metric, const double *sum, double rows);
 
 /* ---- logs.c ---- */
 

@@ -89,20 +89,43 @@ COT_API const char *cot_loss_name(cot_loss loss);
 
 /*
  * X(constant, name in logs, value). COT_ACCURACY is binary for an output of one element, sparse
- * categorical with integer targets, else categorical. The first maximum wins a tie.
+ * categorical with integer targets, else categorical. The first maximum wins a tie. t is the
+ * target, p the output. Counts are over all elements of all rows; a ratio whose divisor is 0 is 0.
  */
 #define COT_METRIC_LIST(X)                                                                         \
     X(COT_NO_METRIC, "none", "ends a list")                                                        \
     X(COT_ACCURACY, "accuracy", "one of the following, by the shapes of output and target")        \
-    X(COT_BINARY_ACCURACY, "binary_accuracy", "mean(target == (y > 0.5))")                         \
-    X(COT_CATEGORICAL_ACCURACY, "categorical_accuracy", "argmax(target) == argmax(y)")             \
-    X(COT_SPARSE_CATEGORICAL_ACCURACY, "sparse_categorical_accuracy", "target == argmax(y)")
+    X(COT_BINARY_ACCURACY, "binary_accuracy", "mean(t == (p > 0.5))")                              \
+    X(COT_CATEGORICAL_ACCURACY, "categorical_accuracy", "argmax(t) == argmax(p)")                  \
+    X(COT_SPARSE_CATEGORICAL_ACCURACY, "sparse_categorical_accuracy", "t == argmax(p)")            \
+    X(COT_TOP_K_CATEGORICAL_ACCURACY, "top_k_categorical_accuracy",                                \
+      "are fewer than top_k elements larger than p[argmax(t)]?")                                   \
+    X(COT_SPARSE_TOP_K_CATEGORICAL_ACCURACY, "sparse_top_k_categorical_accuracy",                  \
+      "are fewer than top_k elements larger than p[t]?")                                           \
+    X(COT_TRUE_POSITIVES, "true_positives", "count of t != 0 and p > 0.5")                         \
+    X(COT_FALSE_POSITIVES, "false_positives", "count of t == 0 and p > 0.5")                       \
+    X(COT_TRUE_NEGATIVES, "true_negatives", "count of t == 0 and p <= 0.5")                        \
+    X(COT_FALSE_NEGATIVES, "false_negatives", "count of t != 0 and p <= 0.5")                      \
+    X(COT_PRECISION, "precision", "true positives / (true + false positives)")                     \
+    X(COT_RECALL, "recall", "true positives / (true positives + false negatives)")                 \
+    X(COT_AUC, "auc",                                                                              \
+      "area under the curve of recall over false positives / negatives, from 200 thresholds")      \
+    X(COT_AUC_PR, "auc_pr", "area under the curve of precision over recall, likewise")             \
+    X(COT_ROOT_MEAN_SQUARED_ERROR, "root_mean_squared_error",                                      \
+      "square root of the mean of (t - p)^2 over all rows")                                        \
+    X(COT_METRIC_COUNT, "?", "how many there are")
 
 typedef enum cot_metric {
 #define COT_METRIC_ENUM(constant, name, value) constant,
     COT_METRIC_LIST(COT_METRIC_ENUM)
 #undef COT_METRIC_ENUM
 } cot_metric;
+
+/*
+ * Any loss as a metric, under its own name: `.metrics = {COT_LOSS_AS_METRIC(COT_HUBER)}`. With the
+ * defaults of its numbers, and from the output as it is; the cosine similarity has the other sign.
+ */
+#define COT_LOSS_AS_METRIC(loss) ((cot_metric)((int)COT_METRIC_COUNT + (int)(loss)))
 
 /* "accuracy" ...; "?" for a value that is no metric. */
 COT_API const char *cot_metric_name(cot_metric metric);
@@ -146,6 +169,7 @@ typedef struct cot_compile_options {
     int64_t max_batch; /* most rows of one step; 0: 128. fit with a larger batch compiles anew */
     const cot_loss_options
         *loss_options; /* of every output without some of its own; NULL: defaults */
+    int32_t top_k;     /* of the top-k accuracies; 0: 5 */
 } cot_compile_options;
 #define COT_COMPILE_OPTIONS_INIT                                                                   \
     {sizeof(cot_compile_options),                                                                  \
@@ -156,7 +180,8 @@ typedef struct cot_compile_options {
      COT_DEFAULT,                                                                                  \
      {NULL},                                                                                       \
      0,                                                                                            \
-     NULL}
+     NULL,                                                                                         \
+     0}
 
 /*
  * Make the model's programs; optimizer state starts anew, weights stay. Nothing of `options` is

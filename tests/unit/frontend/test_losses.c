@@ -121,6 +121,8 @@ static void losses_match_keras(void **state) {
          false,
          0.90000004},
         {"KLDivergence", {.loss = COT_KL_DIVERGENCE}, {guess, hot, 2, 3}, false, 1.1769371},
+        {"Hinge", {.loss = COT_HINGE}, {pr, of_yb, 2, 2}, false, 1.3},
+        {"SquaredHinge", {.loss = COT_SQUARED_HINGE}, {pr, of_yb, 2, 2}, false, 1.86},
         {"Poisson", {.loss = COT_POISSON}, {pr, of_yb, 2, 2}, false, 0.72907263},
         {"Dice", {.loss = COT_DICE}, {guess, hot, 2, 3}, false, 0.47500002},
         {"Tversky", {.loss = COT_TVERSKY}, {guess, hot, 2, 3}, false, 0.47500002},
@@ -191,6 +193,82 @@ static void accuracies_match_keras(void **state) {
         cot_model_destroy(model);
         cot_context_destroy(context);
     }
+}
+
+static void metrics_match_keras(void **state) {
+    (void)state;
+    static const float by[5] = {0, 0, 1, 1, 1}, bp[5] = {0.1f, 0.4f, 0.35f, 0.8f, 0.5f};
+    static const float close[4] = {1, 2, 3, 5}, to[4] = {1, 2, 5, 4};
+    const sample binary = {bp, array_of(by, 5, 1), 5, 1},
+                 hot = {guess, array_of(truth, 2, 3), 2, 3};
+    const sample sparse = {guess, labels_of(classes, 2), 2, 3};
+    const sample reals = {close, array_of(to, 4, 1), 4, 1};
+    const struct {
+        cot_metric metric;
+        int32_t top_k;
+        sample sample;
+        const char *name;
+        double expected;
+    } cases[] = {
+        {COT_TOP_K_CATEGORICAL_ACCURACY, 2, hot, "top_k_categorical_accuracy", 1.0},
+        {COT_TOP_K_CATEGORICAL_ACCURACY, 1, hot, "top_k_categorical_accuracy", 0.5},
+        {COT_SPARSE_TOP_K_CATEGORICAL_ACCURACY, 2, sparse, "sparse_top_k_categorical_accuracy",
+         1.0},
+        {COT_TOP_K_CATEGORICAL_ACCURACY, 0, hot, "top_k_categorical_accuracy", 1.0},
+        {COT_PRECISION, 0, binary, "precision", 1.0},
+        {COT_RECALL, 0, binary, "recall", 0.33333334},
+        {COT_AUC, 0, binary, "auc", 0.83333337},
+        {COT_AUC_PR, 0, binary, "auc_pr", 0.90410602},
+        {COT_TRUE_POSITIVES, 0, binary, "true_positives", 1.0},
+        {COT_FALSE_POSITIVES, 0, binary, "false_positives", 0.0},
+        {COT_TRUE_NEGATIVES, 0, binary, "true_negatives", 2.0},
+        {COT_FALSE_NEGATIVES, 0, binary, "false_negatives", 2.0},
+        {COT_ROOT_MEAN_SQUARED_ERROR, 0, reals, "root_mean_squared_error", 1.1180339887},
+        {COT_LOSS_AS_METRIC(COT_MEAN_ABSOLUTE_ERROR), 0, reals, "mean_absolute_error", 0.75},
+        {COT_LOSS_AS_METRIC(COT_COSINE_SIMILARITY), 0, hot, "cosine_similarity",
+         (0.95 / sqrt(0.05 * 0.05 + 0.95 * 0.95) + 0.1 / sqrt(0.66)) / 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cot_context *context = new_context(1);
+        cot_model *model = identity(context, COT_SHAPE(cases[i].sample.row), false);
+        CHECK_OK(context,
+                 cot_model_compile(model, .metrics = {cases[i].metric}, .top_k = cases[i].top_k));
+        double found = evaluate(model, &cases[i].sample, cases[i].name);
+        if (!(fabs(found - cases[i].expected) <= 2e-6)) {
+            fail_msg("%s: %.9g, expected %.9g", cases[i].name, found, cases[i].expected);
+        }
+        cot_model_destroy(model);
+        cot_context_destroy(context);
+    }
+}
+
+/* Sums go on over batches: 5 rows in batches of 2 give what one batch gives. */
+static void metrics_stream(void **state) {
+    (void)state;
+    static const float by[5] = {0, 0, 1, 1, 1}, bp[5] = {0.1f, 0.4f, 0.35f, 0.8f, 0.5f};
+    cot_context *context = new_context(1);
+    cot_model *model = identity(context, COT_SHAPE(1), false);
+    CHECK_OK(context, cot_model_compile(model, .loss = COT_BINARY_CROSSENTROPY,
+                                        .metrics = {COT_AUC, COT_PRECISION, COT_RECALL,
+                                                    COT_ROOT_MEAN_SQUARED_ERROR}));
+    cot_array x = array_of(bp, 5, 1), y = array_of(by, 5, 1);
+    cot_dataset *data =
+        cot_dataset_create(context, (cot_array_list){&x, 1}, (cot_array_list){&y, 1}, COT_BORROW);
+    double value[2][4];
+    for (int i = 0; i < 2; i++) {
+        cot_logs report;
+        CHECK_OK(context, cot_model_evaluate(model, data, &report, .batch_size = i == 0 ? 5 : 2));
+        value[i][0] = cot_logs_get(&report, "auc");
+        value[i][1] = cot_logs_get(&report, "precision");
+        value[i][2] = cot_logs_get(&report, "recall");
+        value[i][3] = cot_logs_get(&report, "root_mean_squared_error");
+    }
+    for (int k = 0; k < 4; k++) {
+        CHECK_NEAR(value[1][k], value[0][k], 1e-6);
+    }
+    cot_dataset_destroy(data);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
 }
 
 /* Axes between the batch and the last one are averaged over, too. */
@@ -386,6 +464,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_match_keras),
         cmocka_unit_test(losses_by_hand),
+        cmocka_unit_test(metrics_match_keras),
+        cmocka_unit_test(metrics_stream),
         cmocka_unit_test(sigmoid_is_fused),
         cmocka_unit_test(accuracies_match_keras),
         cmocka_unit_test(inner_axes_are_averaged),
