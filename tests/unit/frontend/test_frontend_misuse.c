@@ -152,7 +152,7 @@ FAILED(compile_no_options, cot_model_compile_with(w->bare, NULL))
 FAILED(compile_no_loss, cot_model_compile(w->bare, .optimizer = cot_sgd()))
 FAILED(compile_loss, cot_model_compile(w->bare, .loss = (cot_loss)99))
 FAILED(compile_metric,
-       cot_model_compile(w->bare, .loss = COT_MEAN_SQUARED_ERROR, .metrics = {(cot_metric)12}))
+       cot_model_compile(w->bare, .loss = COT_MEAN_SQUARED_ERROR, .metrics = {(cot_metric)1200}))
 FAILED(compile_mixed_targets, cot_model_compile(w->bare, .loss = COT_MEAN_SQUARED_ERROR,
                                                 .metrics = {COT_SPARSE_CATEGORICAL_ACCURACY}))
 FAILED(compile_output, cot_model_compile(w->bare, .outputs = {cot_output("clas")}))
@@ -370,7 +370,7 @@ static const misuse table[] = {
     ROW(compile_no_options, COT_E_ARG, "cot_model_compile: options are NULL"),
     ROW(compile_no_loss, COT_E_ARG, "an optimizer is given, but no output has a loss"),
     ROW(compile_loss, COT_E_ARG, "output \"plain\": 99 is no loss"),
-    ROW(compile_metric, COT_E_ARG, "output \"plain\": 12 is no metric"),
+    ROW(compile_metric, COT_E_ARG, "output \"plain\": 1200 is no metric"),
     ROW(compile_mixed_targets, COT_E_ARG,
         "output \"plain\": metric sparse_categorical_accuracy does not go with loss "
         "mean_squared_error"),
