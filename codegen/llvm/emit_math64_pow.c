@@ -89,7 +89,8 @@ static LLVMValueRef both(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
     return LLVMBuildAnd(e->builder, v_a, v_b, "");
 }
 
-/* Signs, poles and NaN of x^y, given |x|^y for finite x other than 0. */
+/* Largest error 0.74 ulp, without fma 0.75. |x|^y for finite x other than 0, then signs, poles and
+ * NaN. */
 LLVMValueRef coti_m_pow(coti_emit *e, const LLVMValueRef *v_arg) {
     LLVMValueRef v_x = v_arg[0], v_y = v_arg[1];
     LLVMValueRef v_abs = coti_m_abs(e, v_x), v_abs_y = coti_m_abs(e, v_y);
