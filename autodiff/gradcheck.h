@@ -10,6 +10,7 @@
 #ifndef COTI_GRADCHECK_H
 #define COTI_GRADCHECK_H
 
+#include "cotangent/inspect.h"
 #include "graph/body.h"
 
 /* ---- gradcheck_graph.c ---- */
@@ -97,6 +98,7 @@ typedef struct coti_check_settings {
     double tolerance, step;
     int32_t n_directions;
     int64_t max_elements; /* 0: directions only */
+    bool whole;           /* every element of the Jacobian, whatever its size */
     uint64_t seed;
 } coti_check_settings;
 
@@ -137,6 +139,63 @@ cot_status coti_check_probe(const coti_check *check, const coti_check_settings *
 cot_status coti_check_probe_native(coti_check *check, uint64_t seed, coti_check_result *result);
 /* v rounded to the source's dtype of a leaf or output. */
 double coti_check_fit(const coti_check *check, const coti_check_part *part, double v);
+
+/*
+ * The point of a check `to` of the graph that coti_check_native made of `check`: check->x and u, as
+ * far as that graph depends on them.
+ */
+void coti_check_lend_point(const coti_check *check, const double *u, coti_check *to);
+/* A cotangent for check's outputs: normal numbers of their own dtypes. u: of n_y, the caller's. */
+void coti_check_draw_cotangent(const coti_check *check, uint64_t seed, double *u);
+
+/* ---- gradcheck_culprit.c ---- */
+
+/* The smallest part of a graph that fails. */
+typedef struct coti_check_culprit {
+    const char *op, *layer; /* the operation that is wrong by itself; NULL: none is */
+    coti_str text;          /* a graph; empty: no part fails alone */
+} coti_check_culprit;
+
+/*
+ * After a failure at check->x. `native`: it was one of coti_check_probe_native. What is borrowed in
+ * *culprit is the source's; the text is to be freed by the caller.
+ */
+cot_status coti_check_find_culprit(const coti_check *check, const coti_check_settings *settings,
+                                   bool native, coti_check_culprit *culprit);
+
+/* ---- gradcheck_point.c ---- */
+
+/* Where points are drawn: the next is taken when the function is not finite. */
+typedef enum coti_domain {
+    COTI_ANYWHERE,
+    COTI_AROUND_ONE,
+    COTI_BELOW_ONE,
+    COTI_N_DOMAINS
+} coti_domain;
+
+/* One call of cot_gradcheck. */
+typedef struct coti_check_job {
+    cot_context *context;
+    cot_gradcheck_options options; /* defaults filled in */
+    coti_check *check;
+    coti_check_result result;
+    cot_graph *gradient;             /* second order: J'u, u one more input; or NULL */
+    coti_check *second;              /* of that; or NULL */
+    coti_check_result second_result; /* of the derivatives of derivatives */
+    double *u;                       /* the cotangent there */
+    bool is_finite;
+    int32_t n_points; /* before this one */
+    int32_t domain;
+    coti_check_culprit culprit;
+} coti_check_job;
+
+bool coti_check_is_state(const coti_check *check, const coti_check_part *part);
+/* Set j->check's point: the next of the seed's. */
+cot_status coti_check_draw_point(const coti_check_job *j, uint64_t seed);
+
+/* ---- gradcheck_report.c ---- */
+
+cot_status coti_check_report(const coti_check_job *j, cot_gradcheck_report *report_out);
 
 /* Random normal number of (seed, purpose, i). */
 double coti_check_normal(uint64_t seed, uint64_t purpose, int64_t i);

@@ -96,23 +96,31 @@ static cot_status run_native(native *n) {
 
 /* ---- what rounding explains ---- */
 
-/* The point of the gradient graph's own check: x and u, as far as it depends on them. */
-static void set_point(native *n) {
-    const coti_check *check = n->check;
+void coti_check_lend_point(const coti_check *check, const double *u, coti_check *to) {
     int32_t k = 0;
-    for (int32_t i = 0; i < n->own->n_leaves; i++) {
-        coti_check_part *to = &n->own->leaf[i];
-        while (n->graph->input.data[k] != to->id) {
+    for (int32_t i = 0; i < to->n_leaves; i++) {
+        coti_check_part *part = &to->leaf[i];
+        while (to->source->input.data[k] != part->id) {
             k++;
         }
         bool is_leaf = k < check->n_leaves;
         const coti_check_part *from =
             is_leaf ? &check->leaf[k] : &check->output[k - check->n_leaves];
-        if (to->at < 0) {
-            memcpy(to->data, from->data, (size_t)to->count * cot_dtype_bytes(to->dtype));
+        if (part->at < 0) {
+            memcpy(part->data, from->data, (size_t)part->count * cot_dtype_bytes(part->dtype));
         } else {
-            memcpy(n->own->x + to->at, (is_leaf ? check->x : n->u) + from->at,
-                   (size_t)to->count * sizeof(double));
+            memcpy(to->x + part->at, (is_leaf ? check->x : u) + from->at,
+                   (size_t)part->count * sizeof(double));
+        }
+    }
+}
+
+void coti_check_draw_cotangent(const coti_check *check, uint64_t seed, double *u) {
+    for (int32_t i = 0; i < check->n_outputs; i++) {
+        const coti_check_part *part = &check->output[i];
+        for (int64_t k = 0; k < part->count; k++) {
+            double v = coti_check_normal(seed, PURPOSE_NATIVE + (uint64_t)i, k);
+            u[part->at + k] = coti_check_fit(check, part, v);
         }
     }
 }
@@ -181,16 +189,10 @@ static cot_status make_arrays(native *n) {
 static cot_status run(native *n, uint64_t seed, coti_check_result *result) {
     const coti_check *check = n->check;
     COTI_TRY(make_arrays(n));
-    for (int32_t i = 0; i < check->n_outputs; i++) {
-        const coti_check_part *part = &check->output[i];
-        for (int64_t k = 0; k < part->count; k++) {
-            double v = coti_check_normal(seed, PURPOSE_NATIVE + (uint64_t)i, k);
-            n->u[part->at + k] = coti_check_fit(check, part, v);
-        }
-    }
+    coti_check_draw_cotangent(check, seed, n->u);
     COTI_TRY(coti_check_native(n->check, &n->graph));
     COTI_TRY(coti_check_create_forward(n->graph, check->rows, &n->own));
-    set_point(n);
+    coti_check_lend_point(check, n->u, n->own);
     coti_rounding rounding = {.n_samples = TRIALS, .seed = seed};
     COTI_TRY(coti_check_rounding(n->own, &rounding, n->exact, n->spread, &n->overflows));
     COTI_TRY(run_native(n));

@@ -329,7 +329,7 @@ static cot_status check_leaf(probe *p, const jacobian *j, int32_t leaf) {
     if (part->at < 0) {
         return COT_OK;
     }
-    bool is_small = part->count <= p->settings->max_elements;
+    bool is_small = p->settings->whole || part->count <= p->settings->max_elements;
     int64_t n = is_small ? part->count : SAMPLED_ELEMENTS;
     double block = largest_of_leaf(p, j, part);
     coti_philox_key key = coti_philox_make_key(p->settings->seed, PURPOSE_ELEMENT + (uint64_t)leaf);
@@ -345,7 +345,8 @@ static cot_status check_elements(probe *p) {
     const coti_check *check = p->check;
     int64_t most =
         p->settings->max_elements < JACOBIAN_SIDE ? p->settings->max_elements : JACOBIAN_SIDE;
-    jacobian j = {.is_each = check->n_x <= most && check->n_y <= most};
+    bool is_small = check->n_x <= most && check->n_y <= most;
+    jacobian j = {.is_each = p->settings->whole || is_small};
     j.n_rows = j.is_each ? check->n_y : 1;
     j.entry = coti_arena_array(&p->arena, (size_t)(j.n_rows * check->n_x), sizeof *j.entry);
     if (j.entry == NULL) {
@@ -398,7 +399,7 @@ static cot_status run(probe *p, bool *is_finite_out) {
     for (int32_t i = 0; *is_finite_out && goes_on(p) && i < p->settings->n_directions; i++) {
         COTI_TRY(check_direction(p, i));
     }
-    bool elements = p->settings->max_elements > 0;
+    bool elements = p->settings->whole || p->settings->max_elements > 0;
     return *is_finite_out && goes_on(p) && elements ? check_elements(p) : COT_OK;
 }
 

@@ -8,11 +8,17 @@ const char *const command_gradcheck_help =
     "Checks the derivatives of the graph's float outputs by its float inputs and states (FILE "
     "\"-\":\n"
     "standard input), in f64 on the reference evaluator: along random directions, forward over\n"
-    "reverse against reverse, and element by element. A line an input, a verdict, exit status 1 "
-    "if\n"
-    "a derivative is wrong: the line then names the element, the operation and the layer.\n\n"
+    "reverse against reverse, and element by element. A line an input and a verdict. Exit status "
+    "1\n"
+    "if a derivative is wrong: the smallest part of the graph that fails is then written as text,\n"
+    "and the verdict names the element, the operation and the layer.\n\n"
+    "  --f32            also the gradient in the graph's own dtypes, within what rounding "
+    "explains\n"
+    "  --second         also the derivatives of the gradient, Hessian-vector products among them\n"
+    "  --full           every element of the Jacobian, whatever its size\n"
     "  --rows N         rows of the batched inputs: 3\n"
     "  --tolerance X    largest relative error: 1e-6\n"
+    "  --second-tolerance X  and of second order: 1e-5\n"
     "  --step X         of the differences, relative to max(1, |x|): 1e-3\n"
     "  --directions N   random directions: 3\n"
     "  --elements N     inputs of up to N elements are checked in each: 64\n"
@@ -26,13 +32,24 @@ int command_gradcheck(int argc, char **argv) {
     int64_t elements = 0;
     int64_t seed = 0;
     double tolerance = 0.0;
+    double second_tolerance = 0.0;
     double step = 0.0;
+    bool f32 = false;
+    bool second = false;
+    bool full = false;
     bool quiet = false;
-    const command_option table[] = {
-        {"--rows", 'i', &rows},         {"--tolerance", 'f', &tolerance},
-        {"--step", 'f', &step},         {"--directions", 'i', &directions},
-        {"--elements", 'i', &elements}, {"--seed", 'i', &seed},
-        {"--quiet", 'b', &quiet},       {NULL, 0, NULL}};
+    const command_option table[] = {{"--rows", 'i', &rows},
+                                    {"--tolerance", 'f', &tolerance},
+                                    {"--second-tolerance", 'f', &second_tolerance},
+                                    {"--step", 'f', &step},
+                                    {"--directions", 'i', &directions},
+                                    {"--elements", 'i', &elements},
+                                    {"--seed", 'i', &seed},
+                                    {"--f32", 'b', &f32},
+                                    {"--second", 'b', &second},
+                                    {"--full", 'b', &full},
+                                    {"--quiet", 'b', &quiet},
+                                    {NULL, 0, NULL}};
     if (command_parse(argc, argv, table, &path, 1) != 1 || directions > INT32_MAX) {
         (void)fputs(command_gradcheck_help, stderr);
         return COMMAND_USAGE;
@@ -44,10 +61,14 @@ int command_gradcheck(int argc, char **argv) {
     cot_gradcheck_options options = {.struct_size = sizeof options,
                                      .rows = rows,
                                      .tolerance = tolerance,
+                                     .second_tolerance = second_tolerance,
                                      .step = step,
                                      .n_directions = (int32_t)directions,
                                      .max_elements = elements,
                                      .seed = (uint64_t)seed,
+                                     .f32 = f32 ? COT_ON : COT_OFF,
+                                     .second = second ? COT_ON : COT_OFF,
+                                     .jacobian = full ? COT_ON : COT_DEFAULT,
                                      .write = quiet ? NULL : command_write,
                                      .user = stdout};
     int exit_status = COMMAND_FAILED;

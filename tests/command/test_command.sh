@@ -48,6 +48,30 @@ expect "loss = " "$work/run"
 expect "largest difference from the evaluator" "$work/run"
 "$cotangent" gradcheck "$graph" >"$work/check"
 expect "passed" "$work/check"
+"$cotangent" gradcheck --f32 --second --full --seed 3 --tolerance 1e-6 "$graph" >"$work/check"
+expect "of second order, largest error" "$work/check"
+
+# A wrong gradient: the smallest part that fails is a graph that fails, too.
+cat >"$work/wrong.cot" <<'GRAPH'
+graph @wrong(%x: f32[N,3], %y: f32[N,3]) {
+  %0 = tanh %x : f32[N,3]
+  %1 = mul %0, %y : f32[N,3]
+  %2 = stop_gradient %1 : f32[N,3]
+  %3 = add %2, %x : f32[N,3]
+  return z=%3
+}
+GRAPH
+status=0
+"$cotangent" gradcheck "$work/wrong.cot" >"$work/check" || status=$?
+[ "$status" = 1 ] || fail "gradcheck of a wrong gradient: status $status"
+expect "suspect: stop_gradient" "$work/check"
+sed -n '/^the smallest part that fails:/,/^}/p' "$work/check" | tail -n +2 >"$work/part.cot"
+expect "# in0 = [" "$work/part.cot"
+expect "stop_gradient %in0" "$work/part.cot"
+[ "$(grep -c ' = [a-z_]* %' "$work/part.cot")" = 1 ] || fail "the part has more than one operation"
+status=0
+"$cotangent" gradcheck --quiet "$work/part.cot" >"$work/check" || status=$?
+[ "$status" = 1 ] || fail "gradcheck of the part: status $status"
 
 refuse 2
 refuse 2 frobnicate

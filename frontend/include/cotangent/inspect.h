@@ -15,23 +15,39 @@ extern "C" {
 
 /* ---- checking gradients ---- */
 
+/* An input's data: dense, row-major, of the input's dtype and shape at the options' rows. */
+typedef struct cot_gradcheck_data {
+    const char *input;
+    const void *data;
+} cot_gradcheck_data;
+
 /* Every field may be left zero. */
 typedef struct cot_gradcheck_options {
-    size_t struct_size;     /* sizeof(cot_gradcheck_options) */
-    int64_t rows;           /* row count of batched inputs; 0: 3 */
-    double tolerance;       /* largest relative error that passes; 0: 1e-6 */
-    double step;            /* of the finite differences, relative to max(1, |x|); 0: 1e-3 */
-    int32_t n_directions;   /* random directions that are checked; 0: 3 */
-    int32_t n_points;       /* points that are tried until one is away from kinks; 0: 8 */
-    int64_t max_elements;   /* inputs of up to so many elements are checked in each of them, larger
-                               ones in 8 at random; 0: 64 */
-    int64_t integer_bound;  /* integer inputs are drawn from [0, bound); 0: 3 */
-    uint64_t seed;          /* of the points, directions and elements */
-    cot_switch keep_states; /* on: states have their variables' values; off (default): random ones.
-                               Integer states always have their variables' values */
-    cot_switch f32;         /* on: also the gradient in the graph's own dtypes against that in f64,
-                               within what f32's rounding explains at this point; off (default) */
-    cot_write_fn write;     /* receives a line for each input and state; NULL: nobody does */
+    size_t struct_size;      /* sizeof(cot_gradcheck_options) */
+    int64_t rows;            /* row count of batched inputs; 0: 3 */
+    double tolerance;        /* largest relative error that passes; 0: 1e-6 */
+    double step;             /* of the finite differences, relative to max(1, |x|); 0: 1e-3 */
+    int32_t n_directions;    /* random directions that are checked; 0: 3 */
+    int32_t n_points;        /* points that are tried until one is away from kinks; 0: 8 */
+    int64_t max_elements;    /* inputs of up to so many elements are checked in each of them, larger
+                                ones in 8 at random; 0: 64 */
+    int64_t integer_bound;   /* integer inputs are drawn from [0, bound); 0: 3 */
+    uint64_t seed;           /* of the points, directions and elements */
+    cot_switch keep_states;  /* on: states have their variables' values; off (default): random ones.
+                                Integer states always have their variables' values */
+    cot_switch f32;          /* on: also the gradient in the graph's own dtypes against that in f64,
+                                within what f32's rounding explains at the point; off (default) */
+    cot_switch second;       /* on: also the derivatives of the gradient by inputs, states and
+                                cotangents, Hessian-vector products among them; off (default) */
+    double second_tolerance; /* largest relative error of those; 0: 1e-5 */
+    cot_switch jacobian; /* on: each element of each output by each of each input, whatever their
+                            number, up to 2^24; off: directions alone; default: where both are
+                            small (max_elements) */
+    const cot_gradcheck_data *data; /* inputs that are not random; moved by a hundredth where they
+                                       lie at a kink, unless they are integers */
+    int32_t n_data;
+    cot_write_fn write; /* receives a line for each input and state, and the smallest part that
+                           fails; NULL: nobody does */
     void *user;
 } cot_gradcheck_options;
 #define COT_GRADCHECK_OPTIONS_INIT                                                                 \
@@ -46,19 +62,27 @@ typedef struct cot_gradcheck_options {
      0,                                                                                            \
      COT_DEFAULT,                                                                                  \
      COT_DEFAULT,                                                                                  \
+     COT_DEFAULT,                                                                                  \
+     0.0,                                                                                          \
+     COT_DEFAULT,                                                                                  \
+     NULL,                                                                                         \
+     0,                                                                                            \
      NULL,                                                                                         \
      NULL}
 
 #define COT_REPORT_NAME_BYTES 96
 #define COT_REPORT_MESSAGE_BYTES 512
+#define COT_REPORT_PART_BYTES 4096
 
 /* What was found. The comparison shown is the worst: of those that failed, or of all. */
 typedef struct cot_gradcheck_report {
     bool passed;
+    int32_t order;   /* of the derivative shown: 1, or 2: of the gradient's graph */
     double error;    /* |analytic - numeric| / max(|analytic|, |numeric|, a thousandth of the
                         largest derivative beside them) */
     double analytic; /* the derivative by cot_grad */
-    double numeric;  /* the same by differences of f64 evaluations */
+    double numeric;  /* the same by differences of f64 evaluations; or, where the gradient in the
+                        graph's own dtypes failed, in f64 */
     int64_t element; /* of the input, row-major; -1: along a random direction of all inputs */
     int64_t output_element; /* of the output; -1: of a random combination of all outputs */
     int64_t n_compared;     /* derivatives compared */
@@ -69,6 +93,9 @@ typedef struct cot_gradcheck_report {
                                        there; "" if none is by itself */
     char layer[COT_REPORT_NAME_BYTES];      /* its layer; "" */
     char message[COT_REPORT_MESSAGE_BYTES]; /* one line that says all this */
+    char part[COT_REPORT_PART_BYTES]; /* of a failure: the smallest part of the graph that fails, as
+                                         text that parses, the values of its inputs as comments; ""
+                                         if none fails alone, or if it is longer than this */
 } cot_gradcheck_report;
 
 /*
@@ -79,7 +106,11 @@ typedef struct cot_gradcheck_report {
  *   - along random directions v, for random cotangents u: <J'u, v> by cot_grad against the central
  *     difference, J v (as the gradient of a gradient) against it for each output element, and
  *     <J'u, v> against <u, J v>;
- *   - element by element, the whole Jacobian where inputs and outputs are small.
+ *   - element by element, the whole Jacobian where inputs and outputs are small;
+ *   - if asked (f32), the gradient as the graph itself computes it, f32 where it is f32: it may
+ *     differ by what trial roundings explain;
+ *   - if asked (second), all this again of the gradient, which is a graph of the inputs, the states
+ *     and u.
  *
  * Central differences at three steps, extrapolated twice (Richardson). Where they do not agree with
  * the gradient but not with each other either, or where the one-sided differences differ, there is

@@ -3,63 +3,10 @@
  * fooled by kinks. cot_op_stop_gradient serves as a wrong gradient: its slope is 1, its rule says
  * 0.
  */
-#include "shapes.h"
-
 #include "alloc_fail.h"
-#include "cotangent/inspect.h"
+#include "gradcheck_fixture.h"
 
 #include <math.h>
-
-typedef struct fixture {
-    cot_context *context;
-    cot_graph *graph;
-    cot_gradcheck_options options;
-    cot_gradcheck_report report;
-} fixture;
-
-static int setup(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    f->context = cot_context_create(NULL);
-    f->graph = cot_graph_create(f->context, "test");
-    f->options = (cot_gradcheck_options)COT_GRADCHECK_OPTIONS_INIT;
-    *state = f;
-    return f->graph == NULL;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    cot_graph_destroy(f->graph);
-    cot_context_destroy(f->context);
-    free(f);
-    return 0;
-}
-
-static cot_value input(fixture *f, cot_dtype dtype, const char *shape, const char *name) {
-    return cot_op_input(f->graph, dtype, read_shape(shape), name);
-}
-
-static cot_value mul(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_MUL, a, b);
-}
-
-static cot_value add(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_ADD, a, b);
-}
-
-static cot_value scaled(cot_value x, double factor) {
-    return mul(x, cot_op_constant(x.graph, cot_value_dtype(x), factor));
-}
-
-static bool check(fixture *f) {
-    CHECK_OK(f->context, cot_gradcheck(f->graph, &f->options, &f->report));
-    return f->report.passed;
-}
-
-static void expect_text(const char *text, const char *part) {
-    if (strstr(text, part) == NULL) {
-        fail_msg("\"%s\" lacks \"%s\"", text, part);
-    }
-}
 
 /* A network with every kind of leaf: batched f32 input, labels, states, a mask. */
 static cot_status build_network(cot_graph *graph, cot_variable *w, cot_variable *b) {
@@ -382,8 +329,6 @@ static void test_out_of_memory(void **state) {
     char buffer[256];
     CHECK_NO_COMPLAINT(alloc_fail_every(buffer, 97, NULL, check_network, NULL));
 }
-
-#define CHECK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
