@@ -112,6 +112,7 @@ static coti_tensor *values_of(pool *p, const random_graph *g, uint64_t seed, int
 /*
  * Is a node's value what the evaluator makes of its operands' values, all as the groups gave them?
  * Floats within 1e-5 of the largest there is, times the terms of a sum: what is wrong is far away.
+ * Sums that overflow in the node's dtype do not in the evaluator's; composites may sum squares.
  */
 static const char *check_node(pool *p, const coti_node *node, const coti_tensor *value, uint32_t id,
                               int64_t rows) {
@@ -119,19 +120,21 @@ static const char *check_node(pool *p, const coti_node *node, const coti_tensor 
     coti_tensor input[8];
     tensor got = tensor_read(p, value[id].dtype, &value[id].shape, 1, value[id].data);
     coti_tensor out = {got.dtype, got.shape, tensor_bytes(p, &got)};
-    long double scale = 1;
+    long double scale = 1, squares = 0;
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = value[node->input[i]];
         tensor x = tensor_read(p, input[i].dtype, &input[i].shape, 1, input[i].data);
         scale *= node->op == COT_OP_DOT || node->op == COT_OP_SUM ? largest(&x) * x.count : 1;
+        squares = fmaxl(squares, largest(&x) * largest(&x) * x.count);
     }
     CHECK_OK(context, coti_eval_node(context, node, input, rows, &out));
     tensor want = tensor_read(p, out.dtype, &out.shape, 1, out.data);
     bool real = out.dtype == COT_F32 || out.dtype == COT_F64;
+    bool is_composite = coti_op_table[node->op].kind == COTI_KIND_COMPOSITE;
     long double limit = real ? 1e-5L * fmaxl(scale, largest(&want)) : 0;
     for (int64_t i = 0; i < want.count; i++) {
         bool equal = want.v[i] == got.v[i] || (isnan(want.v[i]) && isnan(got.v[i]));
-        bool overflow = scale > 1e37L;
+        bool overflow = scale > 1e37L || (is_composite && squares > 1e37L);
         if (!equal && !overflow && !(fabsl(want.v[i] - got.v[i]) <= limit)) {
             snprintf(why, sizeof why, "element %lld is %Lg, expected %Lg", (long long)i, got.v[i],
                      want.v[i]);
