@@ -7,6 +7,10 @@
 /* 2 / sqrt(pi): the slope of erf at 0 (Abramowitz and Stegun, 7.1.1). */
 #define TWO_OVER_SQRT_PI 1.12837916709551257389615890312154517
 
+/* 1 / sqrt(2), and 1 / sqrt(2 pi): the height of the normal density. */
+#define SQRT_HALF 0.707106781186547524400844362104849039
+#define NORMAL_HEIGHT 0.398942280401432677939946059934381868
+
 /* Condition ? g : 0, for masks: exact even where g is not finite. */
 static cot_value where(const coti_vjp *v, cot_value condition, cot_value g) {
     return cot_op_select(condition, g, coti_make_scalar(v, 0.0));
@@ -194,6 +198,43 @@ void coti_vjp_ERF(const coti_vjp *v, cot_value *grad) {
     cot_value square = coti_make_mul(v->input[0], v->input[0]);
     cot_value bell = cot_op_unary(COT_OP_EXP, coti_make_neg(square));
     grad[0] = coti_make_mul(v->g, coti_make_mul(bell, coti_make_scalar(v, TWO_OVER_SQRT_PI)));
+}
+
+/* -g 2/sqrt(pi) exp(-x^2). Reads x. */
+void coti_vjp_ERFC(const coti_vjp *v, cot_value *grad) {
+    cot_value square = coti_make_mul(v->input[0], v->input[0]);
+    cot_value bell = cot_op_unary(COT_OP_EXP, coti_make_neg(square));
+    grad[0] = coti_make_mul(v->g, coti_make_mul(bell, coti_make_scalar(v, -TWO_OVER_SQRT_PI)));
+}
+
+/* g sigmoid(x). Reads x. */
+void coti_vjp_SOFTPLUS(const coti_vjp *v, cot_value *grad) {
+    grad[0] = coti_make_mul(v->g, cot_op_unary(COT_OP_SIGMOID, v->input[0]));
+}
+
+/*
+ * g (Phi(x) + x phi(x)). Phi by erfc keeps its digits where both terms are small: x phi(x) is then
+ * the larger one. Halving and doubling are exact. Reads x.
+ */
+void coti_vjp_GELU(const coti_vjp *v, cot_value *grad) {
+    cot_value x = v->input[0];
+    cot_value half = coti_make_scalar(v, 0.5);
+    cot_value tail = cot_op_unary(COT_OP_ERFC, coti_make_mul(x, coti_make_scalar(v, -SQRT_HALF)));
+    cot_value square = coti_make_mul(coti_make_mul(x, x), half);
+    cot_value bell = cot_op_unary(COT_OP_EXP, coti_make_neg(square));
+    cot_value density = coti_make_mul(bell, coti_make_scalar(v, NORMAL_HEIGHT));
+    cot_value slope = coti_make_add(coti_make_mul(tail, half), coti_make_mul(x, density));
+    grad[0] = coti_make_mul(v->g, slope);
+}
+
+/* g cos(x). Reads x. */
+void coti_vjp_SIN(const coti_vjp *v, cot_value *grad) {
+    grad[0] = coti_make_mul(v->g, cot_op_unary(COT_OP_COS, v->input[0]));
+}
+
+/* -g sin(x). Reads x. */
+void coti_vjp_COS(const coti_vjp *v, cot_value *grad) {
+    grad[0] = coti_make_mul(v->g, coti_make_neg(cot_op_unary(COT_OP_SIN, v->input[0])));
 }
 
 /* g where y > 0: 0 at 0, and at a NaN. Reads y. */

@@ -63,7 +63,12 @@ static double operation_cost(const coti_expr *expr) {
     case COT_OP_LOG1P:
     case COT_OP_TANH:
     case COT_OP_SIGMOID:
+    case COT_OP_SOFTPLUS:
     case COT_OP_ERF:
+    case COT_OP_ERFC:
+    case COT_OP_GELU:
+    case COT_OP_SIN:
+    case COT_OP_COS:
     case COT_OP_POW:
         return 20;
     default:

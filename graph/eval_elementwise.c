@@ -81,6 +81,35 @@ static double sigmoid_f64(double x) {
     double e = exp(-fabs(x));
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
+
+/* The next three by long double, rounded. exp of a negative number only, as above. */
+static long double softplus(long double x) {
+    return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x)));
+}
+static float softplus_f32(float x) {
+    return (float)softplus(x);
+}
+static double softplus_f64(double x) {
+    return (double)softplus(x);
+}
+static float erfc_f32(float x) {
+    return (float)erfcl(x);
+}
+static double erfc_f64(double x) {
+    return (double)erfcl(x);
+}
+
+/* x / 2 * erfc(-x / sqrt(2)); 0 * -inf where it has a limit. */
+static long double gelu(long double x) {
+    return isinf(x) && x < 0 ? -0.0L : x / 2 * erfcl(x * -0.70710678118654752440084436210484904L);
+}
+static float gelu_f32(float x) {
+    return (float)gelu(x);
+}
+static double gelu_f64(double x) {
+    return (double)gelu(x);
+}
+
 static float relu_f32(float x) {
     return x <= 0 ? 0 : x;
 }
@@ -129,6 +158,21 @@ cot_status coti_eval_SIGMOID(const coti_eval *eval) {
 }
 cot_status coti_eval_ERF(const coti_eval *eval) {
     return unary(eval, (unary_rule){erff, erf, NULL});
+}
+cot_status coti_eval_ERFC(const coti_eval *eval) {
+    return unary(eval, (unary_rule){erfc_f32, erfc_f64, NULL});
+}
+cot_status coti_eval_SOFTPLUS(const coti_eval *eval) {
+    return unary(eval, (unary_rule){softplus_f32, softplus_f64, NULL});
+}
+cot_status coti_eval_GELU(const coti_eval *eval) {
+    return unary(eval, (unary_rule){gelu_f32, gelu_f64, NULL});
+}
+cot_status coti_eval_SIN(const coti_eval *eval) {
+    return unary(eval, (unary_rule){sinf, sin, NULL});
+}
+cot_status coti_eval_COS(const coti_eval *eval) {
+    return unary(eval, (unary_rule){cosf, cos, NULL});
 }
 cot_status coti_eval_RELU(const coti_eval *eval) {
     return unary(eval, (unary_rule){relu_f32, relu_f64, NULL});

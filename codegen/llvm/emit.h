@@ -11,7 +11,7 @@
  *
  *  coti_access_*  where a point's elements are, load, store: emit_access.c
  *
- *  coti_emit_*    expressions on vectors: emit_{expr,op,math,pow,random}.c
+ *  coti_emit_*    expressions on vectors: emit_{expr,op,math,gauss,trig,pow,random}.c
  *
  *  coti_nest_*    loops over dimensions, hoisting: emit_nest.c
  *
@@ -165,7 +165,7 @@ LLVMValueRef coti_emit_fit(coti_emit *e, LLVMValueRef v_value, int32_t lanes);
 LLVMValueRef coti_emit_op(coti_emit *e, const coti_body *body, const coti_expr *expr,
                           const LLVMValueRef *v_arg);
 
-/* ---- functions on vectors of f32 (emit_math.c, emit_pow.c): error bounds stand there ---- */
+/* ---- functions on vectors of f32 (emit_{math,gauss,trig,pow}.c): error bounds stand there ---- */
 
 LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_expm1(coti_emit *e, LLVMValueRef v_x);
@@ -173,7 +173,12 @@ LLVMValueRef coti_emit_log(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_log1p(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_tanh(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_sigmoid(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_softplus(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_erf(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_erfc(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_gelu(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_sin(coti_emit *e, LLVMValueRef v_x);
+LLVMValueRef coti_emit_cos(coti_emit *e, LLVMValueRef v_x);
 LLVMValueRef coti_emit_pow(coti_emit *e, LLVMValueRef v_x, LLVMValueRef v_y);
 /* sin and cos of 2*pi*u for u in [0, 1]. */
 void coti_emit_sincos_2pi(coti_emit *e, LLVMValueRef v_u, LLVMValueRef *v_sin_out,

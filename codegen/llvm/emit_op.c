@@ -193,6 +193,21 @@ static LLVMValueRef coti_emit_SIGMOID(coti_emit *e, const op_call *call) {
 static LLVMValueRef coti_emit_ERF(coti_emit *e, const op_call *call) {
     return function(e, call, coti_emit_erf, COTI_MATH64_ERF);
 }
+static LLVMValueRef coti_emit_SOFTPLUS(coti_emit *e, const op_call *call) {
+    return function(e, call, coti_emit_softplus, COTI_MATH64_SOFTPLUS);
+}
+static LLVMValueRef coti_emit_ERFC(coti_emit *e, const op_call *call) {
+    return function(e, call, coti_emit_erfc, COTI_MATH64_ERFC);
+}
+static LLVMValueRef coti_emit_GELU(coti_emit *e, const op_call *call) {
+    return function(e, call, coti_emit_gelu, COTI_MATH64_GELU);
+}
+static LLVMValueRef coti_emit_SIN(coti_emit *e, const op_call *call) {
+    return function(e, call, coti_emit_sin, COTI_MATH64_SIN);
+}
+static LLVMValueRef coti_emit_COS(coti_emit *e, const op_call *call) {
+    return function(e, call, coti_emit_cos, COTI_MATH64_COS);
+}
 static LLVMValueRef coti_emit_POW(coti_emit *e, const op_call *call) {
     return call->dtype == COT_F32   ? coti_emit_pow(e, call->v[0], call->v[1])
            : call->dtype == COT_F64 ? coti_emit_math64(e, COTI_MATH64_POW, call->v)

@@ -25,23 +25,14 @@ static cot_value scale(cot_value x, double factor) {
     return cot_op_binary(COT_OP_MUL, x, scalar_of(x, factor));
 }
 
-/* x/2 * (1 + gate): both forms of gelu. */
-static cot_value half_gated(cot_value x, cot_value gate) {
-    cot_value open = cot_op_binary(COT_OP_ADD, gate, scalar_of(x, 1.0));
-    return cot_op_binary(COT_OP_MUL, scale(x, 0.5), open);
-}
-
-/* x/2 * (1 + erf(x / sqrt(2))). */
-static cot_value gelu(cot_value x) {
-    return half_gated(x, cot_op_unary(COT_OP_ERF, scale(x, 0.70710678118654752440)));
-}
-
 /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))). Hendrycks, Gimpel: "Gaussian error linear
  * units", section 2. */
 static cot_value gelu_tanh(cot_value x) {
     cot_value cube = cot_op_binary(COT_OP_MUL, cot_op_binary(COT_OP_MUL, x, x), x);
     cot_value inner = cot_op_binary(COT_OP_ADD, x, scale(cube, 0.044715));
-    return half_gated(x, cot_op_unary(COT_OP_TANH, scale(inner, 0.79788456080286535588)));
+    cot_value gate = cot_op_unary(COT_OP_TANH, scale(inner, 0.79788456080286535588));
+    cot_value open = cot_op_binary(COT_OP_ADD, gate, scalar_of(x, 1.0));
+    return cot_op_binary(COT_OP_MUL, scale(x, 0.5), open);
 }
 
 coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
@@ -59,7 +50,7 @@ coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
         built.value = cot_op_unary(COT_OP_TANH, x);
         break;
     case COT_GELU:
-        built.value = gelu(x);
+        built.value = cot_op_unary(COT_OP_GELU, x);
         break;
     case COT_GELU_TANH:
         built.value = gelu_tanh(x);

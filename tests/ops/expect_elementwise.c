@@ -60,17 +60,26 @@ static long double rsqrt(long double x) {
 static long double sigmoid(long double x) {
     return 1 / (1 + expl(-x));
 }
+/* By the definition where that is exact enough, by its first term where the second is lost. */
+static long double softplus(long double x) {
+    return x > 60 ? x : x < -60 ? expl(x) : log1pl(expl(x));
+}
+static long double gelu(long double x) {
+    return x < -200 ? -0.0L : 0.5L * x * erfcl(-x / sqrtl(2));
+}
 static long double relu(long double x) {
     return isnan(x) ? x : x > 0 ? x : 0;
 }
 
 typedef long double (*real_1)(long double x);
 static const real_1 unary_real[COT_OP_COUNT] = {
-    [COT_OP_NEG] = negated,  [COT_OP_ABS] = fabsl,    [COT_OP_SIGN] = sign,
-    [COT_OP_EXP] = expl,     [COT_OP_LOG] = logl,     [COT_OP_SQRT] = sqrtl,
-    [COT_OP_RSQRT] = rsqrt,  [COT_OP_TANH] = tanhl,   [COT_OP_SIGMOID] = sigmoid,
-    [COT_OP_FLOOR] = floorl, [COT_OP_EXPM1] = expm1l, [COT_OP_LOG1P] = log1pl,
-    [COT_OP_ERF] = erfl,     [COT_OP_RELU] = relu,    [COT_OP_STOP_GRADIENT] = same,
+    [COT_OP_NEG] = negated,       [COT_OP_ABS] = fabsl,          [COT_OP_SIGN] = sign,
+    [COT_OP_EXP] = expl,          [COT_OP_LOG] = logl,           [COT_OP_SQRT] = sqrtl,
+    [COT_OP_RSQRT] = rsqrt,       [COT_OP_TANH] = tanhl,         [COT_OP_SIGMOID] = sigmoid,
+    [COT_OP_SOFTPLUS] = softplus, [COT_OP_ERFC] = erfcl,         [COT_OP_GELU] = gelu,
+    [COT_OP_SIN] = sinl,          [COT_OP_COS] = cosl,           [COT_OP_FLOOR] = floorl,
+    [COT_OP_EXPM1] = expm1l,      [COT_OP_LOG1P] = log1pl,       [COT_OP_ERF] = erfl,
+    [COT_OP_RELU] = relu,         [COT_OP_STOP_GRADIENT] = same,
 };
 
 static wide same_int(wide x) {

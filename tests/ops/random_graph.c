@@ -57,11 +57,11 @@ static bool choose_partner(random_graph *g, cot_value a, cot_value *out) {
 /* ---- elementwise ---- */
 
 static void try_unary(random_graph *g) {
-    static const cot_op ops[] = {COT_OP_NEG,     COT_OP_ABS,     COT_OP_SIGN,  COT_OP_EXP,
-                                 COT_OP_LOG,     COT_OP_SQRT,    COT_OP_RSQRT, COT_OP_TANH,
-                                 COT_OP_SIGMOID, COT_OP_ERF,     COT_OP_RELU,  COT_OP_STOP_GRADIENT,
-                                 COT_OP_TANH,    COT_OP_SIGMOID, COT_OP_RELU,  COT_OP_FLOOR,
-                                 COT_OP_EXPM1,   COT_OP_LOG1P};
+    static const cot_op ops[] = {COT_OP_NEG,     COT_OP_ABS,   COT_OP_SIGN,  COT_OP_EXP,
+                                 COT_OP_LOG,     COT_OP_SQRT,  COT_OP_RSQRT, COT_OP_TANH,
+                                 COT_OP_SIGMOID, COT_OP_ERF,   COT_OP_RELU,  COT_OP_STOP_GRADIENT,
+                                 COT_OP_FLOOR,   COT_OP_EXPM1, COT_OP_LOG1P, COT_OP_SOFTPLUS,
+                                 COT_OP_ERFC,    COT_OP_GELU,  COT_OP_SIN,   COT_OP_COS};
     cot_value x;
     cot_op op = ops[below(g, sizeof ops / sizeof ops[0])];
     if (choose(g, g->real, &x)) {
@@ -433,29 +433,15 @@ static void try_leaf(random_graph *g) {
 
 /* Entries that stand more than once are chosen more often. */
 static void (*const tries[])(random_graph *g) = {
-    try_unary,         try_unary,
-    try_unary,         try_binary,
-    try_binary,        try_binary,
-    try_binary,        try_integer,
-    try_compare,       try_compare,
-    try_logic,         try_logic,
-    try_select,        try_cast,
-    try_reshape,       try_permute,
-    try_slice,         try_pad,
-    try_flip,          try_broadcast,
-    try_concat,        try_reduce,
-    try_reduce,        try_reduce,
-    try_place,         try_dot,
-    try_dot,           try_dot,
-    try_batch_dot,     try_one_hot,
-    try_leaf,          try_composite,
-    try_composite,     random_try_window,
-    random_try_conv,   random_try_pool,
-    random_try_gather, random_try_scatter_add,
-    try_unary,
-    try_custom,
-    random_try_norm,
-    random_try_norm,
+    try_unary,         try_unary,       try_unary,       try_unary,         try_unary,
+    try_binary,        try_binary,      try_binary,      try_binary,        try_integer,
+    try_compare,       try_compare,     try_logic,       try_logic,         try_select,
+    try_cast,          try_reshape,     try_permute,     try_slice,         try_pad,
+    try_flip,          try_broadcast,   try_concat,      try_reduce,        try_reduce,
+    try_reduce,        try_place,       try_dot,         try_dot,           try_dot,
+    try_batch_dot,     try_one_hot,     try_leaf,        try_composite,     try_composite,
+    random_try_window, random_try_conv, random_try_pool, random_try_gather, random_try_scatter_add,
+    try_unary,         try_custom,      random_try_norm, random_try_norm,
 };
 
 /*

@@ -123,14 +123,32 @@ static long double sigmoidl(long double x) {
     return 1 / (1 + expl(-x));
 }
 
+/* Its first term is all that counts far left of 0, and x itself far right. */
+static long double softplusl(long double x) {
+    return x > 60 ? x : x < -60 ? expl(x) : log1pl(expl(x));
+}
+
+/* -0 at -inf. */
+static long double gelul(long double x) {
+    return x < -200 ? -0.0L : x * erfcl(-x / sqrtl(2)) / 2;
+}
+
 static const struct {
     cot_op op;
     const char *name;
     long double (*truth)(long double x);
-} functions[] = {{COT_OP_EXP, "exp", expl},       {COT_OP_EXPM1, "expm1", expm1l},
-                 {COT_OP_LOG1P, "log1p", log1pl}, {COT_OP_LOG, "log", logl},
-                 {COT_OP_TANH, "tanh", tanhl},    {COT_OP_SIGMOID, "sigmoid", sigmoidl},
-                 {COT_OP_ERF, "erf", erfl}};
+} functions[] = {{COT_OP_EXP, "exp", expl},
+                 {COT_OP_EXPM1, "expm1", expm1l},
+                 {COT_OP_LOG1P, "log1p", log1pl},
+                 {COT_OP_LOG, "log", logl},
+                 {COT_OP_TANH, "tanh", tanhl},
+                 {COT_OP_SIGMOID, "sigmoid", sigmoidl},
+                 {COT_OP_SOFTPLUS, "softplus", softplusl},
+                 {COT_OP_ERF, "erf", erfl},
+                 {COT_OP_ERFC, "erfc", erfcl},
+                 {COT_OP_GELU, "gelu", gelul},
+                 {COT_OP_SIN, "sin", sinl},
+                 {COT_OP_COS, "cos", cosl}};
 enum { N_FUNCTIONS = sizeof functions / sizeof functions[0] };
 
 static const struct {

@@ -182,8 +182,9 @@ static void selects(void **state) {
 /* What has no kernel is refused with its name, and nothing else breaks. */
 static void refused(void **state) {
     (void)state;
-    static const cot_op op[] = {COT_OP_EXP,  COT_OP_EXPM1,   COT_OP_LOG, COT_OP_LOG1P,
-                                COT_OP_TANH, COT_OP_SIGMOID, COT_OP_ERF};
+    static const cot_op op[] = {COT_OP_EXP,      COT_OP_EXPM1, COT_OP_LOG,     COT_OP_LOG1P,
+                                COT_OP_SOFTPLUS, COT_OP_ERFC,  COT_OP_GELU,    COT_OP_SIN,
+                                COT_OP_COS,      COT_OP_TANH,  COT_OP_SIGMOID, COT_OP_ERF};
     for (size_t i = 0; i < COUNT(op); i++) {
         emit_case c;
         emit_case_begin(&c, COTI_SKELETON_MAP, 1, 1, (int64_t[]){8});

@@ -51,9 +51,10 @@ static void elementwise_operations_keep_shape_and_dtype(void **state) {
     cot_value x = input(f, COT_F32, BATCH(1, 3), "x");
     cot_value i = input(f, COT_I32, BATCH(1, 3), "i");
     cot_value p = input(f, COT_BOOL, BATCH(1, 3), "p");
-    static const cot_op functions[] = {COT_OP_FLOOR,   COT_OP_EXPM1, COT_OP_LOG1P, COT_OP_EXP,
-                                       COT_OP_LOG,     COT_OP_SQRT,  COT_OP_RSQRT, COT_OP_TANH,
-                                       COT_OP_SIGMOID, COT_OP_ERF,   COT_OP_RELU};
+    static const cot_op functions[] = {COT_OP_SOFTPLUS, COT_OP_ERFC,    COT_OP_GELU,  COT_OP_SIN,
+                                       COT_OP_COS,      COT_OP_FLOOR,   COT_OP_EXPM1, COT_OP_LOG1P,
+                                       COT_OP_EXP,      COT_OP_LOG,     COT_OP_SQRT,  COT_OP_RSQRT,
+                                       COT_OP_TANH,     COT_OP_SIGMOID, COT_OP_ERF,   COT_OP_RELU};
     for (size_t k = 0; k < sizeof functions / sizeof functions[0]; k++) {
         CHECK_TYPE(cot_op_unary(functions[k], x), "f32[N,3]");
     }

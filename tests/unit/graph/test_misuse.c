@@ -122,6 +122,12 @@ static void bad_elementwise(void **state) {
     BAD(cot_op_unary(COT_OP_EXPM1, v.i), COT_E_DTYPE, "expm1 \"dense_1\": ", "x is i32[N,784]");
     BAD(cot_op_unary(COT_OP_LOG1P, v.p), COT_E_DTYPE, "log1p", "f32 or f64", "x is bool[3]");
     BAD(cot_op_unary(COT_OP_FLOOR, v.u), COT_E_DTYPE, "floor", "f32 or f64", "x is u8[3]");
+    BAD(cot_op_unary(COT_OP_SOFTPLUS, v.i), COT_E_DTYPE, "softplus", "f32 or f64",
+        "x is i32[N,784]");
+    BAD(cot_op_unary(COT_OP_ERFC, v.u), COT_E_DTYPE, "erfc", "f32 or f64", "x is u8[3]");
+    BAD(cot_op_unary(COT_OP_GELU, v.i), COT_E_DTYPE, "gelu \"dense_1\": ", "x is i32[N,784]");
+    BAD(cot_op_unary(COT_OP_SIN, v.p), COT_E_DTYPE, "sin", "f32 or f64", "x is bool[3]");
+    BAD(cot_op_unary(COT_OP_COS, v.i), COT_E_DTYPE, "cos", "f32 or f64", "x is i32[N,784]");
     BAD(cot_op_binary(COT_OP_FLOOR, v.v, v.v), COT_E_ARG, "floor", "no binary");
     BAD(cot_op_unary(COT_OP_RELU, v.u), COT_E_DTYPE, "relu", "x is u8[3]");
     BAD(cot_op_unary(COT_OP_NEG, v.p), COT_E_DTYPE, "neg", "a float or an integer", "x is bool[3]");
