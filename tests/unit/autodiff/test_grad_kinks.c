@@ -146,6 +146,63 @@ static void test_exponential_and_logarithm(void **state) {
     check_rule(COT_OP_LOG1P, above, NULL, ones, reciprocal, NULL, 6);
 }
 
+static void test_gauss_and_waves(void **state) {
+    (void)state;
+    const double x[] = {0, 1000, -1000, INFINITY, -INFINITY};
+    const double softplus[] = {0.5, 1, 0, 1, 0};
+    const double erfc_slope[] = {-1.12837916709551257390, 0, 0, 0, 0};
+    const double gelu[] = {0.5, 1, 0, NAN, NAN};
+    check_rule(COT_OP_SOFTPLUS, x, NULL, ones, softplus, NULL, 5);
+    check_rule(COT_OP_ERFC, x, NULL, ones, erfc_slope, NULL, 5);
+    check_rule(COT_OP_GELU, x, NULL, ones, gelu, NULL, 5);
+    const double angle[] = {0, -0.0, INFINITY, NAN};
+    const double cosine[] = {1, 1, NAN, NAN}, minus_sine[] = {0, 0, NAN, NAN};
+    check_rule(COT_OP_SIN, angle, NULL, ones, cosine, NULL, 4);
+    check_rule(COT_OP_COS, angle, NULL, ones, minus_sine, NULL, 4);
+}
+
+enum { N_TAIL = 4000 };
+
+/* The derivative of gelu at x, both in `dtype`, by the evaluator. */
+static void gelu_slopes(cot_dtype dtype, void *x, void *slope_out) {
+    cot_context *context = cot_context_create(NULL);
+    cot_graph *graph = cot_graph_create(context, "tail");
+    cot_shape shape = {.rank = 1, .dim = {N_TAIL}};
+    cot_value in = cot_op_input(graph, dtype, shape, "x"), slope;
+    cot_value one = cot_op_broadcast(cot_op_constant(graph, dtype, 1), shape, NULL, 0);
+    CHECK_OK(context, cot_vjp(cot_op_unary(COT_OP_GELU, in), one, &in, 1, &slope));
+    CHECK_OK(context, cot_graph_output(slope, "slope"));
+    coti_tensor operand = {dtype, shape, x}, result = {dtype, shape, slope_out};
+    CHECK_OK(context, coti_eval_graph(graph, 1, &operand, &result));
+    cot_graph_destroy(graph);
+    cot_context_destroy(context);
+}
+
+/* Left of -1.5 both terms are small: as exact as ops.def says, down to where gelu is subnormal. */
+static void test_gelu_tail(void **state) {
+    (void)state;
+    static float x32[N_TAIL], slope32[N_TAIL];
+    static double x64[N_TAIL], slope64[N_TAIL];
+    for (int32_t i = 0; i < N_TAIL; i++) {
+        x32[i] = -1.5F - 11.4F * (float)i / N_TAIL;
+        x64[i] = -1.5 - 36.0 * i / N_TAIL;
+    }
+    gelu_slopes(COT_F32, x32, slope32);
+    gelu_slopes(COT_F64, x64, slope64);
+    for (int32_t i = 0; i < 2 * N_TAIL; i++) {
+        bool single = i < N_TAIL;
+        long double x = single ? x32[i] : x64[i - N_TAIL];
+        long double got = single ? slope32[i] : slope64[i - N_TAIL];
+        long double phi = expl(-x * x / 2) * 0.3989422804014326779399460599343819L;
+        long double want = erfcl(-x / sqrtl(2)) / 2 + x * phi;
+        long double bound = (x * x + 8) * (single ? 0x1p-24L : 0x1p-53L);
+        if (!(fabsl(got - want) <= bound * fabsl(want))) {
+            fail_msg("slope of gelu at %.9Lg is %.17Lg, expected %.17Lg within %.3Lg", x, got, want,
+                     bound);
+        }
+    }
+}
+
 /* Zero by definition, whatever the operand and the cotangent. */
 static void test_floor(void **state) {
     (void)state;
@@ -259,6 +316,8 @@ int main(void) {
         cmocka_unit_test(test_saturated),
         cmocka_unit_test(test_exponential_and_logarithm),
         cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_gauss_and_waves),
+        cmocka_unit_test(test_gelu_tail),
         cmocka_unit_test(test_reduce_max_ties),
         cmocka_unit_test(test_select_branches),
         cmocka_unit_test(test_composites),
