@@ -32,6 +32,7 @@
 #define COTANGENT_H
 
 #include "cotangent/base.h"
+#include "cotangent/callbacks.h"
 #include "cotangent/data.h"
 #include "cotangent/graph.h"
 #include "cotangent/inspect.h"

@@ -39,6 +39,7 @@ void cot_model_destroy(cot_model *model) {
     cot_context *context = model->context;
     coti_training_destroy(model->training);
     coti_history_destroy(model->history);
+    coti_model_forget_weights(model);
     coti_vec_free(context, &model->input);
     coti_vec_free(context, &model->output);
     coti_vec_free(context, &model->output_name);
@@ -48,6 +49,42 @@ void cot_model_destroy(cot_model *model) {
     coti_map_free(&model->layer_index);
     coti_arena_clear(&model->arena);
     coti_free(context, model);
+}
+
+/* ---- a copy of the weights ---- */
+
+cot_status coti_model_keep_weights(cot_model *model) {
+    int64_t bytes = 0;
+    for (size_t i = 0; i < model->weight.count; i++) {
+        if (!coti_size_add(bytes, model->weight.data[i]->bytes, &bytes)) {
+            return COTI_FAIL(model->context, COT_E_NOMEM, "model \"%s\": weights are too large",
+                             model->name);
+        }
+    }
+    if (model->kept == NULL) {
+        model->kept = coti_calloc(model->context, (size_t)bytes, 1);
+    }
+    char *to = model->kept;
+    for (size_t i = 0; to != NULL && i < model->weight.count; i++) {
+        const cot_variable *weight = model->weight.data[i];
+        memcpy(to, weight->storage, (size_t)weight->bytes);
+        to += weight->bytes;
+    }
+    return to != NULL ? COT_OK : COT_E_NOMEM;
+}
+
+void coti_model_restore_weights(cot_model *model) {
+    const char *from = model->kept;
+    for (size_t i = 0; from != NULL && i < model->weight.count; i++) {
+        cot_variable *weight = model->weight.data[i];
+        memcpy(weight->storage, from, (size_t)weight->bytes);
+        from += weight->bytes;
+    }
+}
+
+void coti_model_forget_weights(cot_model *model) {
+    coti_free(model->context, model->kept);
+    model->kept = NULL;
 }
 
 static cot_status check_tensors(const cot_model *model, const char *what, cot_tensor_list list) {

@@ -27,6 +27,7 @@ struct cot_model {
     coti_map layer_index;            /* of layer names: index in `layer` */
     struct coti_training *training;  /* NULL: not compiled */
     struct cot_history *history;     /* of the latest fit; NULL: none */
+    char *kept;                      /* a copy of all weights, one after the other; NULL: none */
     bool running;                    /* inside fit */
     bool stop;                       /* asked by cot_model_stop_training */
 };
@@ -46,6 +47,11 @@ cot_status coti_model_find_layers(cot_model *model);
 /* Append a layer with its weights; COT_E_ARG if its name is taken. The model is as before on
  * failure. */
 cot_status coti_model_append_layer(cot_model *model, cot_layer *layer);
+
+/* Keep a copy of all weights, in the place of an earlier one; go back to it; forget it. */
+cot_status coti_model_keep_weights(cot_model *model);
+void coti_model_restore_weights(cot_model *model);
+void coti_model_forget_weights(cot_model *model);
 
 static inline const coti_call *coti_model_call(const cot_model *model, uint32_t id) {
     return coti_call_at(model->context->slot[COTI_SLOT_FRONTEND].state, id);

@@ -9,6 +9,8 @@
  */
 #include "frontend/training/training.h"
 
+#include <string.h>
+
 /* Everything of one fit. */
 typedef struct fit {
     cot_model *model;
@@ -17,11 +19,16 @@ typedef struct fit {
     cot_fit_options options;         /* with defaults filled in */
     cot_dataset *train, *validation; /* validation: NULL, or rows to validate on */
     int64_t *order;                  /* of training rows; NULL: as they are */
-    double *value;                   /* n_logs of training, then n_logs of validation */
-    cot_log *log;                    /* the same with names */
+    double *value; /* n_logs of training, n_logs of validation, the learning rate */
+    cot_log *log;  /* n_logs: of a batch */
+    int32_t n_epoch_logs;
+    cot_log *epoch_log;  /* of an epoch: training's and the learning rate by name, validation's */
+    int32_t *epoch_from; /* of each: where in `value` */
+    double *epoch_value; /* the values of epoch_log */
     coti_progress progress;
     bool shown;
     bool per_batch; /* a callback wants every batch */
+    bool logs_rate; /* a callback wants the learning rate in the logs */
 } fit;
 
 /* ---- options ---- */
@@ -100,18 +107,57 @@ static cot_status check_data(const fit *f) {
                                  f->options.validation_data, uses);
 }
 
+/* Which numbers an epoch logs, and where they come from. */
+static void list_epoch_logs(fit *f) {
+    const coti_training *training = f->training;
+    int32_t n = training->n_logs;
+    bool is_rate_due = f->logs_rate;
+    for (int32_t i = 0; i <= n; i++) {
+        if (is_rate_due && (i == n || strcmp(training->log[i].name, "learning_rate") > 0)) {
+            f->epoch_log[f->n_epoch_logs].name = "learning_rate";
+            f->epoch_from[f->n_epoch_logs++] = 2 * n;
+            is_rate_due = false;
+        }
+        if (i < n) {
+            f->epoch_log[f->n_epoch_logs].name = training->log[i].name;
+            f->epoch_from[f->n_epoch_logs++] = i;
+        }
+    }
+    for (int32_t i = 0; f->validation != NULL && i < n; i++) {
+        f->epoch_log[f->n_epoch_logs].name = training->validation_name[i];
+        f->epoch_from[f->n_epoch_logs++] = n + i;
+    }
+}
+
+static cot_status make_logs(fit *f) {
+    size_t n = (size_t)f->training->n_logs;
+    f->value = coti_calloc(f->context, 2 * n + 1, sizeof *f->value);
+    f->epoch_value = coti_calloc(f->context, 2 * n + 1, sizeof *f->epoch_value);
+    f->log = coti_calloc(f->context, n, sizeof *f->log);
+    f->epoch_log = coti_calloc(f->context, 2 * n + 1, sizeof *f->epoch_log);
+    f->epoch_from = coti_calloc(f->context, 2 * n + 1, sizeof *f->epoch_from);
+    if (f->value == NULL || f->epoch_value == NULL || f->log == NULL || f->epoch_log == NULL ||
+        f->epoch_from == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        f->log[i].name = f->training->log[i].name;
+    }
+    list_epoch_logs(f);
+    return COT_OK;
+}
+
 static cot_status make_history(const fit *f) {
-    int32_t n = f->training->n_logs, n_names = f->validation != NULL ? 2 * n : n;
-    const char **name = (const char **)coti_calloc(f->context, (size_t)n_names, sizeof(char *));
+    size_t n = (size_t)f->n_epoch_logs;
+    const char **name = (const char **)coti_calloc(f->context, n, sizeof(char *));
     coti_history *history = NULL;
     if (name == NULL) {
         return COT_E_NOMEM;
     }
-    for (int32_t i = 0; i < n_names; i++) {
-        name[i] = i < n ? f->training->log[i].name : f->training->validation_name[i - n];
-        f->log[i].name = name[i];
+    for (size_t i = 0; i < n; i++) {
+        name[i] = f->epoch_log[i].name;
     }
-    cot_status status = coti_history_create(f->context, n_names, name, &history);
+    cot_status status = coti_history_create(f->context, f->n_epoch_logs, name, &history);
     coti_free(f->context, (void *)name);
     if (status == COT_OK) {
         coti_history_destroy(f->model->history);
@@ -131,13 +177,14 @@ static cot_status make_progress(fit *f) {
     return COT_OK;
 }
 
-/* Are they callbacks, and does one want every batch? */
+/* Are they callbacks, and what does one of them want? */
 static cot_status check_callbacks(fit *f) {
     for (int32_t i = 0; i < COT_MAX_CALLBACKS && f->options.callbacks[i] != NULL; i++) {
         cot_callback own;
         COTI_TRY(coti_options_copy(f->context, "cot_callback", f->options.callbacks[i], &own,
                                    sizeof own));
         f->per_batch = f->per_batch || own.on_batch_begin != NULL || own.on_batch_end != NULL;
+        f->logs_rate = f->logs_rate || own.logs_learning_rate;
     }
     return COT_OK;
 }
@@ -150,12 +197,7 @@ static cot_status prepare(fit *f) {
     if (f->options.batch_size > f->training->mode[COTI_TRAIN].max_rows) {
         COTI_TRY(coti_recompile_train(f->training, f->options.batch_size));
     }
-    size_t n_logs = (size_t)f->training->n_logs;
-    f->value = coti_calloc(f->context, 2 * n_logs, sizeof *f->value);
-    f->log = coti_calloc(f->context, 2 * n_logs, sizeof *f->log);
-    if (f->value == NULL || f->log == NULL) {
-        return COT_E_NOMEM;
-    }
+    COTI_TRY(make_logs(f));
     if (f->options.shuffle != COT_OFF) {
         f->order = coti_calloc(f->context, (size_t)f->train->n_rows, sizeof *f->order);
         if (f->order == NULL) {
@@ -175,6 +217,9 @@ static void finish(fit *f) {
     coti_free(f->context, f->order);
     coti_free(f->context, f->value);
     coti_free(f->context, f->log);
+    coti_free(f->context, f->epoch_log);
+    coti_free(f->context, f->epoch_from);
+    coti_free(f->context, f->epoch_value);
 }
 
 /* ---- callbacks ---- */
@@ -213,7 +258,13 @@ static cot_status call_back(fit *f, moment when, int64_t at, const cot_logs *log
         cot_callback own;
         COTI_TRY(coti_options_copy(f->context, "cot_callback", f->options.callbacks[i], &own,
                                    sizeof own));
+        if (own.user == NULL) {
+            own.user = (void *)(uintptr_t)f->options.callbacks[i]; /* it is its own */
+        }
         cot_status status = call_one(&own, f->model, when, at, logs);
+        if (status != COT_OK && cot_error_get(f->context).status != COT_OK) {
+            return status; /* it has said why */
+        }
         if (status != COT_OK) {
             return COTI_FAIL(f->context, status, "cot_model_fit: callback %d returned \"%s\"",
                              (int)i, cot_status_name(status));
@@ -224,12 +275,19 @@ static cot_status call_back(fit *f, moment when, int64_t at, const cot_logs *log
 
 /* ---- an epoch ---- */
 
-/* Logs of the first `n` values. */
-static cot_logs logs_of(const fit *f, int32_t n) {
-    for (int32_t i = 0; i < n; i++) {
+static cot_logs batch_logs(const fit *f) {
+    for (int32_t i = 0; i < f->training->n_logs; i++) {
         f->log[i].value = f->value[i];
     }
-    return (cot_logs){n, f->log};
+    return (cot_logs){f->training->n_logs, f->log};
+}
+
+static cot_logs epoch_logs(const fit *f) {
+    for (int32_t i = 0; i < f->n_epoch_logs; i++) {
+        f->epoch_value[i] = f->value[f->epoch_from[i]];
+        f->epoch_log[i].value = f->epoch_value[i];
+    }
+    return (cot_logs){f->n_epoch_logs, f->epoch_log};
 }
 
 static cot_status begin_epoch(fit *f, const coti_loop *loop, int32_t epoch) {
@@ -255,7 +313,7 @@ static cot_status run_region(fit *f, coti_loop *loop) {
     }
     COTI_TRY(coti_loop_advance(loop));
     COTI_TRY(coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value));
-    cot_logs logs = logs_of(f, f->training->n_logs);
+    cot_logs logs = batch_logs(f);
     if (f->per_batch) {
         COTI_TRY(call_back(f, BATCH_END, loop->done_steps - 1, &logs));
     }
@@ -272,15 +330,15 @@ static cot_status run_steps(fit *f, coti_loop *loop) {
 
 /* Validation, the epoch's last line, its callbacks and its place in the history. */
 static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *logs_out) {
-    int32_t n = f->training->n_logs, n_all = n;
+    int32_t n = f->training->n_logs;
     if (f->validation != NULL) {
         COTI_TRY(coti_evaluate(f->training, f->validation, f->options.validation_batch_size,
                                f->options.cancel, NULL, f->value + n));
-        n_all = 2 * n;
     }
-    *logs_out = logs_of(f, n_all);
+    f->value[2 * n] = cot_model_learning_rate(f->model);
+    *logs_out = epoch_logs(f);
     COTI_TRY(call_back(f, EPOCH_END, epoch, logs_out));
-    COTI_TRY(coti_history_append(f->model->history, epoch, f->value));
+    COTI_TRY(coti_history_append(f->model->history, epoch, f->epoch_value));
     return f->shown ? coti_progress_show(&f->progress, loop->done_steps, logs_out, coti_now(), true)
                     : COT_OK;
 }
@@ -299,7 +357,7 @@ static cot_status run_epoch(fit *f, int32_t epoch, cot_logs *logs_out) {
 }
 
 static cot_status run_epochs(fit *f) {
-    cot_logs logs = {0, f->log};
+    cot_logs logs = {0, f->epoch_log};
     COTI_TRY(call_back(f, TRAIN_BEGIN, 0, NULL));
     for (int32_t epoch = f->options.initial_epoch; epoch < f->options.epochs && !f->model->stop;
          epoch++) {

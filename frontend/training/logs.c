@@ -13,6 +13,17 @@ double cot_logs_get(const cot_logs *logs, const char *name) {
     return NAN;
 }
 
+int32_t coti_log_direction(const coti_training *training, const char *name) {
+    const char *plain = strncmp(name, "val_", 4) == 0 ? name + 4 : name;
+    for (int32_t i = 0; i < training->n_logs; i++) {
+        const coti_log_entry *entry = &training->log[i];
+        if (strcmp(entry->name, plain) == 0) {
+            return entry->metric == COT_NO_METRIC ? -1 : coti_metric_direction(entry->metric);
+        }
+    }
+    return 0;
+}
+
 cot_status coti_reset_sums(const coti_training *training, coti_mode_id mode) {
     for (int32_t i = 0; i < training->n_sums; i++) {
         coti_variable_fill(training->mode[mode].sum[i], 0.0);

@@ -238,24 +238,25 @@ typedef struct metric_class {
     int32_t n_sums;
     bool by_row;    /* build gives a value of each row; else what is to be added */
     bool is_sparse; /* targets are classes as integers */
+    int32_t better; /* +1: more is, -1: less is, 0: neither */
 } metric_class;
 
 static const metric_class classes[COT_METRIC_COUNT] = {
-    [COT_BINARY_ACCURACY] = {binary_accuracy, mean_value, 1, true, false},
-    [COT_CATEGORICAL_ACCURACY] = {categorical_accuracy, mean_value, 1, true, false},
-    [COT_SPARSE_CATEGORICAL_ACCURACY] = {sparse_categorical_accuracy, mean_value, 1, true, true},
-    [COT_TOP_K_CATEGORICAL_ACCURACY] = {top_k_categorical_accuracy, mean_value, 1, true, false},
+    [COT_BINARY_ACCURACY] = {binary_accuracy, mean_value, 1, true, false, 1},
+    [COT_CATEGORICAL_ACCURACY] = {categorical_accuracy, mean_value, 1, true, false, 1},
+    [COT_SPARSE_CATEGORICAL_ACCURACY] = {sparse_categorical_accuracy, mean_value, 1, true, true, 1},
+    [COT_TOP_K_CATEGORICAL_ACCURACY] = {top_k_categorical_accuracy, mean_value, 1, true, false, 1},
     [COT_SPARSE_TOP_K_CATEGORICAL_ACCURACY] = {sparse_top_k_categorical_accuracy, mean_value, 1,
-                                               true, true},
-    [COT_TRUE_POSITIVES] = {true_positives, total_value, 1, false, false},
-    [COT_FALSE_POSITIVES] = {false_positives, total_value, 1, false, false},
-    [COT_TRUE_NEGATIVES] = {true_negatives, total_value, 1, false, false},
-    [COT_FALSE_NEGATIVES] = {false_negatives, total_value, 1, false, false},
-    [COT_PRECISION] = {precision_counts, share_value, 2, false, false},
-    [COT_RECALL] = {recall_counts, share_value, 2, false, false},
-    [COT_AUC] = {curve_counts, auc_value, 2 * THRESHOLDS, false, false},
-    [COT_AUC_PR] = {curve_counts, auc_pr_value, 2 * THRESHOLDS, false, false},
-    [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, 1, true, false},
+                                               true, true, 1},
+    [COT_TRUE_POSITIVES] = {true_positives, total_value, 1, false, false, 1},
+    [COT_FALSE_POSITIVES] = {false_positives, total_value, 1, false, false, -1},
+    [COT_TRUE_NEGATIVES] = {true_negatives, total_value, 1, false, false, 1},
+    [COT_FALSE_NEGATIVES] = {false_negatives, total_value, 1, false, false, -1},
+    [COT_PRECISION] = {precision_counts, share_value, 2, false, false, 1},
+    [COT_RECALL] = {recall_counts, share_value, 2, false, false, 1},
+    [COT_AUC] = {curve_counts, auc_value, 2 * THRESHOLDS, false, false, 1},
+    [COT_AUC_PR] = {curve_counts, auc_pr_value, 2 * THRESHOLDS, false, false, 1},
+    [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, 1, true, false, -1},
 };
 
 int32_t coti_metric_sums(cot_metric metric) {
@@ -265,6 +266,11 @@ int32_t coti_metric_sums(cot_metric metric) {
 bool coti_metric_is_sparse(cot_metric metric) {
     return loss_of(metric) != COT_NO_LOSS ? coti_loss_is_sparse(loss_of(metric))
                                           : classes[metric].is_sparse;
+}
+
+int32_t coti_metric_direction(cot_metric metric) {
+    cot_loss loss = loss_of(metric);
+    return loss == COT_NO_LOSS ? classes[metric].better : loss == COT_COSINE_SIMILARITY ? 1 : -1;
 }
 
 double coti_metric_value(cot_metric metric, const double *sum, double rows) {

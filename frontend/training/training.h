@@ -146,10 +146,14 @@ bool coti_metric_is_sparse(cot_metric metric);
 /* How many sums it keeps, and its value from them after so many rows. */
 int32_t coti_metric_sums(cot_metric metric);
 double coti_metric_value(cot_metric metric, const double *sum, double rows);
+/* +1: more is better; -1: less is; 0: neither. */
+int32_t coti_metric_direction(cot_metric metric);
 
 /* ---- logs.c ---- */
 
 cot_status coti_reset_sums(const coti_training *training, coti_mode_id mode);
+/* Which way the number of this name, also behind "val_", is better: +1 or -1; 0: it is unknown. */
+int32_t coti_log_direction(const coti_training *training, const char *name);
 /* Values after `rows` rows, one an entry of training->log. */
 cot_status coti_read_sums(const coti_training *training, coti_mode_id mode, int64_t rows,
                           double *value_out);

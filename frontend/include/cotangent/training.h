@@ -248,7 +248,8 @@ COT_API const double *cot_history_values(const cot_history *history, const char 
  * Functions that fit calls on its own thread between steps; any may be NULL. They may read and set
  * weights, evaluate, predict, set the learning rate and stop the training, but not fit, compile or
  * destroy this model. epoch and batch count from 0. logs of on_batch_end are the epoch's running
- * means. A status other than COT_OK ends fit with that status.
+ * means. A status other than COT_OK ends fit with that status. `user` is handed on; where it is
+ * NULL, the callback itself is, so that it may be the first field of a larger struct.
  */
 typedef struct cot_callback {
     size_t struct_size;
@@ -259,8 +260,9 @@ typedef struct cot_callback {
     cot_status (*on_epoch_end)(cot_model *model, int32_t epoch, const cot_logs *logs, void *user);
     cot_status (*on_batch_begin)(cot_model *model, int64_t batch, void *user);
     cot_status (*on_batch_end)(cot_model *model, int64_t batch, const cot_logs *logs, void *user);
+    bool logs_learning_rate; /* an epoch's logs hold "learning_rate", as it was during the epoch */
 } cot_callback;
-#define COT_CALLBACK_INIT {sizeof(cot_callback), NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define COT_CALLBACK_INIT {sizeof(cot_callback), NULL, NULL, NULL, NULL, NULL, NULL, NULL, false}
 
 /* End the running fit after the current step; on_epoch_end and on_train_end are still called. */
 COT_API void cot_model_stop_training(cot_model *model);

@@ -1,0 +1,296 @@
+/*
+ * Keras's callbacks, written against the public interface of callbacks but for two things: which
+ * way a number is better, and the copy of the best weights, which the model keeps so that a fit
+ * that fails leaks nothing.
+ */
+#include "cotangent/callbacks.h"
+
+#include "frontend/training/training.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static double value_or(double value, double otherwise) {
+    return value == 0.0 && !signbit(value) ? otherwise : value;
+}
+
+static const char *monitor_or_default(const char *monitor) {
+    return monitor != NULL ? monitor : "val_loss";
+}
+
+/* ---- watching a number ---- */
+
+/* +1: more is better, -1: less is. */
+static cot_status direction_of(const cot_model *model, const char *callback, const char *monitor,
+                               cot_monitor_mode mode, int32_t *direction_out) {
+    *direction_out = mode == COT_MODE_MAX ? 1 : mode == COT_MODE_MIN ? -1 : 0;
+    if (*direction_out == 0) {
+        *direction_out = coti_log_direction(model->training, monitor);
+    }
+    return *direction_out != 0
+               ? COT_OK
+               : COTI_FAIL(model->context, COT_E_ARG,
+                           "%s: whether more or less of \"%s\" is better is not known: set mode",
+                           callback, monitor);
+}
+
+/* The number, which must be there. */
+static cot_status find_number(const cot_model *model, const char *callback, const char *monitor,
+                              const cot_logs *logs, double *value_out) {
+    char names[256] = "";
+    size_t used = 0;
+    for (int32_t i = 0; i < logs->n; i++) {
+        if (strcmp(logs->log[i].name, monitor) == 0) {
+            *value_out = logs->log[i].value;
+            return COT_OK;
+        }
+        if (used < sizeof names) {
+            int n = snprintf(names + used, sizeof names - used, "%s%s", i == 0 ? "" : ", ",
+                             logs->log[i].name);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    }
+    return COTI_FAIL(model->context, COT_E_ARG, "%s: there is no \"%s\" in the logs: %s", callback,
+                     monitor, names);
+}
+
+/* Nothing yet: the first number is better, whatever it is. */
+static double worst(int32_t direction) {
+    return direction > 0 ? -INFINITY : INFINITY;
+}
+
+static bool is_better(double value, double best, double min_delta, int32_t direction) {
+    return direction > 0 ? value - fabs(min_delta) > best : value + fabs(min_delta) < best;
+}
+
+/* ---- early stopping ---- */
+
+static cot_status early_begin(cot_model *model, void *user) {
+    cot_early_stopping_callback *c = user;
+    int32_t direction = 0;
+    COTI_TRY(
+        direction_of(model, "early_stopping", monitor_or_default(c->monitor), c->mode, &direction));
+    c->best = worst(direction);
+    c->best_epoch = c->stopped_epoch = c->wait = 0;
+    coti_model_forget_weights(model);
+    return COT_OK;
+}
+
+/* The best epoch so far: the number alone counts, the baseline does not. */
+static cot_status early_improved(cot_model *model, cot_early_stopping_callback *c, int32_t epoch,
+                                 double value, int32_t direction) {
+    c->best = value;
+    c->best_epoch = epoch;
+    if (c->restore_best_weights) {
+        COTI_TRY(coti_model_keep_weights(model));
+    }
+    bool has_baseline = c->baseline != 0.0 || signbit(c->baseline);
+    if (!has_baseline || is_better(value, c->baseline, c->min_delta, direction)) {
+        c->wait = 0;
+    }
+    return COT_OK;
+}
+
+static cot_status early_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs,
+                                  void *user) {
+    cot_early_stopping_callback *c = user;
+    const char *monitor = monitor_or_default(c->monitor);
+    double value = 0.0;
+    int32_t direction = 0;
+    if (epoch < c->start_from_epoch) {
+        return COT_OK;
+    }
+    COTI_TRY(find_number(model, "early_stopping", monitor, logs, &value));
+    COTI_TRY(direction_of(model, "early_stopping", monitor, c->mode, &direction));
+    c->wait++;
+    if (is_better(value, c->best, c->min_delta, direction)) {
+        return early_improved(model, c, epoch, value, direction);
+    }
+    if (c->wait >= c->patience && epoch > 0) {
+        c->stopped_epoch = epoch;
+        cot_model_stop_training(model);
+    }
+    return COT_OK;
+}
+
+static cot_status early_end(cot_model *model, const cot_logs *logs, void *user) {
+    const cot_early_stopping_callback *c = user;
+    (void)logs;
+    if (c->restore_best_weights) {
+        coti_model_restore_weights(model);
+    }
+    coti_model_forget_weights(model);
+    return COT_OK;
+}
+
+cot_callback cot_early_stopping_base(void) {
+    return (cot_callback){.struct_size = sizeof(cot_callback),
+                          .on_train_begin = early_begin,
+                          .on_epoch_end = early_epoch_end,
+                          .on_train_end = early_end};
+}
+
+/* ---- reduction of the learning rate ---- */
+
+static cot_status reduce_begin(cot_model *model, void *user) {
+    cot_reduce_lr_callback *c = user;
+    int32_t direction = 0;
+    double factor = value_or(c->factor, 0.1);
+    if (!(factor >= 0.0 && factor < 1.0)) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "reduce_lr_on_plateau: factor is %g, expected 0 to below 1", factor);
+    }
+    COTI_TRY(direction_of(model, "reduce_lr_on_plateau", monitor_or_default(c->monitor), c->mode,
+                          &direction));
+    c->best = worst(direction);
+    c->wait = c->cooling = 0;
+    return COT_OK;
+}
+
+static cot_status reduce_rate(cot_model *model, const cot_reduce_lr_callback *c) {
+    double rate = cot_model_learning_rate(model);
+    if (!(rate > c->min_lr)) {
+        return COT_OK;
+    }
+    return cot_model_set_learning_rate(model, fmax(rate * value_or(c->factor, 0.1), c->min_lr));
+}
+
+static cot_status reduce_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs,
+                                   void *user) {
+    cot_reduce_lr_callback *c = user;
+    const char *monitor = monitor_or_default(c->monitor);
+    double value = 0.0;
+    int32_t direction = 0;
+    (void)epoch;
+    COTI_TRY(find_number(model, "reduce_lr_on_plateau", monitor, logs, &value));
+    COTI_TRY(direction_of(model, "reduce_lr_on_plateau", monitor, c->mode, &direction));
+    if (c->cooling > 0) {
+        c->cooling--;
+        c->wait = 0;
+    }
+    if (is_better(value, c->best, value_or(c->min_delta, 1e-4), direction)) {
+        c->best = value;
+        c->wait = 0;
+    } else if (c->cooling <= 0 && ++c->wait >= (c->patience != 0 ? c->patience : 10)) {
+        COTI_TRY(reduce_rate(model, c));
+        c->cooling = c->cooldown;
+        c->wait = 0;
+    }
+    return COT_OK;
+}
+
+cot_callback cot_reduce_lr_base(void) {
+    return (cot_callback){.struct_size = sizeof(cot_callback),
+                          .on_train_begin = reduce_begin,
+                          .on_epoch_end = reduce_epoch_end,
+                          .logs_learning_rate = true};
+}
+
+/* ---- a schedule by epochs ---- */
+
+static cot_status scheduler_epoch_begin(cot_model *model, int32_t epoch, void *user) {
+    const cot_lr_scheduler_callback *c = user;
+    if (c->schedule == NULL) {
+        return COTI_FAIL(model->context, COT_E_ARG, "learning_rate_scheduler: schedule is NULL");
+    }
+    return cot_model_set_learning_rate(model,
+                                       c->schedule(epoch, cot_model_learning_rate(model), c->user));
+}
+
+cot_callback cot_lr_scheduler_base(void) {
+    return (cot_callback){.struct_size = sizeof(cot_callback),
+                          .on_epoch_begin = scheduler_epoch_begin,
+                          .logs_learning_rate = true};
+}
+
+/* ---- not a number ---- */
+
+static cot_status nan_begin(cot_model *model, void *user) {
+    cot_terminate_on_nan_callback *c = user;
+    (void)model;
+    c->has_stopped = false;
+    return COT_OK;
+}
+
+static cot_status nan_batch_end(cot_model *model, int64_t batch, const cot_logs *logs, void *user) {
+    cot_terminate_on_nan_callback *c = user;
+    double loss = 0.0;
+    COTI_TRY(find_number(model, "terminate_on_nan", "loss", logs, &loss));
+    if (!isfinite(loss) && !c->has_stopped) {
+        c->has_stopped = true;
+        c->batch = batch;
+        cot_model_stop_training(model);
+    }
+    return COT_OK;
+}
+
+cot_callback cot_terminate_on_nan_base(void) {
+    return (cot_callback){.struct_size = sizeof(cot_callback),
+                          .on_train_begin = nan_begin,
+                          .on_batch_end = nan_batch_end};
+}
+
+/* ---- a table in a file ---- */
+
+static char separator_of(const cot_csv_logger_callback *c) {
+    return c->separator != 0 ? c->separator : ',';
+}
+
+/* Add a line to the file, or to a new one. */
+static cot_status write_line(const cot_model *model, const cot_csv_logger_callback *c,
+                             const char *how, coti_str *line) {
+    COTI_TRY(coti_str_status(line));
+    const char *text = coti_str_text(line);
+    FILE *file = fopen(c->filename, how);
+    bool written = file != NULL && (text[0] == '\0' || fputs(text, file) >= 0);
+    bool closed = file == NULL || fclose(file) == 0;
+    return written && closed ? COT_OK
+                             : COTI_FAIL(model->context, COT_E_IO,
+                                         "csv_logger: \"%.200s\" cannot be written", c->filename);
+}
+
+static cot_status csv_begin(cot_model *model, void *user) {
+    cot_csv_logger_callback *c = user;
+    if (c->filename == NULL) {
+        return COTI_FAIL(model->context, COT_E_ARG, "csv_logger: filename is NULL");
+    }
+    FILE *file = c->append ? fopen(c->filename, "r") : NULL;
+    c->has_header = file != NULL && fgetc(file) != EOF;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    coti_str nothing;
+    coti_str_init(&nothing, model->context);
+    cot_status status = write_line(model, c, c->append ? "a" : "w", &nothing);
+    coti_str_free(&nothing);
+    return status;
+}
+
+static cot_status csv_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs, void *user) {
+    cot_csv_logger_callback *c = user;
+    coti_str line;
+    coti_str_init(&line, model->context);
+    if (!c->has_header) {
+        coti_str_printf(&line, "epoch");
+        for (int32_t i = 0; i < logs->n; i++) {
+            coti_str_printf(&line, "%c%s", separator_of(c), logs->log[i].name);
+        }
+        coti_str_printf(&line, "\r\n");
+    }
+    coti_str_printf(&line, "%d", (int)epoch);
+    for (int32_t i = 0; i < logs->n; i++) {
+        coti_str_printf(&line, "%c%.9g", separator_of(c), logs->log[i].value);
+    }
+    coti_str_printf(&line, "\r\n");
+    cot_status status = write_line(model, c, "a", &line);
+    coti_str_free(&line);
+    c->has_header = c->has_header || status == COT_OK;
+    return status;
+}
+
+cot_callback cot_csv_logger_base(void) {
+    return (cot_callback){.struct_size = sizeof(cot_callback),
+                          .on_train_begin = csv_begin,
+                          .on_epoch_end = csv_epoch_end};
+}
