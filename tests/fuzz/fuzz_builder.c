@@ -383,7 +383,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 57);
+    int32_t which = fuzz_below(&w->bytes, 59);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -426,7 +426,7 @@ static void call_any(world *w) {
         call_custom(w);
     } else if (which < 56) {
         call_norm(w);
-    } else if (which < 56) {
+    } else if (which < 58) {
         call_attention(w);
     } else {
         call_statistics(w);
