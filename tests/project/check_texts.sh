@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # House rules that a compiler does not check: file length, calls that end the host's process or talk behind its back,
-# left-over marks, and that the README's table of environment variables is the library's.
+# left-over marks, and that the README's table of environment variables and the gradient check's numbers are the sources'.
 #   check_texts.sh SOURCE-DIR
 set -euo pipefail
 cd "$1"
@@ -31,4 +31,9 @@ rows=$(tr -d '\n' <runtime/base/options.c | sed 's/\\ */ /g' |
 while IFS= read -r row; do
   grep -qF -- "$row" README.md || complain "README.md lacks: $row"
 done <<<"$rows"
+
+# The numbers that docs/gradcheck.md names are those of the sources.
+grep -E '^\| [A-Z_]+ \| [a-z_/.]+ \| ' docs/gradcheck.md | tr -d '|' | while read -r name file value; do
+  grep -qF "#define $name $value" "$file" || echo "docs/gradcheck.md: $name is not $value in $file"
+done | grep . >&2 && bad=1
 exit $bad

@@ -8,6 +8,7 @@
 
 #include "base.h"
 #include "graph.h"
+#include "model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -123,6 +124,17 @@ typedef struct cot_gradcheck_report {
  */
 COT_API cot_status cot_gradcheck(const cot_graph *graph, const cot_gradcheck_options *options,
                                  cot_gradcheck_report *report_out);
+
+/*
+ * The same of a model: of its loss as training has it (dropout and all), or of its outputs where it
+ * is compiled without one or not at all; by its inputs, its weights, and targets that are floats.
+ * The graph's inputs are called as the layers of the model's inputs, targets "<output>/target":
+ * options->data may give them. keep_states is on unless set: weights have their values; labels are
+ * drawn from the classes of the outputs unless integer_bound is set. Nothing of the model changes.
+ * fails: as cot_gradcheck.
+ */
+COT_API cot_status cot_model_gradcheck(const cot_model *model, const cot_gradcheck_options *options,
+                                       cot_gradcheck_report *report_out);
 
 /* ---- stages of compilation ---- */
 
