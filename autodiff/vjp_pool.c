@@ -7,6 +7,7 @@
 #include "vjp.h"
 
 #include "graph/pool.h"
+#include "graph/window.h"
 
 #include <math.h>
 
@@ -35,6 +36,10 @@ void coti_vjp_MAX_POOL(const coti_vjp *v, cot_value *grad) {
     cot_value stage[COT_MAX_SPATIAL + 1]; /* what has windows along axis i is stage[i + 1] */
     int64_t start[COT_MAX_RANK] = {0};
     int64_t ones[COT_MAX_RANK];
+    if (coti_shape_is_empty(&v->node.shape)) { /* its windows may be larger than any tensor */
+        grad[0] = coti_zeros(v->input[0], cot_value_shape(v->input[0]));
+        return;
+    }
     stage[n] = coti_pool_pad(v->input[0], attr, -INFINITY);
     for (int32_t i = n - 1; i > 0; i--) {
         stage[i] = coti_pool_reduce(COT_OP_REDUCE_MAX, coti_pool_windows(stage[i + 1], attr, i), i);

@@ -111,15 +111,6 @@ static cot_value slice_rank(cot_value x, const int64_t *start, const cot_shape *
     return cot_op_slice(x, start, shape->dim, ones);
 }
 
-static bool is_empty(const cot_shape *shape) {
-    for (int32_t i = 0; i < shape->rank; i++) {
-        if (shape->dim[i] == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /*
  * Each element of g back to its place, zeros in between and around. The last stride may reach past
  * the end of x: those zeros are cut off.
@@ -128,7 +119,7 @@ void coti_vjp_SLICE(const coti_vjp *v, cot_value *grad) {
     const coti_attr_SLICE *attr = v->node.attr;
     cot_shape shape = cot_value_shape(v->input[0]);
     cot_shape fit = v->node.shape;
-    if (is_empty(&fit)) {
+    if (coti_shape_is_empty(&fit)) {
         grad[0] = cot_op_broadcast(coti_make_scalar(v, 0.0), shape, NULL, 0);
         return;
     }

@@ -83,10 +83,8 @@ static cot_value overlap_add_axis(cot_value g, const window_axis *w) {
 cot_value coti_overlap_add(cot_value g, const coti_attr_WINDOW *attr, const cot_shape *shape) {
     cot_shape windows = cot_value_shape(g);
     int32_t n = attr->size.n;
-    for (int32_t a = 0; a < windows.rank; a++) {
-        if (windows.dim[a] == 0) {
-            return g.graph == NULL ? g : coti_zeros(g, *shape);
-        }
+    if (g.graph == NULL || coti_shape_is_empty(&windows)) {
+        return g.graph == NULL ? g : coti_zeros(g, *shape);
     }
     for (int32_t i = 0; i < n && g.graph != NULL; i++) {
         const window_axis w = {.o = attr->axis + i,

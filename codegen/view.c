@@ -211,15 +211,6 @@ static axis_list live_axes(const cot_shape *shape) {
     return list;
 }
 
-static bool has_empty_axis(const cot_shape *shape) {
-    for (int32_t a = 0; a < shape->rank; a++) {
-        if (shape->dim[a] == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Axes from[0..n_from) of one shape that become axes to[0..n_to) of another. */
 typedef struct axis_group {
     const int32_t *from, *to;
@@ -260,7 +251,7 @@ static bool reshape(const coti_view *x, const cot_shape *x_shape, const cot_shap
     axis_list to = live_axes(shape);
     int32_t i = 0;
     int32_t j = 0;
-    if (has_empty_axis(x_shape)) {
+    if (coti_shape_is_empty(x_shape)) {
         *y_out = y; /* nothing is ever read */
         return true;
     }

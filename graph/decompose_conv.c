@@ -224,6 +224,11 @@ static cot_value sum_terms(cot_value a, cot_value b, int32_t first, int32_t n,
 
 /* ---- the rules ---- */
 
+/* No position: then windows may be larger than any tensor. */
+static bool has_no_place(const coti_conv *c) {
+    return c->o[0] == 0 || c->o[1] == 0 || c->o[2] == 0;
+}
+
 static coti_conv extents(const coti_node *node, const cot_value *input) {
     cot_shape a = cot_value_shape(input[0]);
     cot_shape b = cot_value_shape(input[1]);
@@ -232,6 +237,9 @@ static coti_conv extents(const coti_node *node, const cot_value *input) {
 
 cot_value coti_decompose_CONV(const coti_node *node, const cot_value *input) {
     const coti_conv c = extents(node, input);
+    if (has_no_place(&c)) {
+        return coti_zeros(input[0], node->shape);
+    }
     cot_value windows = windows_of_x(input[0], &c);
     if (c.groups == 1) {
         return dot_taps(windows, input[1], &c, false);
@@ -243,6 +251,9 @@ cot_value coti_decompose_CONV(const coti_node *node, const cot_value *input) {
 
 cot_value coti_decompose_CONV_DX(const coti_node *node, const cot_value *input) {
     const coti_conv c = extents(node, input);
+    if (has_no_place(&c)) {
+        return coti_zeros(input[0], node->shape);
+    }
     cot_value windows = windows_of_g(input[0], &c);
     cot_value w = flip_taps(input[1], &c);
     if (c.groups == 1) {
@@ -255,6 +266,9 @@ cot_value coti_decompose_CONV_DX(const coti_node *node, const cot_value *input) 
 
 cot_value coti_decompose_CONV_DW(const coti_node *node, const cot_value *input) {
     const coti_conv c = extents(node, input);
+    if (has_no_place(&c)) {
+        return coti_zeros(input[0], node->shape);
+    }
     cot_value windows = windows_of_x(input[0], &c);
     if (c.groups == 1) {
         return dot_places(windows, input[1], &c);

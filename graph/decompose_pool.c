@@ -5,6 +5,7 @@
  */
 #include "decompose.h"
 #include "pool.h"
+#include "window.h"
 
 #include <math.h>
 
@@ -17,6 +18,9 @@ static cot_value reduce_stages(cot_op op, cot_value x, const coti_attr_POOL *att
 
 cot_value coti_decompose_MAX_POOL(const coti_node *node, const cot_value *input) {
     const coti_attr_POOL *attr = node->attr;
+    if (coti_shape_is_empty(&node->shape)) { /* its windows may be larger than any tensor */
+        return coti_zeros(input[0], node->shape);
+    }
     return reduce_stages(COT_OP_REDUCE_MAX, coti_pool_pad(input[0], attr, -INFINITY), attr);
 }
 
@@ -52,6 +56,9 @@ static cot_value counts_along(cot_graph *graph, const coti_node *node, int32_t i
 cot_value coti_decompose_AVG_POOL(const coti_node *node, const cot_value *input) {
     const coti_attr_POOL *attr = node->attr;
     const cot_shape x = cot_value_shape(input[0]);
+    if (coti_shape_is_empty(&node->shape)) {
+        return coti_zeros(input[0], node->shape);
+    }
     cot_value sum = reduce_stages(COT_OP_SUM, coti_pool_pad(input[0], attr, 0.0), attr);
     double whole = 1; /* along the axes that are not padded */
     cot_value count = coti_poison();

@@ -207,6 +207,8 @@ cot_graph *coti_graph_of(const char *op, const cot_value *value, int32_t n);
 /* ---- shape helpers (shape.c) ---- */
 
 bool coti_shape_equal(const cot_shape *a, const cot_shape *b);
+/* Has it an extent of 0? */
+bool coti_shape_is_empty(const cot_shape *shape);
 /* COT_OK if the shape itself is valid: rank, extents >= 0, product within COTI_SIZE_MAX; else the
  * error recorded. */
 cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,

@@ -23,6 +23,15 @@ static bool extents_fit(const cot_shape *shape) {
     return true;
 }
 
+bool coti_shape_is_empty(const cot_shape *shape) {
+    for (int32_t i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,
                             const char *layer) {
     const char *who = op != NULL ? op : "shape";

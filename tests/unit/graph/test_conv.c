@@ -191,6 +191,80 @@ static void bad_convolutions(void **state) {
                   "that convolution gives f32[N,3,3,4]", "g is f32[3,3,6,4]");
 }
 
+/* Text may hold what no builder makes. */
+static void bad_texts(void **state) {
+    fixture *f = *state;
+    static const struct {
+        const char *node, *message;
+    } cases[] = {
+        {"window %x {axis=1, size=[2], stride=[1, 1], dilation=[1]} : f32[N,4,2,3]",
+         "window: 1 sizes, 2 strides and 1 dilations given"},
+        {"window %x {axis=1, stride=[1], dilation=[1]} : f32[N,4,2,3]", "window: 0 sizes"},
+        {"window %x {axis=-1, size=[2], stride=[1], dilation=[1]} : f32[N,4,2,3]", "axis -1"},
+        {"conv %x, %w {stride=[1, 1], dilation=[1], low=[0], high=[0], groups=1} : f32[N,4,4]",
+         "conv: stride has 2 entries, expected one for each of 1 spatial axes"},
+        {"conv %x, %w {stride=[1], dilation=[1], low=[], high=[0], groups=1} : f32[N,4,4]",
+         "conv: low has 0 entries"},
+        {"conv %x, %w {stride=[0], dilation=[1], low=[0], high=[0], groups=1} : f32[N,4,4]",
+         "conv: stride 0 of spatial axis 0"},
+        {"conv %x, %w {stride=[1], dilation=[1], low=[0], high=[0], groups=0} : f32[N,4,4]",
+         "conv: 0 groups"},
+        {"conv %x, %w {stride=[1], dilation=[1], low=[0], high=[0],"
+         " groups=9223372036854775807} : f32[N,4,4]",
+         "conv: 9223372036854775807 groups"},
+        {"conv_dx %y, %w {stride=[1], dilation=[1], low=[0], high=[0], groups=1} : f32[N,5,3]",
+         "conv_dx: size has 0 entries"},
+        {"conv_dw %x, %y {size=[2, 2], stride=[1], dilation=[1], low=[0], high=[0], groups=1}"
+         " : f32[2,3,4]",
+         "conv_dw: size has 2 entries"},
+        {"max_pool %x {size=[2], stride=[1], low=[0, 0], high=[0]} : f32[N,4,3]",
+         "max_pool: 1 sizes, 1 strides, 2 lows and 1 highs given for 1 spatial axes"},
+        {"avg_pool %x {size=[2], low=[0], high=[0]} : f32[N,4,3]", "avg_pool: 1 sizes, 0 strides"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       "graph @g(%%x: f32[N,5,3], %%w: f32[2,3,4], %%y: f32[N,4,4]) {\n"
+                       "  %%0 = %s\n  return y=%%0\n}\n",
+                       cases[i].node);
+        assert_null(cot_graph_parse(f->context, text, strlen(text)));
+        cot_error error = cot_error_get(f->context);
+        if (error.status != COT_E_SHAPE || strstr(error.message, cases[i].message) == NULL) {
+            fail_msg("\"%s\" expected: %s", cases[i].message, error.message);
+        }
+        cot_error_clear(f->context);
+    }
+}
+
+/* Where none fits, windows larger than any tensor are as good as others. */
+static void windows_beyond_all_limits(void **state) {
+    fixture *f = *state;
+    cot_graph *g = f->graph;
+    const int64_t far = COTI_SIZE_MAX;
+    const cot_conv_axes axes = {.dilation = {far}, .groups = 2};
+    const cot_pool_axes pool = {.size = {far}};
+    cot_value x = cot_op_input(g, COT_F32, BATCH(1, 5, 2), "x");
+    cot_value w = cot_op_input(g, COT_F32, SHAPE(3, 1, 4), "w");
+    cot_value y = cot_op_conv(x, w, &axes), grad[2], most = cot_op_max_pool(x, &pool), dx[2];
+    cot_value mean = cot_op_avg_pool(x, &pool);
+    CHECK_TYPE(y, "f32[N,0,4]");
+    CHECK_TYPE(most, "f32[N,0,2]");
+    CHECK_OK(f->context, cot_vjp(y, y, (cot_value[]){x, w}, 2, grad));
+    CHECK_OK(f->context, cot_vjp(most, most, &x, 1, &dx[0]));
+    CHECK_OK(f->context, cot_vjp(mean, mean, &x, 1, &dx[1]));
+    const cot_value all[] = {y, grad[0], grad[1], most, mean, dx[0], dx[1]};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "y%zu", i);
+        CHECK_OK(f->context, cot_graph_output(all[i], name));
+    }
+    cot_graph *expanded = NULL;
+    bool changed = false;
+    CHECK_OK(f->context, coti_pass_expand(g, &expanded, &changed));
+    CHECK_OK(f->context, coti_graph_verify(expanded));
+    cot_graph_destroy(expanded);
+}
+
 /* A decomposition has as many nodes for large extents as for small ones. */
 static void decompositions_are_small(void **state) {
     fixture *f = *state;
@@ -223,6 +297,8 @@ int main(void) {
         FIXTURE_TEST(keras_depthwise_conv_2d),
         cmocka_unit_test(same_padding),
         FIXTURE_TEST(bad_convolutions),
+        FIXTURE_TEST(bad_texts),
+        FIXTURE_TEST(windows_beyond_all_limits),
         FIXTURE_TEST(decompositions_are_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
