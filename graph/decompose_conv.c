@@ -38,6 +38,30 @@ static cot_value windows_of_x(cot_value x, const coti_conv *c) {
 }
 
 /*
+ * g with stride-1 zeros behind each position: as reshapes around one pad of axes of extent 1, so
+ * that a compiler copies it once. A single position has no neighbour to keep away from.
+ */
+static cot_value dilate_places(cot_value g, const coti_conv *c) {
+    cot_shape result = cot_value_shape(g);
+    cot_shape open = {.rank = 1, .batched = result.batched, .dim = {result.dim[0]}};
+    int64_t low[COT_MAX_RANK] = {0};
+    int64_t high[COT_MAX_RANK] = {0};
+    for (int32_t i = 0; i < c->n; i++) {
+        open.dim[open.rank++] = result.dim[i + 1];
+        if (c->stride[i] > 1 && c->o[i] > 1) {
+            high[open.rank] = c->stride[i] - 1;
+            open.dim[open.rank++] = 1;
+            result.dim[i + 1] *= c->stride[i];
+        }
+    }
+    open.dim[open.rank++] = c->cout;
+    if (open.rank == result.rank) {
+        return g;
+    }
+    return cot_op_reshape(cot_op_pad(cot_op_reshape(g, open), low, high, 0.0), result);
+}
+
+/*
  * g where the windows of x's elements meet it, [batch, x.., k.., cout]: element x meets tap k of
  * the flipped kernel at x + (low - (size - 1) dilation) + k dilation of g dilated by the stride.
  */
@@ -49,10 +73,8 @@ static cot_value windows_of_g(cot_value g, const coti_conv *c) {
         int64_t span = (c->k[i] - 1) * c->dilation[i];
         at[i + 1] = span - c->low[i];
         whole.dim[i + 1] = c->x[i] + span;
-        /* A single position has no neighbour to keep away from. */
-        g = c->o[i] > 1 ? coti_dilate(g, i + 1, c->stride[i]) : g;
     }
-    g = coti_place(g, at, whole.dim);
+    g = coti_place(dilate_places(g, c), at, whole.dim);
     return cot_op_window(g, 1, c->n, c->k, ones, c->dilation);
 }
 
