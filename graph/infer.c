@@ -43,6 +43,7 @@ const char *coti_operand_name(cot_op op, int32_t n_inputs, int32_t i) {
         [COT_OP_RMS_NORM] = {"x", "scale"},
         [COT_OP_GROUP_NORM] = {"x", "scale", "offset"},
         [COT_OP_BATCH_NORM] = {"x", "scale", "offset"},
+        [COT_OP_ATTENTION] = {"q", "k", "v", "mask"},
     };
     static const char *const single[MOST] = {"x"};
     static const char *const pair[MOST] = {"a", "b"};

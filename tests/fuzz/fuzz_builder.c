@@ -293,6 +293,17 @@ static void call_norm(world *w) {
     }
 }
 
+static void call_attention(world *w) {
+    const cot_value none = {NULL, 0};
+    cot_value q = pick(w), k = pick(w), v = pick(w);
+    int32_t i = fuzz_below(&w->bytes, 16);
+    cot_attention_options options = {.struct_size = sizeof options, .causal = i % 2 == 1};
+    options.scale = i % 4 < 2 ? 0 : pick_number(w);
+    options.struct_size = i == 15 ? fuzz_byte(&w->bytes) : sizeof options;
+    cot_value mask = i < 8 ? none : pick(w);
+    accept_value(w, cot_op_attention(q, k, v, mask, i == 14 ? NULL : &options));
+}
+
 static void call_statistics(world *w) {
     int32_t axes[N_LIST];
     int32_t n = 0;
@@ -372,7 +383,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 57);
+    int32_t which = fuzz_below(&w->bytes, 59);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -415,6 +426,8 @@ static void call_any(world *w) {
         call_custom(w);
     } else if (which < 56) {
         call_norm(w);
+    } else if (which < 58) {
+        call_attention(w);
     } else {
         call_statistics(w);
     }

@@ -276,6 +276,15 @@ static cot_value build_norm(cot_graph *graph, const trial *t, const cot_value *x
                                       : cot_op_batch_norm(x[0], x[1], x[2], epsilon);
 }
 
+static cot_value build_attention(cot_graph *graph, const trial *t, const cot_value *x,
+                                 const tensor *data) {
+    (void)graph, (void)data;
+    cot_attention_options options = {.struct_size = sizeof options,
+                                     .scale = attr_real(t->attr, "scale", 0),
+                                     .causal = attr_int(t->attr, "causal", 0) != 0};
+    return cot_op_attention(x[0], x[1], x[2], t->n == 4 ? x[3] : (cot_value){NULL, 0}, &options);
+}
+
 typedef cot_value (*build_fn)(cot_graph *graph, const trial *t, const cot_value *x,
                               const tensor *data);
 
@@ -320,6 +329,7 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_RMS_NORM] = build_norm,
     [COT_OP_GROUP_NORM] = build_norm,
     [COT_OP_BATCH_NORM] = build_norm,
+    [COT_OP_ATTENTION] = build_attention,
 };
 
 bool takes_inputs(cot_op op) {

@@ -79,6 +79,7 @@ static const expect_fn expect_table[COT_OP_COUNT] = {
     [COT_OP_RMS_NORM] = expect_norm,
     [COT_OP_GROUP_NORM] = expect_norm,
     [COT_OP_BATCH_NORM] = expect_norm,
+    [COT_OP_ATTENTION] = expect_attention,
 };
 
 tensor expect_op(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {

@@ -128,6 +128,29 @@ static tensor norm_magnitude(pool *p, const coti_node *node, const tensor *opera
     return bound;
 }
 
+/*
+ * The largest |v| in reach times 1 + twice the largest sum of |terms| of a score: what the rounding
+ * errors of attention are proportional to. One number for all; infinite where scores overflow.
+ */
+static tensor attention_magnitude(pool *p, const coti_node *node, const tensor *operand,
+                                  const tensor *out) {
+    const coti_attr_ATTENTION *attr = node->attr;
+    tensor bound = tensor_make(p, out->dtype, &out->shape, 1);
+    long double largest[3] = {0, 0, 0};
+    for (int32_t i = 0; i < 3; i++) {
+        for (int64_t e = 0; e < operand[i].count; e++) {
+            long double x = fabsl(operand[i].v[e]);
+            largest[i] = isfinite(x) ? fmaxl(largest[i], x) : INFINITY;
+        }
+    }
+    long double d = (long double)operand[0].shape.dim[operand[0].shape.rank - 1];
+    long double score = largest[0] * largest[1] * d * fmaxl(1, fabsl(attr->scale));
+    for (int64_t i = 0; i < out->count; i++) {
+        bound.v[i] = score < FLT_MAX / 8 ? largest[2] * (1 + 2 * score) : INFINITY;
+    }
+    return bound;
+}
+
 /* Where f32 sums may overflow on the way and the evaluator's wider ones do not: anything goes. */
 static void forgive_overflow(const tensor *got, const tensor *magnitude, tensor *want) {
     for (int64_t i = 0; i < want->count; i++) {
@@ -185,6 +208,10 @@ const char *node_check(char why[256], pool *p, const coti_node *node, const coti
     } else if (is_norm((cot_op)node->op)) {
         magnitude = norm_magnitude(p, node, operand, &got);
         tol = (tolerance)ABS_SUM(part_elements(node, &operand[0]) + 16);
+    } else if (node->op == COT_OP_ATTENTION) {
+        const cot_shape *k = &operand[1].shape;
+        magnitude = attention_magnitude(p, node, operand, &got);
+        tol = (tolerance)ABS_SUM((double)(k->dim[k->rank - 1] + k->dim[k->rank - 2]) + 16);
     } else if (node->op == COT_OP_RANDOM || node->op == COT_OP_SOFTMAX) {
         tol = (tolerance)ULP_AT(24, 1);
     }

@@ -140,7 +140,7 @@ static cot_dtype operand_dtype(const trial *t, int32_t i) {
     if (is_index_operand(t->op, i)) {
         return attr_dtype(t->attr, "index", COT_I32);
     }
-    if (t->op == COT_OP_SELECT && i == 0) {
+    if ((t->op == COT_OP_SELECT && i == 0) || (t->op == COT_OP_ATTENTION && i == 3)) {
         return COT_BOOL;
     }
     return t->op == COT_OP_RANDOM ? COT_I64 : t->dtype;

@@ -218,6 +218,7 @@ tensor expect_random(pool *p, const trial *t, const tensor *x, tensor *magnitude
 tensor expect_composite(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_custom(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_norm(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_attention(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 
 /* ---- comparison (tensor.c) ---- */
 

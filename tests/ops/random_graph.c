@@ -441,7 +441,7 @@ static void (*const tries[])(random_graph *g) = {
     try_reduce,        try_place,       try_dot,         try_dot,           try_dot,
     try_batch_dot,     try_one_hot,     try_leaf,        try_composite,     try_composite,
     random_try_window, random_try_conv, random_try_pool, random_try_gather, random_try_scatter_add,
-    try_unary,         try_custom,      random_try_norm, random_try_norm,
+    try_unary,         try_custom,      random_try_norm, random_try_norm, random_try_attention, random_try_attention,
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * Random normalisations: contract in random_graph.h.
+ * Random normalisations and attention: contract in random_graph.h.
  */
 #include "random_pick.h"
 
@@ -41,4 +41,45 @@ void random_try_norm(random_graph *g) {
     } else {
         keep(g, cot_op_layer_norm(x, scale, offset, epsilon));
     }
+}
+
+/* Another value of x's shape, or x itself. */
+static cot_value choose_alike(random_graph *g, cot_value x) {
+    cot_shape wanted = cot_value_shape(x);
+    cot_value y;
+    for (int32_t attempt = 0; attempt < 8; attempt++) {
+        if (choose(g, g->real, &y)) {
+            cot_shape shape = cot_value_shape(y);
+            if (coti_shape_equal(&shape, &wanted)) {
+                return y;
+            }
+        }
+    }
+    return x;
+}
+
+/* All keys but one. */
+static cot_value hide_key(random_graph *g, int64_t n_keys) {
+    const cot_shape keys = {.rank = 1, .dim = {n_keys}};
+    cot_value hidden = cot_op_constant(g->graph, COT_I32, (double)below(g, n_keys));
+    return cot_op_binary(COT_OP_NE, cot_op_iota(g->graph, COT_I32, keys, 0), hidden);
+}
+
+void random_try_attention(random_graph *g) {
+    cot_value q;
+    cot_value mask = {NULL, 0};
+    if (!choose(g, g->real, &q)) {
+        return;
+    }
+    cot_shape shape = cot_value_shape(q);
+    if (shape.rank < 2 || (shape.batched && shape.rank < 3) || shape.dim[shape.rank - 2] == 0 ||
+        shape.dim[shape.rank - 1] == 0) {
+        return;
+    }
+    if (below(g, 2) == 0) {
+        mask = hide_key(g, shape.dim[shape.rank - 2]);
+    }
+    cot_attention_options options = {.struct_size = sizeof options, .causal = below(g, 2) == 0};
+    cot_value k = choose_alike(g, q);
+    keep(g, cot_op_attention(q, k, choose_alike(g, q), mask, &options));
 }

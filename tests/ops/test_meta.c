@@ -59,6 +59,7 @@ static unsigned allowed_dtypes(cot_op op) {
         [COT_OP_ROWS] = I64,          [COT_OP_IOTA] = FLOATS | I32 | I64,
         [COT_OP_ONE_HOT] = I32 | I64, [COT_OP_SCATTER_ADD] = NUMBERS,
         [COT_OP_RANDOM] = FLOATS,     [COT_OP_CUSTOM] = FLOATS,
+        [COT_OP_ATTENTION] = FLOATS,
     };
     uint32_t flags = coti_op_table[op].flags;
     if (own[op] != 0) {

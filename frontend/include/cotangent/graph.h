@@ -340,6 +340,21 @@ COT_API cot_value cot_op_group_norm(cot_value x, cot_value scale, cot_value offs
                                     double epsilon);
 COT_API cot_value cot_op_batch_norm(cot_value x, cot_value scale, cot_value offset, double epsilon);
 
+typedef struct cot_attention_options {
+    size_t struct_size; /* sizeof(cot_attention_options) */
+    double scale;       /* of the scores; 0: 1 / sqrt(d) */
+    bool causal;        /* a query sees the keys up to its own position */
+} cot_attention_options;
+
+/*
+ * softmax(scale * q k^T) v over the keys that a query may see. q [...,tq,d], k [...,tk,d], v
+ * [...,tk,dv], f32 or f64, with equal leading axes (rows, heads); y [...,tq,dv]. mask: bool, true
+ * where a query may see a key, broadcast to [...,tq,tk]; or a poisoned value ((cot_value){NULL, 0})
+ * for none. A query that may see no key takes the mean of v. options may be NULL.
+ */
+COT_API cot_value cot_op_attention(cot_value q, cot_value k, cot_value v, cot_value mask,
+                                   const cot_attention_options *options);
+
 /* ---- results and gradients ---- */
 
 /* Return `value` from the graph under this name (unique in the graph). */

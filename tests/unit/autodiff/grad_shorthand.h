@@ -200,4 +200,11 @@ SHAPES_UNUSED static cot_value counting(cot_value x, const char *shape, int32_t 
     return cot_op_binary(COT_OP_MIN, iota, cot_op_constant(x.graph, COT_I64, most));
 }
 
+/* q, k, v and, of four, the mask. */
+SHAPES_UNUSED static cot_value attention(const cot_value *x, int32_t n, double scale, bool causal) {
+    cot_value none = {NULL, 0};
+    return cot_op_attention(x[0], x[1], x[2], n == 4 ? x[3] : none,
+                            &(cot_attention_options){sizeof(cot_attention_options), scale, causal});
+}
+
 #endif

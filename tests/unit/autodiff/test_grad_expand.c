@@ -280,6 +280,40 @@ static void test_batch_norm(void **state) {
     check_agreement(f);
 }
 
+static cot_value attention(cot_value q, cot_value k, cot_value v, bool causal) {
+    return cot_op_attention(q, k, v, (cot_value){NULL, 0},
+                            &(cot_attention_options){sizeof(cot_attention_options), 0, causal});
+}
+
+/* A composite in a composite: the softmax inside has a rule of its own. */
+static void test_attention(void **state) {
+    fixture *f = *state;
+    cot_value y =
+        attention(input(f, "N,3,4", "q"), input(f, "N,5,4", "k"), input(f, "N,5,2", "v"), true);
+    output_both_ways(f, y, coti_vjp_ATTENTION, (const bool[]){true, true, true});
+    check_agreement(f);
+}
+
+static void test_attention_to_itself(void **state) {
+    fixture *f = *state;
+    cot_value x = input(f, "N,3,4", "x");
+    output_both_ways(f, attention(x, x, x, false), coti_vjp_ATTENTION,
+                     (const bool[]){true, true, true});
+    check_agreement(f);
+}
+
+/* The mask is no float: nobody wants its cotangent, and it hides what depends on q and k. The first
+ * query sees no key. */
+static void test_attention_with_a_mask(void **state) {
+    fixture *f = *state;
+    const unsigned char seen[6] = {0, 0, 0, 1, 0, 1};
+    cot_value mask = cot_op_constant_array(f->graph, COT_BOOL, read_shape("2,3"), seen);
+    cot_value y = cot_op_attention(input(f, "N,2,4", "q"), input(f, "N,3,4", "k"),
+                                   input(f, "N,3,2", "v"), mask, NULL);
+    output_both_ways(f, y, coti_vjp_ATTENTION, (const bool[]){true, true, true, false});
+    check_agreement(f);
+}
+
 /* ---- size and memory ---- */
 
 /* 3,000 composites in a chain: each costs what its decomposition does. */
@@ -338,6 +372,9 @@ int main(void) {
         EXPAND_TEST(test_rms_norm),
         EXPAND_TEST(test_group_norm),
         EXPAND_TEST(test_batch_norm),
+        EXPAND_TEST(test_attention),
+        EXPAND_TEST(test_attention_to_itself),
+        EXPAND_TEST(test_attention_with_a_mask),
         EXPAND_TEST(test_many_expansions),
         cmocka_unit_test(test_out_of_memory),
     };

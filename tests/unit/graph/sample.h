@@ -120,6 +120,7 @@ static const char sample_text[] =
     "  %81 = batch_norm %80, %2, %2 {epsilon=0.001} : f64[3,2]\n"
     "  %82 = max_pool %72 {size=[3], stride=[2], low=[1], high=[2]} : f32[N,2,2]\n"
     "  %83 = avg_pool %72 {size=[2], stride=[2], low=[0], high=[1]} : f32[N,1,2]\n"
+    "  %84 = attention %d, %d, %d {scale=0.5, causal=1} : f64[2,3]\n"
     "  update %step <- %64\n"
     "  return loss=%63, \"a b\"=%61, y=%x\n"
     "}\n";

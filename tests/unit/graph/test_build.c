@@ -265,6 +265,13 @@ static void the_rest_has_its_types(void **state) {
     CHECK_TYPE(cot_op_rms_norm(image, scale, 0.1), "f64[2N,5,7,3]");
     CHECK_TYPE(cot_op_group_norm(image, scale, scale, 3, 0.1), "f64[2N,5,7,3]");
     CHECK_TYPE(cot_op_batch_norm(image, scale, scale, 0), "f64[2N,5,7,3]");
+    const cot_value none = {NULL, 0};
+    cot_value keys = input(f, COT_F64, BATCH(2, 5, 4, 3), "keys");
+    cot_value values = input(f, COT_F64, BATCH(2, 5, 4, 6), "values");
+    cot_value mask = input(f, COT_BOOL, SHAPE(7, 1), "mask");
+    CHECK_TYPE(cot_op_attention(image, keys, values, none, NULL), "f64[2N,5,7,6]");
+    CHECK_TYPE(cot_op_attention(image, keys, values, mask, NULL), "f64[2N,5,7,6]");
+    CHECK_TYPE(cot_op_attention(image, image, image, none, NULL), "f64[2N,5,7,3]");
     CHECK_TYPE(cot_op_variance(image, AXES(-1, 0), 2, false), "f64[5,7]");
     CHECK_TYPE(cot_op_variance(image, AXES(-1), 1, true), "f64[2N,5,7,1]");
     CHECK_TYPE(cot_op_logsumexp(image, AXES(0, 1, 2, 3), 4, false), "f64[]");
@@ -416,6 +423,7 @@ static void null_and_poison_do_nothing(void **state) {
     assert_null(cot_op_argmax(poison, 0).graph);
     assert_null(cot_op_argmin(poison, 0).graph);
     assert_null(cot_op_variance(poison, NULL, 0, false).graph);
+    assert_null(cot_op_attention(poison, poison, poison, poison, NULL).graph);
     assert_null(cot_op_logsumexp(poison, NULL, 0, false).graph);
     assert_null(cot_op_layer_norm(poison, poison, poison, 0).graph);
     assert_null(cot_op_rms_norm(poison, poison, 0).graph);

@@ -2,61 +2,11 @@
  * Normalisations and statistics beyond what the op cases show: Keras's numbers, statistics that are
  * computed once for whoever asks, f32 at large means, equal elements, no rows, infinities.
  */
-#include "graph_test.h"
+#include "graph_run.h"
 
 #include <math.h>
 
-enum { MOST = 16 };
-
-/* ---- running ---- */
-
-/* Evaluate a graph of f32 inputs and outputs. */
-static void run(const cot_graph *graph, int64_t rows, const float *const *input,
-                float *const *output) {
-    coti_tensor in[MOST];
-    coti_tensor out[MOST];
-    assert_true(graph->input.count <= MOST && graph->output.count <= MOST);
-    for (size_t i = 0; i < graph->input.count; i++) {
-        const coti_node *node = coti_node_at(graph, graph->input.data[i]);
-        in[i] = (coti_tensor){COT_F32, coti_shape_bind(&node->shape, rows),
-                              (void *)(uintptr_t)input[i]};
-    }
-    for (size_t i = 0; i < graph->output.count; i++) {
-        const coti_node *node = coti_node_at(graph, graph->output.data[i].value);
-        assert_int_equal(node->dtype, COT_F32);
-        out[i] = (coti_tensor){COT_F32, coti_shape_bind(&node->shape, rows), output[i]};
-    }
-    CHECK_OK(graph->context, coti_eval_graph(graph, rows, in, out));
-}
-
-/* Both as it stands and decomposed. */
-static void run_both(const cot_graph *graph, int64_t rows, const float *const *input,
-                     float *const *whole, float *const *parts) {
-    cot_graph *expanded = NULL;
-    bool changed = false;
-    run(graph, rows, input, whole);
-    CHECK_OK(graph->context, coti_pass_expand(graph, &expanded, &changed));
-    assert_true(changed);
-    run(expanded, rows, input, parts);
-    cot_graph_destroy(expanded);
-}
-
-static void check_near(const float *found, const double *want, int n, double tolerance) {
-    for (int i = 0; i < n; i++) {
-        if (!(fabs(found[i] - want[i]) <= tolerance)) {
-            fail_msg("[%d] is %.9g, expected %.9g", i, (double)found[i], want[i]);
-        }
-    }
-}
-
 /* ---- Keras ---- */
-
-/* The tensors of the reference values: f32((((k + first) 37 + 11) mod 101 / 101 - 0.5) scale). */
-static void fill(float *x, int n, int first, double scale) {
-    for (int k = 0; k < n; k++) {
-        x[k] = (float)((((k + first) * 37 + 11) % 101 / 101.0 - 0.5) * scale);
-    }
-}
 
 /* Made by Keras 3.16's layers in float32; they agree to its rounding, 2e-6. */
 static const double keras_layer[8] = {0.58546603,  -0.46621746, 0.42663303,  0.47835502,

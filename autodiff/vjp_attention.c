@@ -1,0 +1,47 @@
+/*
+ * The gradient rule of attention. The requirements on a rule stand in vjp.h.
+ *
+ * y = P v with P = softmax(S) over keys, S = scale q k^T where allowed, else a constant. With g the
+ * cotangent of y,
+ *     dv = P^T g    dP = g v^T    dS = P (dP - sum_keys(P dP)) where allowed, else 0
+ *     dq = scale dS k    dk = scale dS^T q
+ * sum_keys(P dP) is also sum_c(g y), a sum over v's features, which need not keep dP: but here dP
+ * is there, and where a query sees one key alone the difference is 0 only in this form. Src: Dao,
+ * Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022, appendix B.2.
+ *
+ * Reads q, k, v; P is made again of q and k, by the nodes that the decomposition makes, so a
+ * program that keeps it from its forward part has it there.
+ */
+#include "vjp.h"
+
+#include "graph/attention.h"
+
+/* scale dS from P. */
+static cot_value score_cotangent(const coti_vjp *v, cot_value weights, cot_value allowed) {
+    const coti_attr_ATTENTION *attr = v->node.attr;
+    cot_value d_weights = coti_attention_dot(v->g, -1, v->input[2], -1);
+    cot_value mean =
+        cot_op_reduce(COT_OP_SUM, coti_make_mul(weights, d_weights), &(int32_t){-1}, 1, true);
+    cot_value scaled = coti_make_mul(weights, coti_make_scalar(v, attr->scale));
+    cot_value d_scores = coti_make_mul(scaled, coti_make_sub(d_weights, mean));
+    return allowed.graph == NULL ? d_scores
+                                 : cot_op_select(allowed, d_scores, coti_make_scalar(v, 0.0));
+}
+
+void coti_vjp_ATTENTION(const coti_vjp *v, cot_value *grad) {
+    cot_value allowed = coti_attention_allowed(&v->node, v->input);
+    cot_value weights = coti_attention_weights(&v->node, v->input, allowed);
+    if (v->needs[2]) {
+        grad[2] = coti_attention_dot(weights, -2, v->g, -2);
+    }
+    if (!v->needs[0] && !v->needs[1]) {
+        return;
+    }
+    cot_value d_scores = score_cotangent(v, weights, allowed);
+    if (v->needs[0]) {
+        grad[0] = coti_attention_dot(d_scores, -1, v->input[1], -2);
+    }
+    if (v->needs[1]) {
+        grad[1] = coti_attention_dot(d_scores, -2, v->input[0], -2);
+    }
+}
