@@ -2,6 +2,8 @@
  * Every gradient against finite differences: the cases of grad_cases.def, in f64 and f32 graphs,
  * first derivatives and derivatives of derivatives. Prints the matrix of what was run: op by class,
  * dtype and order.
+ *
+ * test_grad_cases [ID]: the cases of one row of ops.def alone, as scripts/mutants wants them.
  */
 #include "check.h"
 
@@ -17,6 +19,8 @@
 
 /* What has been run: cases of an op, class, dtype (f64, f32) and order. */
 static int32_t n_run[COT_OP_COUNT][GRAD_N_CLASSES][2][2];
+
+static cot_op only = COT_OP_COUNT; /* COT_OP_COUNT: all */
 
 /* ---- running one ---- */
 
@@ -58,6 +62,7 @@ static void check_all(cot_dtype dtype, int order) {
         const grad_limits *limits = &grad_cases[i].limits;
         bool skipped = (order == 2 && limits->no_second) || (dtype == COT_F32 && limits->no_f32) ||
                        (dtype == COT_F64 && limits->no_f64);
+        skipped = skipped || (only != COT_OP_COUNT && grad_cases[i].op != only);
         n_failed += !skipped && !check_case(&grad_cases[i], dtype, order);
     }
     assert_int_equal(n_failed, 0);
@@ -179,11 +184,37 @@ static void test_every_cell_was_run(void **state) {
     }
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_are_sound),   cmocka_unit_test(test_first_order_f64),
-        cmocka_unit_test(test_first_order_f32),  cmocka_unit_test(test_second_order_f64),
-        cmocka_unit_test(test_second_order_f32), cmocka_unit_test(test_every_cell_was_run),
+/* The op of an ID as it stands in ops.def, or COT_OP_COUNT. */
+static cot_op find_id(const char *id) {
+    static const char *const ids[COT_OP_COUNT] = {
+#define COT_OP(id, name, n_inputs, kind, attr, gradient, flags) [COT_OP_##id] = #id,
+#include <cotangent/ops.def>
+#undef COT_OP
     };
-    return cmocka_run_group_tests_name("grad_cases", tests, NULL, NULL);
+    int32_t op = 0;
+    while (op < COT_OP_COUNT && strcmp(ids[op], id) != 0) {
+        op++;
+    }
+    return (cot_op)op;
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest orders[] = {
+        cmocka_unit_test(test_first_order_f64),
+        cmocka_unit_test(test_first_order_f32),
+        cmocka_unit_test(test_second_order_f64),
+        cmocka_unit_test(test_second_order_f32),
+    };
+    const struct CMUnitTest whole[] = {
+        cmocka_unit_test(test_rows_are_sound),
+        cmocka_unit_test(test_every_cell_was_run),
+    };
+    only = argc > 1 ? find_id(argv[1]) : COT_OP_COUNT;
+    if (argc > 1 && (only == COT_OP_COUNT || !grad_is_wanted(only))) {
+        fprintf(stderr, "%s has no gradient cases\n", argv[1]);
+        return 2;
+    }
+    int failed = cmocka_run_group_tests_name("grad_cases", orders, NULL, NULL);
+    return argc > 1 ? failed
+                    : failed + cmocka_run_group_tests_name("grad_matrix", whole, NULL, NULL);
 }
