@@ -56,8 +56,14 @@ static bool fits(double v, int bits) {
 
 /* ---- one node ---- */
 
+/* Sums of products of their float operands' elements: linear in each, so that absolute values give
+ * the sums of the terms' absolute values. */
 static bool is_sum(cot_op op) {
-    return op == COT_OP_SUM || op == COT_OP_DOT;
+    static const bool sums[COT_OP_COUNT] = {
+        [COT_OP_SUM] = true,     [COT_OP_DOT] = true,     [COT_OP_CONV] = true,
+        [COT_OP_CONV_DX] = true, [COT_OP_CONV_DW] = true, [COT_OP_SCATTER_ADD] = true,
+    };
+    return sums[op];
 }
 
 static cot_status room_for(const trial *t, coti_arena *arena, uint32_t id, coti_tensor *out) {
@@ -90,6 +96,10 @@ static void round_result(trial *t, uint32_t id, const double *size) {
 static cot_status sum_sizes(trial *t, coti_arena *arena, uint32_t id, coti_tensor *size) {
     const coti_node *node = coti_node_at(t->check->forward, id);
     for (int32_t i = 0; i < node->n_inputs; i++) {
+        t->magnitude[i] = t->in[i];
+        if (t->in[i].dtype != COT_F64) {
+            continue; /* indices */
+        }
         COTI_TRY(room_for(t, arena, node->input[i], &t->magnitude[i]));
         int64_t count = coti_tensor_count(&t->magnitude[i]);
         for (int64_t k = 0; k < count; k++) {
