@@ -16,6 +16,7 @@ static cot_status status_of(const cot_graph *graph) {
 static cot_status copy_node(coti_apart *apart, coti_rewrite *frame, uint32_t id, cot_value *map) {
     const coti_node *node = coti_node_at(apart->source, id);
     cot_graph_set_layer(apart->graph, node->layer);
+    apart->graph->region = node->region;
     map[id] = coti_rewrite_keep(frame, id);
     if (map[id].graph == NULL) {
         return status_of(apart->graph);
@@ -35,6 +36,7 @@ cot_status coti_apart_make(coti_apart *apart, cot_graph *source, uint32_t last) 
         return COT_E_NOMEM;
     }
     apart->graph->has_backward = true; /* so that it is not dumped as a forward graph */
+    apart->graph->n_regions = source->n_regions;
     cot_value *map = coti_calloc(source->context, (size_t)last + 1, sizeof *map);
     if (map == NULL) {
         return COT_E_NOMEM;
@@ -44,7 +46,7 @@ cot_status coti_apart_make(coti_apart *apart, cot_graph *source, uint32_t last) 
     for (uint32_t id = 1; id <= last && status == COT_OK; id++) {
         status = copy_node(apart, &frame, id, map);
     }
-    cot_graph_set_layer(apart->graph, NULL);
+    coti_graph_place(apart->graph, (coti_placement){NULL, 0});
     coti_free(source->context, map);
     return status;
 }
@@ -107,19 +109,19 @@ static cot_status fill_zeros(coti_apart *apart, const cot_graph *lean) {
 cot_status coti_apart_bring(coti_apart *apart, const cot_value *value, int32_t n, cot_value *out) {
     cot_graph *lean = NULL;
     bool changed = false;
-    const char *layer = apart->source->layer;
+    const coti_placement placement = coti_graph_placement(apart->source);
     for (int32_t i = 0; i < n; i++) {
         char name[COTI_NAME_BYTES];
         (void)snprintf(name, sizeof name, "out%d", (int)i);
         COTI_TRY(cot_graph_output(value[i], name));
     }
     COTI_TRY(coti_pass_dce(apart->graph, &lean, &changed));
-    apart->source->layer = NULL; /* nodes keep their own */
+    coti_graph_place(apart->source, (coti_placement){NULL, 0}); /* nodes keep their own */
     cot_status status = fill_zeros(apart, lean);
     if (status == COT_OK) {
         status = coti_graph_inline(apart->source, lean, apart->actual.data, out);
     }
-    apart->source->layer = layer;
+    coti_graph_place(apart->source, placement);
     cot_graph_destroy(lean);
     return status;
 }

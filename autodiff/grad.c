@@ -6,10 +6,11 @@
  *     dump         the graph as it was before its first backward part
  *     mark reached upwards from wrt: nodes through which y may depend on a wrt
  *     mark live    downwards from y: of those, the ones that y does depend on
- *     walk         live nodes by descending id; each node's rule turns its cotangent, complete by
- *                  then, into its inputs'; several uses of a value add up in a chain of ADDs, in
- *                  descending order of their users, so that the order of every sum is fixed
- *     collect      the cotangents of wrt, zeros where there is none
+ *     look         at regions that are to be recomputed (remat.h): rules read copies of their
+ * values walk         live nodes by descending id; each node's rule turns its cotangent, complete
+ * by then, into its inputs'; several uses of a value add up in a chain of ADDs, in descending order
+ * of their users, so that the order of every sum is fixed collect      the cotangents of wrt, zeros
+ * where there is none
  *
  * Each step is one loop over ids, so the whole is linear in the nodes up to y, and nothing
  * recurses. The forward part is not changed: nodes are appended, under the layer name of the node
@@ -21,6 +22,7 @@
  * poisoned.
  */
 #include "grad.h"
+#include "remat.h"
 #include "vjp.h"
 
 #include <stdio.h>
@@ -45,6 +47,8 @@ typedef struct walk {
     cot_value *input;     /* of the widest live node: its inputs, their cotangents, their mask */
     cot_value *grad;
     bool *needs;
+    bool *runs; /* by node: its rule will run */
+    coti_remat remat;
 } walk;
 
 static bool is_float(cot_dtype dtype) {
@@ -218,6 +222,7 @@ static cot_status mark_live(walk *w, int32_t *widest_out) {
             }
             w->is_live[input] = w->is_live[input] || w->is_reached[input];
         }
+        w->runs[id] = any_reached(w, node) && rule_table[node->op] != NULL;
         *widest_out = *widest_out < node->n_inputs ? node->n_inputs : *widest_out;
     }
     return COT_OK;
@@ -256,11 +261,12 @@ static cot_status accumulate(walk *w, uint32_t id, cot_value grad) {
 
 static cot_status walk_node(walk *w, uint32_t id) {
     coti_node node = *coti_node_at(w->graph, id); /* nodes move while the rule adds some */
-    if (!any_reached(w, &node) || rule_table[node.op] == NULL) {
+    if (!w->runs[id]) {
         return COT_OK;
     }
+    COTI_TRY(coti_remat_enter(&w->remat, id, w->runs));
     for (int32_t i = 0; i < node.n_inputs; i++) {
-        w->input[i] = (cot_value){w->graph, node.input[i]};
+        w->input[i] = coti_remat_read(&w->remat, id, node.input[i]);
         w->grad[i] = coti_poison();
         w->needs[i] = w->is_reached[node.input[i]];
     }
@@ -268,7 +274,7 @@ static cot_status walk_node(walk *w, uint32_t id) {
                      .node = node,
                      .input = w->input,
                      .needs = w->needs,
-                     .output = {w->graph, id},
+                     .output = coti_remat_read(&w->remat, id, id),
                      .g = w->cotangent[id]};
     w->graph->layer = node.layer;
     rule_table[node.op](&call, w->grad);
@@ -318,7 +324,9 @@ static cot_status make_arrays(walk *w, coti_arena *arena, const cot_value *wrt, 
     w->is_reached = coti_arena_array(arena, count, sizeof *w->is_reached);
     w->is_live = coti_arena_array(arena, count, sizeof *w->is_live);
     w->cotangent = coti_arena_array(arena, count, sizeof *w->cotangent);
-    if (w->is_wrt == NULL || w->is_reached == NULL || w->is_live == NULL || w->cotangent == NULL) {
+    w->runs = coti_arena_array(arena, count, sizeof *w->runs);
+    if (w->runs == NULL || w->is_wrt == NULL || w->is_reached == NULL || w->is_live == NULL ||
+        w->cotangent == NULL) {
         return COT_E_NOMEM;
     }
     for (int32_t i = 0; i < n; i++) {
@@ -347,8 +355,10 @@ static cot_status run_walk(cot_value y, cot_value cotangent, const cot_value *wr
     if (w.is_live[y.id]) {
         w.cotangent[y.id] = cotangent;
     }
-    COTI_TRY(walk_all(&w));
-    return collect(&w, wrt, n, grads_out);
+    cot_status status = coti_remat_init(&w.remat, w.graph, w.y, arena);
+    status = status == COT_OK ? walk_all(&w) : status;
+    coti_remat_free(&w.remat);
+    return status == COT_OK ? collect(&w, wrt, n, grads_out) : status;
 }
 
 /* Append the backward part, from a cotangent of y's type, or from 1 where that is poison. */
@@ -358,14 +368,14 @@ static cot_status differentiate(cot_value y, cot_value cotangent, const cot_valu
     COTI_TRY(coti_grad_begin(graph));
     coti_arena arena;
     coti_arena_init(&arena, graph->context);
-    const char *layer = graph->layer;
-    graph->layer = NULL;
+    const coti_placement placement = coti_graph_placement(graph);
+    coti_graph_place(graph, (coti_placement){NULL, 0}); /* derivatives are in no region */
     if (cotangent.graph == NULL) {
         cotangent = cot_op_constant(graph, cot_value_dtype(y), 1.0);
     }
     cot_status status = cotangent.graph == NULL ? cot_error_get(graph->context).status
                                                 : run_walk(y, cotangent, wrt, n, grads_out, &arena);
-    graph->layer = layer;
+    coti_graph_place(graph, placement);
     coti_arena_clear(&arena);
     graph->has_backward = graph->has_backward || status == COT_OK;
     return status;

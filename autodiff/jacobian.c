@@ -87,6 +87,8 @@ static cot_status jacobian(cot_graph *graph, cot_value y, cot_value x, cot_value
     int64_t n = 0;
     COTI_TRY(check(graph, y, x, &n));
     COTI_TRY(coti_grad_begin(graph));
+    const coti_placement placement = coti_graph_placement(graph);
+    coti_graph_place(graph, (coti_placement){NULL, 0});
     cot_value *row = coti_calloc(graph->context, (size_t)n + 1, sizeof *row);
     cot_status status = row != NULL ? COT_OK : COT_E_NOMEM;
     for (int64_t i = 0; i < n && status == COT_OK; i++) {
@@ -101,6 +103,7 @@ static cot_status jacobian(cot_graph *graph, cot_value y, cot_value x, cot_value
         status = out->graph != NULL ? COT_OK : status_of(y);
     }
     coti_free(graph->context, row);
+    coti_graph_place(graph, placement);
     graph->has_backward = graph->has_backward || status == COT_OK;
     return status;
 }

@@ -33,6 +33,10 @@ void coti_vjp_FLIP(const coti_vjp *v, cot_value *grad) {
     grad[0] = cot_op_flip(v->g, attr->axes.v, attr->axes.n);
 }
 
+void coti_vjp_BARRIER(const coti_vjp *v, cot_value *grad) {
+    grad[0] = v->g;
+}
+
 /* ---- broadcast and sum ---- */
 
 /* Does the result's axis repeat elements of x, which is the result's axis `axis` in x's axis

@@ -58,6 +58,8 @@ typedef struct coti_member {
     uint8_t leaves;  /* ... that many buffers */
     uint8_t arrays;  /* ... of which are no scalars */
     uint32_t reader; /* the latest member that reads it */
+    uint32_t era;    /* the last barrier, in order of appearance, that it depends on; 0: none */
+    bool barred;     /* a view through a barrier: what it views is read from memory */
 } coti_member;
 
 typedef struct coti_cluster {
@@ -73,6 +75,7 @@ typedef struct coti_cluster {
     uint32_t first, last;            /* smallest and largest member */
     uint32_t head, tail;             /* of the list of members */
     int32_t n_members, n_must;
+    uint32_t era;            /* of its members */
     COTI_VEC(uint32_t) read; /* roots that it reads from memory, each once */
     bool swapped;            /* product: a's free axes are n, b's are m */
     uint32_t side;           /* product: the cluster of its side reduction; 0: none */

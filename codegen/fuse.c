@@ -137,7 +137,7 @@ static void start_map(coti_cluster *c, coti_place *place, const cot_shape *shape
 
 cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out) {
     COTI_TRY(coti_vec_reserve(f->context, &f->cluster, f->cluster.count + 1));
-    coti_cluster c = {.skeleton = COTI_SKELETON_MAP, .first = id};
+    coti_cluster c = {.skeleton = COTI_SKELETON_MAP, .first = id, .era = f->member[id].era};
     const coti_node *node = coti_fnode(f, id);
     coti_place *place = &f->member[id].place;
     memset(place, -1, sizeof *place);
@@ -286,6 +286,62 @@ static cot_status collect_writes(coti_fusion *f) {
     return COT_OK;
 }
 
+/* ---- eras ---- */
+
+typedef struct era_key {
+    const coti_fusion *f;
+    int64_t id;
+} era_key;
+
+/* Is barrier node `at` of this id? */
+static bool era_equal(const void *user, uint32_t at) {
+    const era_key *key = user;
+    return ((const coti_attr_BARRIER *)coti_fnode(key->f, at)->attr)->id == key->id;
+}
+
+/* The era that a barrier begins: a number that ascends with the first barriers of each id. */
+static cot_status begin_era(const coti_fusion *f, coti_map *eras, uint32_t *n_eras, uint32_t id) {
+    const coti_attr_BARRIER *attr = coti_fnode(f, id)->attr;
+    const era_key key = {f, attr->id};
+    uint64_t hash = coti_hash(0, &attr->id, sizeof attr->id);
+    uint32_t first = id;
+    if (!coti_map_find(eras, hash, era_equal, &key, &first)) {
+        COTI_TRY(coti_map_add(eras, hash, id));
+        f->member[id].era = ++*n_eras;
+        return COT_OK;
+    }
+    f->member[id].era = f->member[first].era;
+    return COT_OK;
+}
+
+/* Of a node the latest era of its operands; a barrier begins one, unless a later one has begun. */
+static cot_status find_eras(const coti_fusion *f, coti_map *eras) {
+    uint32_t n_eras = 0;
+    for (uint32_t id = 1; id < f->graph->node.count; id++) {
+        const coti_node *node = coti_fnode(f, id);
+        coti_member *m = &f->member[id];
+        bool is_view = coti_op_table[node->op].kind == COTI_KIND_VIEW;
+        if (node->op == COT_OP_BARRIER) {
+            COTI_TRY(begin_era(f, eras, &n_eras, id));
+            m->barred = true;
+        }
+        for (int32_t i = 0; i < node->n_inputs; i++) {
+            const coti_member *from = &f->member[node->input[i]];
+            m->era = from->era > m->era ? from->era : m->era;
+            m->barred = m->barred || (is_view && from->barred);
+        }
+    }
+    return COT_OK;
+}
+
+static cot_status note_eras(const coti_fusion *f) {
+    coti_map eras;
+    coti_map_init(&eras, f->context);
+    cot_status status = find_eras(f, &eras);
+    coti_map_free(&eras);
+    return status;
+}
+
 /* ---- the walk ---- */
 
 /* Why a node starts a group of its own. */
@@ -361,6 +417,7 @@ static cot_status fusion_init(coti_fusion *f, coti_groups *groups, const coti_ta
         return COT_E_NOMEM;
     }
     COTI_TRY(coti_views_extend(&f->views));
+    COTI_TRY(note_eras(f));
     mark_used(f);
     COTI_TRY(collect_users(f));
     return collect_writes(f);

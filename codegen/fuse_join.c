@@ -201,8 +201,12 @@ static bool same_points(const coti_fusion *f, uint32_t cluster, uint32_t id,
 
 /* ---- room and cycles ---- */
 
+/* And are both of one era? What comes behind a barrier is not drawn before it, nor holds it up. */
 static bool has_room(const coti_fusion *f, uint32_t cluster, uint32_t id) {
     const coti_cluster *c = coti_cluster_at(f, cluster);
+    if (c->era != f->member[id].era) {
+        return false;
+    }
     const coti_node *node = coti_fnode(f, id);
     int32_t n_slots = (int32_t)c->read.count + c->n_must + f->member[id].must;
     for (int32_t i = 0; i < node->n_inputs; i++) {

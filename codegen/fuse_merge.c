@@ -29,6 +29,7 @@ static bool reads(const coti_cluster *c, uint32_t root) {
     return false;
 }
 
+/* As of a node (fuse_join.c): room, and one era. */
 static bool has_room_for(const coti_fusion *f, uint32_t into, uint32_t from) {
     const coti_cluster *c = coti_cluster_at(f, into);
     const coti_cluster *h = coti_cluster_at(f, from);
@@ -36,7 +37,8 @@ static bool has_room_for(const coti_fusion *f, uint32_t into, uint32_t from) {
     for (size_t i = 0; i < h->read.count; i++) {
         n_slots += !reads(c, h->read.data[i]);
     }
-    return c->n_members + h->n_members <= COTI_PREFERRED_NODES && n_slots <= COTI_PREFERRED_SLOTS;
+    return c->era == h->era && c->n_members + h->n_members <= COTI_PREFERRED_NODES &&
+           n_slots <= COTI_PREFERRED_SLOTS;
 }
 
 /*

@@ -4,9 +4,10 @@
  * A value that another cluster reads is stored, unless it is cheap to compute again from what is in
  * memory anyway: then each reader does, and its maker drops it if it does not need it itself. So
  * relu's mask is made in the backward pass from the stored activation. Never computed again:
- * functions, quotients, random numbers, and what reads a reduction or a product; but a scalar that
- * depends on N alone (1 / N) is, since waiting for it costs more than it does. Computing again
- * gives the same bits: expressions are evaluated as they are written.
+ * functions, quotients, random numbers, what reads a reduction or a product, and what is read
+ * through a barrier; but a scalar that depends on N alone (1 / N) is, since waiting for it costs
+ * more than it does. Computing again gives the same bits: expressions are evaluated as they are
+ * written.
  */
 #include "cluster.h"
 
@@ -70,7 +71,8 @@ static void note_readers(coti_fusion *f) {
                 continue;
             }
             f->member[view.root].outside = true;
-            if (coti_reads_memory(node, i) || !root_axes(f, &view, coti_frame(f, id), axis)) {
+            if (coti_reads_memory(node, i) || f->member[node->input[i]].barred ||
+                !root_axes(f, &view, coti_frame(f, id), axis)) {
                 f->member[view.root].stored = true;
             }
         }

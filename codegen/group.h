@@ -72,6 +72,7 @@ typedef struct coti_group {
     bool rows;             /* partitioned over rows: the call's range is coefficient * rows */
     int64_t coefficient;   /* of a leading extent c*N, 0 where it has no elements; else 1 */
     int64_t n_units;       /* of a group that is not over rows */
+    uint32_t era;          /* the last barrier, in order, that it depends on; 0: none */
     double work; /* flops at the largest row count; elementwise operations count 1, functions 20 */
     int64_t shared_bytes; /* unbatched bytes that each chunk of a rows group reads again: weights */
     int32_t n_nodes;

@@ -179,6 +179,7 @@ static cot_status append_group(coti_lowering *l, coti_lowered_list *list, uint32
         return COT_E_NOMEM;
     }
     group->n_nodes = l->n_nodes;
+    group->era = cluster != 0 ? coti_cluster_at(l->f, cluster)->era : 0;
     set_partition(group);
     group->work = kernel_work(group->kernel, groups->max_rows);
     group->shared_bytes = group->rows ? unbatched_bytes(l) : 0;

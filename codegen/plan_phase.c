@@ -3,7 +3,8 @@
  *
  *   earliest   after what a group needs; but a group over rows may stand in the phase of the groups
  *              over rows whose values it reads, since all of a phase's groups over rows make one
- *              chain, whose tasks do all their calls on their own rows. A state's writer comes
+ *              chain, whose tasks do all their calls on their own rows. What comes behind a barrier
+ *              begins a phase. A state's writer comes
  * after the state's readers sink       later, where that shortens lives: what is needed late is
  * made late merge      neighbouring phases that are too small to share become one, which one thread
  * runs, step after step
@@ -17,6 +18,16 @@
 /* How many phases a value's reader must come after its writer. */
 static int32_t distance(bool writer_rows, bool reader_rows) {
     return writer_rows && reader_rows ? 0 : 1;
+}
+
+/* The first phase for a group of this era: what comes behind a barrier comes after all that came
+ * before it, lest values be computed again while what they stand in for is still there. */
+static int32_t era_begins(coti_planner *p, uint32_t era) {
+    if (era > p->era) {
+        p->era = era;
+        p->first_phase = p->n_phases;
+    }
+    return era == p->era ? p->first_phase : 0;
 }
 
 static cot_status find_earliest(coti_planner *p, int32_t g) {
@@ -39,6 +50,7 @@ static cot_status find_earliest(coti_planner *p, int32_t g) {
             phase = coti_plan_later(phase, value->old_phase + 1);
         }
     }
+    phase = coti_plan_later(phase, era_begins(p, p->groups->group[g].era));
     p->group[g].phase = phase;
     p->n_phases = coti_plan_later(p->n_phases, phase + 1);
     return COT_OK;

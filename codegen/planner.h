@@ -43,10 +43,12 @@ typedef struct coti_planner {
     coti_plan_group *group; /* by group */
     coti_plan_value *value; /* by node */
     int32_t n_phases, n_chains, n_buffers;
-    double *work;      /* by phase */
-    bool *serial;      /* by phase */
-    int32_t *order;    /* groups in the order of calls */
-    cotr_phase *phase; /* in the plan's arena, as is what follows */
+    uint32_t era;        /* the latest that a group so far is of */
+    int32_t first_phase; /* of that era */
+    double *work;        /* by phase */
+    bool *serial;        /* by phase */
+    int32_t *order;      /* groups in the order of calls */
+    cotr_phase *phase;   /* in the plan's arena, as is what follows */
     cotr_chain *chain;
     cotr_buffer *buffer;
 } coti_planner;

@@ -322,6 +322,12 @@ static bool view_of(const coti_views *views, const coti_node *node, bounded_view
         return pad(&x, x_shape, &node->shape, node->attr, y);
     case COT_OP_WINDOW:
         return window(&x, x_shape, &node->shape, node->attr, y);
+    case COT_OP_BARRIER:
+        *y = (bounded_view){.view = x, .has_bounds = x.bounds != NULL};
+        if (y->has_bounds) {
+            y->bounds = *x.bounds;
+        }
+        return true;
     case COT_OP_RESHAPE:
         return reshape(&x, x_shape, &node->shape, y);
     default:

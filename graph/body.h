@@ -97,9 +97,9 @@ cot_status coti_graph_map_bodies(const cot_graph *graph, coti_pass_fn pass, cot_
 
 /*
  * Copy a body's nodes into `to`, with input[i] in place of its i-th input; output_out[i] becomes
- * its i-th output's value. Nodes take the layer of `to` if one is set, else they keep their own.
- * The inputs are of the types that the body's inputs have, else COT_E_INTERNAL; poison that
- * an output needs gives poison out, with a status that is not COT_OK. Linear.
+ * its i-th output's value. Nodes take the layer and the region of `to` if they are set, else they
+ * keep their own. The inputs are of the types that the body's inputs have, else COT_E_INTERNAL;
+ * poison that an output needs gives poison out, with a status that is not COT_OK. Linear.
  */
 cot_status coti_graph_inline(cot_graph *to, const cot_graph *body, const cot_value *input,
                              cot_value *output_out);

@@ -187,19 +187,32 @@ static void mark_wanted(const cot_graph *body, const bool *wanted, bool *reached
     }
 }
 
+/* Which layer and region a copied node belongs to: those that `to` is set to, else its own; regions
+ * get new numbers. */
+static void follow(cot_graph *to, const coti_node *node, const coti_placement *set,
+                   uint32_t n_regions) {
+    if (set->layer == NULL) {
+        cot_graph_set_layer(to, node->layer);
+    }
+    to->region = set->region;
+    if (set->region == 0 && node->region != 0) {
+        to->region = n_regions + node->region;
+        to->n_regions = to->region > to->n_regions ? to->region : to->n_regions;
+    }
+}
+
 /* Nodes in order, through a frame of passes that starts from what `to` has already. */
 static cot_status copy_nodes(cot_graph *to, const cot_graph *body, const bool *reached,
                              cot_value *map) {
-    const char *layer = to->layer;
+    const coti_placement set = coti_graph_placement(to);
+    const uint32_t n_regions = to->n_regions;
     coti_rewrite frame = {.from = body, .to = to, .map = map};
     for (uint32_t id = 1; id < body->node.count; id++) {
         const coti_node *node = coti_node_at(body, id);
         if (node->op == COT_OP_INPUT || !reached[id]) {
             continue;
         }
-        if (layer == NULL) {
-            cot_graph_set_layer(to, node->layer);
-        }
+        follow(to, node, &set, n_regions);
         map[id] = coti_rewrite_keep(&frame, id);
         if (map[id].graph == NULL) {
             return to->context->error.status;
@@ -210,7 +223,7 @@ static cot_status copy_nodes(cot_graph *to, const cot_graph *body, const bool *r
 
 cot_status coti_graph_inline_some(cot_graph *to, const cot_graph *body, const cot_value *input,
                                   const bool *wanted, cot_value *output_out) {
-    const char *layer = to->layer;
+    const coti_placement set = coti_graph_placement(to);
     cot_value *map = coti_calloc(to->context, body->node.count, sizeof *map);
     bool *reached = coti_calloc(to->context, body->node.count, sizeof *reached);
     cot_status status = map != NULL && reached != NULL ? COT_OK : COT_E_NOMEM;
@@ -219,7 +232,7 @@ cot_status coti_graph_inline_some(cot_graph *to, const cot_graph *body, const co
         status = map_inputs(to, body, input, reached, map);
     }
     status = status == COT_OK ? copy_nodes(to, body, reached, map) : status;
-    to->layer = layer;
+    coti_graph_place(to, set);
     for (size_t i = 0; i < body->output.count; i++) {
         bool made = status == COT_OK && (wanted == NULL || wanted[i]);
         output_out[i] = made ? map[body->output.data[i].value] : coti_poison();

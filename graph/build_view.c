@@ -86,6 +86,12 @@ cot_value cot_op_flip(cot_value x, const int32_t *axes, int32_t n_axes) {
     return coti_graph_add(x.graph, COT_OP_FLIP, &x, 1, &attr, COT_F32, NULL);
 }
 
+cot_value cot_op_barrier(cot_value x, int64_t id) {
+    const coti_attr_BARRIER attr = {.id = id};
+    return coti_graph_add(coti_graph_of("barrier", &x, 1), COT_OP_BARRIER, &x, 1, &attr, COT_F32,
+                          NULL);
+}
+
 cot_value cot_op_concat(const cot_value *x, int32_t n, int32_t axis) {
     cot_graph *graph = x != NULL && n > 0 ? coti_graph_of("concat", x, n) : NULL;
     if (graph == NULL) {

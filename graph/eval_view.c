@@ -50,6 +50,11 @@ cot_status coti_eval_STOP_GRADIENT(const coti_eval *eval) {
     return COT_OK;
 }
 
+cot_status coti_eval_BARRIER(const coti_eval *eval) {
+    copy_all(eval);
+    return COT_OK;
+}
+
 cot_status coti_eval_PERMUTE(const coti_eval *eval) {
     const coti_attr_AXES *attr = eval->node->attr;
     int64_t stride[COT_MAX_RANK];

@@ -137,6 +137,12 @@ void cot_graph_set_layer(cot_graph *graph, const char *layer) {
     }
 }
 
+void cot_graph_set_remat(cot_graph *graph, bool on) {
+    if (graph != NULL) {
+        graph->region = on ? ++graph->n_regions : 0;
+    }
+}
+
 /* ---- values ---- */
 
 static bool value_exists(cot_value value) {
@@ -215,6 +221,7 @@ static cot_status fill_node(cot_graph *graph, const coti_infer *key, coti_node *
     const uint32_t *input =
         coti_arena_copy(&graph->arena, key->input, (size_t)key->n_inputs * sizeof key->input[0]);
     const void *attr = NULL;
+    bool leaf = key->op == COT_OP_INPUT || key->op == COT_OP_STATE;
     if (input == NULL) {
         return COT_E_NOMEM;
     }
@@ -226,6 +233,7 @@ static cot_status fill_node(cot_graph *graph, const coti_infer *key, coti_node *
                         .shape = key->shape,
                         .attr = attr,
                         .layer = key->layer,
+                        .region = leaf ? 0 : graph->region,
                         .hash = coti_cons_hash(key)};
     return COT_OK;
 }

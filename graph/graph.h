@@ -111,6 +111,7 @@ typedef struct coti_node {
     const char
         *layer; /* interned; NULL: none. Not part of a node's identity: the first maker's stays */
     uint64_t hash;
+    uint32_t region;  /* of recomputation; 0: none. Not part of a node's identity either */
     const char *name; /* of INPUT and STATE: unique in the graph, as in the text; NULL elsewhere */
     uint32_t number;  /* of all others: their number in the text, %0, %1, ... in order of making */
 } coti_node;
@@ -157,7 +158,8 @@ struct cot_graph {
     state; /* ids of STATE nodes in order of making; the graph holds a reference to each variable */
     COTI_VEC(coti_update) update;
     COTI_VEC(coti_output) output;
-    const char *layer; /* of nodes made from now on; interned */
+    const char *layer;          /* of nodes made from now on; interned */
+    uint32_t region, n_regions; /* of nodes made from now on, 0: none; regions there are */
     bool has_backward; /* cot_grad or cot_vjp has appended a backward part; kept by passes and text
                         */
     COTI_VEC(coti_symbol) symbol;
@@ -175,6 +177,19 @@ static inline const coti_node *coti_node_of(cot_value value) {
 /* A poisoned value. */
 static inline cot_value coti_poison(void) {
     return (cot_value){NULL, 0};
+}
+
+/* Where nodes made from now on belong: to be set aside and restored. */
+typedef struct coti_placement {
+    const char *layer; /* interned in the graph */
+    uint32_t region;
+} coti_placement;
+static inline coti_placement coti_graph_placement(const cot_graph *graph) {
+    return (coti_placement){graph->layer, graph->region};
+}
+static inline void coti_graph_place(cot_graph *graph, coti_placement placement) {
+    graph->layer = placement.layer;
+    graph->region = placement.region;
 }
 
 /* String in the graph's arena, one copy each. NULL: none, or no memory (recorded). */

@@ -190,6 +190,12 @@ cot_status coti_infer_FLIP(coti_infer *infer) {
     return COT_OK;
 }
 
+/* x: any; id: any; result as x. */
+cot_status coti_infer_BARRIER(coti_infer *infer) {
+    result_as_operand(infer);
+    return COT_OK;
+}
+
 /* x0..: any, equal dtype; equal shapes but for the axis, which is not batched and adds up. */
 cot_status coti_infer_CONCAT(coti_infer *infer) {
     const coti_attr_AXIS *attr = infer->attr;

@@ -16,6 +16,8 @@
 /* Bytes of all states of a text together. */
 #define STATES_BYTES ((int64_t)1 << 32)
 
+enum { MOST_REGIONS = 1 << 30 }; /* so that there are numbers left */
+
 /* A value of the text by its name. Names and numbers are two name spaces. */
 typedef struct named_value {
     const char *name;
@@ -233,6 +235,28 @@ static cot_status check_type(const parser *parse, size_t at, cot_value value, co
                             coti_type_text(inferred, (cot_dtype)node->dtype, &node->shape));
 }
 
+/* "remat 3" or nothing. */
+static cot_status take_region(parser *parse) {
+    coti_cursor *cursor = &parse->cursor;
+    cot_graph *graph = parse->graph;
+    int64_t region = 0;
+    size_t start = cursor->at;
+    graph->region = 0;
+    if (!coti_cursor_take_word(cursor, "remat")) {
+        cursor->at = start; /* a comment on this line may name the layer */
+        return COT_OK;
+    }
+    start = coti_cursor_skip(cursor);
+    COTI_TRY(coti_cursor_int(cursor, &region));
+    if (region < 1 || region > MOST_REGIONS) {
+        return coti_cursor_fail(cursor, start, "region %lld is not from 1 to %d", (long long)region,
+                                MOST_REGIONS);
+    }
+    graph->region = (uint32_t)region;
+    graph->n_regions = graph->region > graph->n_regions ? graph->region : graph->n_regions;
+    return COT_OK;
+}
+
 /* "%2 = add %0, %1 : f32[N,10]  # "dense_1"". */
 static cot_status take_node(parser *parse) {
     coti_cursor *cursor = &parse->cursor;
@@ -255,6 +279,7 @@ static cot_status take_node(parser *parse) {
     if (attr.data != NULL) {
         COTI_TRY(coti_parse_data(cursor, &attr, dtype, &shape));
     }
+    COTI_TRY(take_region(parse));
     COTI_TRY(coti_cursor_layer(cursor, &layer));
     if (parse->operand.count > INT32_MAX) {
         return coti_cursor_fail(cursor, start, "the node has too many operands");
@@ -323,6 +348,7 @@ static cot_status take_graph(parser *parse) {
         COTI_TRY(take_statement(parse));
     }
     cot_graph_set_layer(parse->graph, NULL);
+    parse->graph->region = 0;
     return take_results(parse);
 }
 

@@ -110,7 +110,7 @@ static cot_value fold(coti_rewrite *rewrite, uint32_t id, void *user) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     bool *changed = user;
     bool constant = node->n_inputs > 0 && node->n_inputs <= FOLD_INPUTS &&
-                    node->op != COT_OP_BROADCAST &&
+                    node->op != COT_OP_BROADCAST && node->op != COT_OP_BARRIER &&
                     small_bytes((cot_dtype)node->dtype, &node->shape) >= 0;
     for (int32_t i = 0; i < node->n_inputs && constant; i++) {
         constant = is_constant(rewrite->map[node->input[i]]);

@@ -255,6 +255,9 @@ static void print_node(coti_str *out, const cot_graph *graph, uint32_t id,
     print_attr(out, node, naming);
     coti_str_append(out, " : ");
     coti_str_type(out, (cot_dtype)node->dtype, &node->shape);
+    if (node->region != 0) {
+        coti_str_printf(out, " remat %lu", (unsigned long)node->region);
+    }
     if (node->layer != NULL && naming->identity == NULL) {
         coti_str_append(out, "  # ");
         coti_text_quoted(out, node->layer);

@@ -3,9 +3,9 @@
  *
  * The new graph has all inputs, in order and first; of the rest only what its outputs and updates
  * reach: where a pass has left nodes without a use, they are swept by a second walk. Names, layers,
- * the order of outputs and updates, and has_backward are carried over here, so that no pass can
- * forget them. The old graph is only read. With the context's `verify` on, the new graph is
- * verified before anyone sees it.
+ * regions, the order of outputs and updates, and has_backward are carried over here, so that no
+ * pass can forget them. The old graph is only read. With the context's `verify` on, the new graph
+ * is verified before anyone sees it.
  */
 #include "graph.h"
 
@@ -18,10 +18,11 @@ static cot_status poison_status(cot_context *context) {
                : COTI_FAIL(context, COT_E_INTERNAL, "a pass gave no value, and no error");
 }
 
-/* Nodes made from now on belong to this layer of the old graph. */
-static cot_status follow_layer(cot_graph *to, const char *layer) {
-    to->layer = coti_graph_intern(to, layer);
-    return layer == NULL || to->layer != NULL ? COT_OK : COT_E_NOMEM;
+/* Nodes made from now on belong to the layer and the region that this one of the old graph does. */
+static cot_status follow(cot_graph *to, const coti_node *node) {
+    to->layer = coti_graph_intern(to, node->layer);
+    to->region = node->region;
+    return node->layer == NULL || to->layer != NULL ? COT_OK : COT_E_NOMEM;
 }
 
 cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out) {
@@ -30,9 +31,10 @@ cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out) {
         return poison_status(graph->context);
     }
     copy->has_backward = graph->has_backward;
+    copy->n_regions = graph->n_regions;
     for (size_t i = 0; i < graph->input.count; i++) {
         const coti_node *node = coti_node_at(graph, graph->input.data[i]);
-        cot_status status = follow_layer(copy, node->layer);
+        cot_status status = follow(copy, node);
         if (status == COT_OK &&
             cot_op_input(copy, (cot_dtype)node->dtype, node->shape, node->name).graph == NULL) {
             status = poison_status(graph->context);
@@ -95,7 +97,7 @@ static cot_status replace(coti_rewrite *rewrite, uint32_t id, coti_rewrite_fn ca
                           cot_value *value_out) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     cot_context *context = rewrite->to->context;
-    COTI_TRY(follow_layer(rewrite->to, node->layer));
+    COTI_TRY(follow(rewrite->to, node));
     cot_value value = callback(rewrite, id, user);
     if (value.graph == NULL) {
         return poison_status(context);
@@ -122,6 +124,7 @@ static cot_status fill(coti_rewrite *rewrite, const bool *reached, coti_rewrite_
         COTI_TRY(wanted ? replace(rewrite, id, callback, user, &map[id]) : COT_OK);
     }
     rewrite->to->layer = NULL;
+    rewrite->to->region = 0;
     for (size_t i = 0; i < from->update.count; i++) {
         coti_update update = from->update.data[i];
         COTI_TRY(cot_graph_update(map[update.state], map[update.value]));

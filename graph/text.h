@@ -26,6 +26,7 @@
  *               "return" [result {"," result}] "}"
  *     leaf      ["state"] value ":" type
  *     node      value "=" OP [value {"," value}] ["{" field {"," field} "}"] ":" type
+ *               ["remat" digits]
  *     update    "update" value "<-" value
  *     result    name "=" value
  *     value     "%" (name | digits)
@@ -37,7 +38,8 @@
  *
  * A comment that stands behind a node's type on the same line and holds nothing but a quoted string
  * names the node's layer. Quoted strings know \" \\ \xHH; all bytes but printable ASCII are printed
- * as \xHH. Lists that are empty are not printed. "backward" says that the graph holds a backward
+ * as \xHH. Lists that are empty are not printed. "remat" is the region of recomputation that a node
+ * belongs to (cot_graph_set_remat). "backward" says that the graph holds a backward
  * part. The last graph is the text's result; every graph before it must be run by a node of one
  * that follows: one that is not is an error, as are two of one name. An attribute's data follow the
  * type's dtype: floats read back to the same bits.

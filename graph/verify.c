@@ -76,6 +76,10 @@ typedef struct met {
 static cot_status check_names(const cot_graph *graph, uint32_t id, met *so_far) {
     const coti_node *node = coti_node_at(graph, id);
     bool input = node->op == COT_OP_INPUT;
+    if (node->region > graph->n_regions) {
+        return BROKEN(graph, node, "node %u is of region %u of %u", id, node->region,
+                      graph->n_regions);
+    }
     if (node->layer != NULL && !is_interned(graph, node->layer)) {
         return BROKEN(graph, node, "the layer's name of node %u is not the graph's own", id);
     }

@@ -93,7 +93,8 @@ static void call_elementwise(world *w, int32_t which) {
     } else if (which == 3) {
         accept_value(w, cot_op_cast(a, pick_dtype(w)));
     } else {
-        accept_value(w, cot_op_stop_gradient(a));
+        int32_t id = fuzz_below(&w->bytes, 8);
+        accept_value(w, id < 4 ? cot_op_stop_gradient(a) : cot_op_barrier(a, id));
     }
 }
 
@@ -353,6 +354,32 @@ static void call_gradient(world *w, bool is_grad) {
     }
 }
 
+/* Products with Jacobians and Hessians, and a Jacobian: each result there, or none. */
+static void call_product(world *w, int32_t which) {
+    cot_value wrt[N_LIST], vector[N_LIST], out[N_LIST];
+    cot_value y = pick(w);
+    int32_t i = fuzz_below(&w->bytes, 32);
+    int32_t n = which == 2 ? 1 : i < 30 ? i % 3 : i - 31;
+    for (int32_t k = 0; k < n; k++) {
+        wrt[k] = pick(w);
+        vector[k] = pick(w);
+    }
+    out[0] = y;
+    const cot_value *list = i == 29 ? NULL : wrt;
+    cot_status status = which == 0   ? cot_jvp(&y, 1, list, vector, n, out)
+                        : which == 1 ? cot_hvp(y, list, vector, n, out)
+                                     : cot_jacobian(y, wrt[0], out);
+    accept_status(w, status);
+    int32_t n_out = which == 1 ? n : 1;
+    for (int32_t k = 0; k < n_out; k++) {
+        FUZZ_CHECK((out[k].graph != NULL) == (status == COT_OK), "product %d after %s", (int)k,
+                   cot_status_name(status));
+        if (status == COT_OK) {
+            accept_value(w, out[k]);
+        }
+    }
+}
+
 static bool swallow(const char *text, size_t bytes, void *user) {
     (void)text;
     int32_t *left = user;
@@ -365,6 +392,7 @@ static void call_look(world *w) {
     cot_value value = pick(w);
     int32_t i = pick_axis(w);
     cot_graph_set_layer(graph, pick_name(w));
+    cot_graph_set_remat(graph, fuzz_below(&w->bytes, 2) == 1);
     (void)cot_value_dtype(value);
     (void)cot_value_shape(value);
     (void)cot_graph_input_name(graph, i);
@@ -383,7 +411,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 59);
+    int32_t which = fuzz_below(&w->bytes, 62);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -428,8 +456,10 @@ static void call_any(world *w) {
         call_norm(w);
     } else if (which < 58) {
         call_attention(w);
-    } else {
+    } else if (which < 59) {
         call_statistics(w);
+    } else {
+        call_product(w, which - 59);
     }
 }
 

@@ -133,6 +133,12 @@ static cot_value build_pad(cot_graph *graph, const trial *t, const cot_value *x,
     return cot_op_pad(x[0], low, high, attr_real(t->attr, "value", 0));
 }
 
+static cot_value build_barrier(cot_graph *graph, const trial *t, const cot_value *x,
+                               const tensor *data) {
+    (void)graph, (void)t, (void)data;
+    return cot_op_barrier(x[0], 7);
+}
+
 static cot_value build_concat(cot_graph *graph, const trial *t, const cot_value *x,
                               const tensor *data) {
     (void)graph, (void)data;
@@ -303,6 +309,7 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_SLICE] = build_slice,
     [COT_OP_PAD] = build_pad,
     [COT_OP_FLIP] = build_axes_view,
+    [COT_OP_BARRIER] = build_barrier,
     [COT_OP_CONCAT] = build_concat,
     [COT_OP_WINDOW] = build_window,
     [COT_OP_SUM] = build_reduce,

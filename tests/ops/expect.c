@@ -53,6 +53,7 @@ static const expect_fn expect_table[COT_OP_COUNT] = {
     [COT_OP_SLICE] = expect_view,
     [COT_OP_PAD] = expect_view,
     [COT_OP_FLIP] = expect_view,
+    [COT_OP_BARRIER] = expect_view,
     [COT_OP_WINDOW] = expect_window,
     [COT_OP_CONCAT] = expect_concat,
     [COT_OP_SUM] = expect_reduce,

@@ -357,6 +357,13 @@ static void try_composite(random_graph *g) {
     keep(g, kind == 0 ? cot_op_softmax(x) : cot_op_log_softmax(x));
 }
 
+static void try_barrier(random_graph *g) {
+    cot_value x;
+    if (choose(g, g->real, &x)) {
+        keep(g, cot_op_barrier(x, below(g, 3)));
+    }
+}
+
 /* A function of the host, of two values of one type. */
 static void try_custom(random_graph *g) {
     cot_value x, y;
@@ -433,15 +440,53 @@ static void try_leaf(random_graph *g) {
 
 /* Entries that stand more than once are chosen more often. */
 static void (*const tries[])(random_graph *g) = {
-    try_unary,         try_unary,       try_unary,       try_unary,         try_unary,
-    try_binary,        try_binary,      try_binary,      try_binary,        try_integer,
-    try_compare,       try_compare,     try_logic,       try_logic,         try_select,
-    try_cast,          try_reshape,     try_permute,     try_slice,         try_pad,
-    try_flip,          try_broadcast,   try_concat,      try_reduce,        try_reduce,
-    try_reduce,        try_place,       try_dot,         try_dot,           try_dot,
-    try_batch_dot,     try_one_hot,     try_leaf,        try_composite,     try_composite,
-    random_try_window, random_try_conv, random_try_pool, random_try_gather, random_try_scatter_add,
-    try_unary,         try_custom,      random_try_norm, random_try_norm, random_try_attention, random_try_attention,
+    try_unary,
+    try_unary,
+    try_unary,
+    try_unary,
+    try_unary,
+    try_binary,
+    try_binary,
+    try_binary,
+    try_binary,
+    try_integer,
+    try_compare,
+    try_compare,
+    try_logic,
+    try_logic,
+    try_select,
+    try_cast,
+    try_reshape,
+    try_permute,
+    try_slice,
+    try_pad,
+    try_flip,
+    try_broadcast,
+    try_concat,
+    try_reduce,
+    try_reduce,
+    try_reduce,
+    try_place,
+    try_dot,
+    try_dot,
+    try_dot,
+    try_batch_dot,
+    try_one_hot,
+    try_leaf,
+    try_composite,
+    try_composite,
+    random_try_window,
+    random_try_conv,
+    random_try_pool,
+    random_try_gather,
+    random_try_scatter_add,
+    try_unary,
+    try_custom,
+    random_try_norm,
+    random_try_norm,
+    random_try_attention,
+    random_try_attention,
+    try_barrier,
 };
 
 /*

@@ -52,6 +52,15 @@ COT_API cot_shape cot_value_shape(cot_value value);
  * copied. */
 COT_API void cot_graph_set_layer(cot_graph *graph, const char *layer);
 
+/*
+ * Nodes made from now on belong to a region (on, a new one each time this is called), or to none.
+ * Where gradients are taken, values inside a region are computed again from those that enter it,
+ * when the backward part first needs one of them, instead of being kept since the forward part:
+ * less memory, one more forward computation of the region. Values that leave the region are kept.
+ * Gradients are the same. Mark before cot_grad what is to be recomputed: a block of layers, say.
+ */
+COT_API void cot_graph_set_remat(cot_graph *graph, bool on);
+
 /* ---- leaves ---- */
 
 /* An input that is bound by name at run time. shape.batched: its leading extent is the run's row
@@ -147,6 +156,10 @@ COT_API cot_value cot_op_pad(cot_value x, const int64_t *low, const int64_t *hig
 
 /* Reverse along axes (not a batched leading one). */
 COT_API cot_value cot_op_flip(cot_value x, const int32_t *axes, int32_t n_axes);
+
+/* y = x, which passes neither remove nor merge with a barrier of another id; the gradient passes.
+ * What is computed behind it is not taken for the same computation before it. */
+COT_API cot_value cot_op_barrier(cot_value x, int64_t id);
 
 /* Join along axis (not a batched leading one); the other extents are equal. n >= 1. */
 COT_API cot_value cot_op_concat(const cot_value *x, int32_t n, int32_t axis);

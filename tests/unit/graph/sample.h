@@ -113,7 +113,7 @@ static const char sample_text[] =
     " : f32[N,2,2]\n"
     "  %76 = conv_dw %72, %74 {size=[2], stride=[2], dilation=[3], low=[1], high=[2], groups=2}"
     " : f32[2,1,6]\n"
-    "  %77 = custom %x {forward=@outer, backward=@inner_backward} : f32[N,4]\n"
+    "  %77 = custom %x {forward=@outer, backward=@inner_backward} : f32[N,4] remat 2\n"
     "  %78 = layer_norm %50, %2, %2 {epsilon=0.001} : f64[3,2]\n"
     "  %79 = rms_norm %78, %2 {epsilon=1e-06} : f64[3,2]\n"
     "  %80 = group_norm %79, %2, %2 {groups=2, epsilon=0} : f64[3,2]\n"
@@ -121,6 +121,7 @@ static const char sample_text[] =
     "  %82 = max_pool %72 {size=[3], stride=[2], low=[1], high=[2]} : f32[N,2,2]\n"
     "  %83 = avg_pool %72 {size=[2], stride=[2], low=[0], high=[1]} : f32[N,1,2]\n"
     "  %84 = attention %d, %d, %d {scale=0.5, causal=1} : f64[2,3]\n"
+    "  %85 = barrier %77 {id=-3} : f32[N,4] remat 1  # \"dense_1\"\n"
     "  update %step <- %64\n"
     "  return loss=%63, \"a b\"=%61, y=%x\n"
     "}\n";
