@@ -315,6 +315,33 @@ static void what_costs_nothing_is_not_copied(void **state) {
     cot_context_destroy(context);
 }
 
+/* A hundred regions of a hundred layers: each node is copied at most once, in linear time. */
+static void ten_thousand_layers_in_regions(void **state) {
+    (void)state;
+    enum { LAYERS = 10000 };
+    cot_context *context = cot_context_create(NULL);
+    cot_graph *graph = cot_graph_create(context, "deep");
+    cot_value x = cot_op_input(graph, COT_F64, read_shape("2"), "x");
+    cot_value y = x;
+    for (int i = 0; i < LAYERS; i++) {
+        if (i % 100 == 0) {
+            cot_graph_set_remat(graph, true);
+        }
+        y = cot_op_unary(COT_OP_TANH, y);
+    }
+    cot_graph_set_remat(graph, false);
+    cot_value u = cot_op_input(graph, COT_F64, read_shape("2"), "u");
+    size_t before = graph->node.count;
+    cot_value dx;
+    CHECK_OK(context, cot_vjp(y, u, &x, 1, &dx));
+    assert_int_equal(count_op(graph, COT_OP_TANH), LAYERS + LAYERS - LAYERS / 100);
+    assert_int_equal(count_op(graph, COT_OP_BARRIER), LAYERS / 100);
+    /* A copy, y y, 1 - y y, g times that; a barrier a region; 1, spread. */
+    assert_true(graph->node.count - before <= 4 * LAYERS + LAYERS / 100 + 2);
+    cot_graph_destroy(graph);
+    cot_context_destroy(context);
+}
+
 /* ---- marks ---- */
 
 static void marks_go_with_their_nodes(void **state) {
@@ -481,6 +508,7 @@ int main(void) {
         cmocka_unit_test(kernels_give_the_same_bits_in_less_memory),
         cmocka_unit_test(what_is_inside_is_made_again),
         cmocka_unit_test(what_costs_nothing_is_not_copied),
+        cmocka_unit_test(ten_thousand_layers_in_regions),
         cmocka_unit_test(marks_go_with_their_nodes),
         cmocka_unit_test(broken_marks_are_refused),
         cmocka_unit_test(nothing_looks_through_a_barrier),
