@@ -5,8 +5,8 @@
  *
  * erfcx as a polynomial in s = 1 / (a + 3), after Shepherd and Laframboise (Mathematics of
  * Computation 36, 1981). Polynomials: our own minimax fits (Remez in 40 digits), coefficients
- * rounded to f64 in turn; errors as stated. The errors in ulp are the largest over all 2^32 inputs
- * (scripts/sweep), with fma and without.
+ * rounded to f64 in turn; errors as stated. The errors in ulp are those of scripts/sweep, with fma
+ * and without.
  */
 #include "emit.h"
 
@@ -78,7 +78,7 @@ static LLVMValueRef is_negative(coti_emit *e, LLVMValueRef v_x) {
     return LLVMBuildFCmp(e->builder, LLVMRealOLT, v_x, number(v_x, 0), "");
 }
 
-/* Largest error 0.55 ulp. erfc(-|x|) = 2 - erfc(|x|); 0 from 10.06 on. */
+/* Errors below 0.55 ulp. erfc(-|x|) = 2 - erfc(|x|); 0 from 10.06 on. */
 LLVMValueRef coti_emit_erfc(coti_emit *e, LLVMValueRef v_x) {
     LLVMValueRef v_right = tail(e, bounded(e, v_x, 10.5));
     LLVMValueRef v_left = LLVMBuildFSub(e->builder, number(v_right, 2), v_right, "");
@@ -87,7 +87,7 @@ LLVMValueRef coti_emit_erfc(coti_emit *e, LLVMValueRef v_x) {
 }
 
 /*
- * Largest error 0.55 ulp. With t = |x| Phi(-|x|), Phi(-a) = erfc(a / sqrt(2)) / 2, it is -t
+ * Errors below 0.55 ulp. With t = |x| Phi(-|x|), Phi(-a) = erfc(a / sqrt(2)) / 2, it is -t
  * left of 0 and x - t right of it. -0 at -inf, the limit, and from -14.2 on.
  */
 LLVMValueRef coti_emit_gelu(coti_emit *e, LLVMValueRef v_x) {

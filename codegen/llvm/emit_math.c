@@ -161,7 +161,7 @@ LLVMValueRef coti_emit_exp(coti_emit *e, LLVMValueRef v_x) {
 }
 
 /*
- * Largest error 1.55 ulp, without fma 1.6. Odd to the sign of zero. 2^n (1 + t) - 1 = 2^n (t +
+ * Errors below 1.55 ulp, without fma 1.6. Odd to the sign of zero. 2^n (1 + t) - 1 = 2^n (t +
  * (1 - 2^-n)), whose sum is rounded once; for n = 0 it is t, which is as exact as exp's. Below -18
  * the result is -1.
  */
@@ -255,7 +255,7 @@ static LLVMValueRef log1p_finite(coti_emit *e, LLVMValueRef v_x) {
     return log_join(e, LLVMBuildSIToFP(e->builder, v_k, type, ""), v_f, v_tail);
 }
 
-/* Largest error 0.76 ulp, without fma 0.83. log1p(+-0) = +-0, log1p(-1) = -inf, log1p(below) =
+/* Errors below 0.76 ulp, without fma 0.83. log1p(+-0) = +-0, log1p(-1) = -inf, log1p(below) =
  * NaN. */
 LLVMValueRef coti_emit_log1p(coti_emit *e, LLVMValueRef v_x) {
     LLVMValueRef v_log = copy_sign(e, log1p_finite(e, v_x), v_x);
@@ -338,7 +338,7 @@ LLVMValueRef coti_emit_erf(coti_emit *e, LLVMValueRef v_x) {
 /* ---- softplus ---- */
 
 /*
- * Largest error 1.61 ulp, with fma and without. max(x, 0) + log1p(exp(-|x|)): nothing overflows,
+ * Errors below 1.6 ulp, without fma 1.7. max(x, 0) + log1p(exp(-|x|)): nothing overflows,
  * and left of 0 it is the small term alone.
  */
 LLVMValueRef coti_emit_softplus(coti_emit *e, LLVMValueRef v_x) {

@@ -9,7 +9,7 @@
  * the lanes that do.
  *
  * Polynomials: our own minimax fits (Remez in 40 digits), coefficients rounded to f64 in turn;
- * errors as stated. The errors in ulp are the largest over all 2^32 inputs (scripts/sweep).
+ * errors as stated. The errors in ulp are those of scripts/sweep, with fma and without.
  */
 #include "emit.h"
 
@@ -171,12 +171,12 @@ static LLVMValueRef sine(coti_emit *e, LLVMValueRef v_x, int32_t ahead) {
     return LLVMBuildFPTrunc(e->builder, v_sine, LLVMTypeOf(v_x), "");
 }
 
-/* Largest error 0.502 ulp. A zero keeps its sign, infinities give NaN. */
+/* Errors below 0.502 ulp. A zero keeps its sign, infinities give NaN. */
 LLVMValueRef coti_emit_sin(coti_emit *e, LLVMValueRef v_x) {
     return sine(e, v_x, 0);
 }
 
-/* Largest error 0.502 ulp. Infinities give NaN. */
+/* Errors below 0.502 ulp. Infinities give NaN. */
 LLVMValueRef coti_emit_cos(coti_emit *e, LLVMValueRef v_x) {
     return sine(e, v_x, 1);
 }
