@@ -112,6 +112,16 @@ static bool add_operand(const coti_fusion *f, uint32_t id, int32_t i, coti_membe
     return true;
 }
 
+/* Is operand i an earlier one once more, as both of a square are one value? */
+static bool is_repeated(const coti_node *node, int32_t i) {
+    for (int32_t j = 0; j < i; j++) {
+        if (node->input[j] == node->input[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void decide(coti_fusion *f, uint32_t id) {
     coti_member *m = &f->member[id];
     const coti_node *node = coti_fnode(f, id);
@@ -122,7 +132,7 @@ static void decide(coti_fusion *f, uint32_t id) {
     m->leaves = 0;
     m->arrays = 0;
     for (int32_t i = 0; i < node->n_inputs && m->again; i++) {
-        m->again = add_operand(f, id, i, m);
+        m->again = is_repeated(node, i) || add_operand(f, id, i, m);
     }
     m->depth++;
     m->again = m->again && m->depth <= COTI_MAX_DEPTH && m->leaves <= COTI_MAX_LEAVES &&
