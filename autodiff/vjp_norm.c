@@ -54,8 +54,11 @@ static void norm_rule(const coti_vjp *v, cot_value *grad) {
         made = coti_make_normal(&norm, coti_norm_view(&norm, v->input[0]));
     }
     if (v->needs[0]) {
-        cot_value h = coti_make_mul(g, coti_norm_factor(&norm, v->input[1]));
-        grad[0] = coti_norm_unview(&norm, norm_dx(&norm, &made, h));
+        /* Element by element even where s comes out: of no rows r is no number, dx is none. */
+        cot_value s = coti_norm_factor(&norm, v->input[1]);
+        bool is_common = v->node.op == COT_OP_BATCH_NORM;
+        cot_value dx = norm_dx(&norm, &made, is_common ? g : coti_make_mul(g, s));
+        grad[0] = coti_norm_unview(&norm, is_common ? coti_make_mul(dx, s) : dx);
     }
     if (v->needs[1]) {
         grad[1] = norm_sum(&norm, coti_make_mul(g, made.normal), v->input[1]);
