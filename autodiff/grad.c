@@ -23,6 +23,7 @@
  */
 #include "grad.h"
 #include "remat.h"
+#include "results.h"
 #include "vjp.h"
 
 #include <stdio.h>
@@ -41,7 +42,7 @@ static const coti_vjp_fn rule_table[COT_OP_COUNT] = {
 /* One call's scratch, by node id up to y. */
 typedef struct walk {
     cot_graph *graph;
-    uint32_t y;
+    uint32_t y; /* the last one, if there are several */
     bool *is_wrt, *is_reached, *is_live;
     cot_value *cotangent; /* graph NULL: none yet */
     cot_value *input;     /* of the widest live node: its inputs, their cotangents, their mask */
@@ -49,6 +50,8 @@ typedef struct walk {
     bool *needs;
     bool *runs; /* by node: its rule will run */
     coti_remat remat;
+    coti_results results;
+    bool fills; /* zeros stand for the cotangents of what y does not depend on */
 } walk;
 
 static bool is_float(cot_dtype dtype) {
@@ -206,9 +209,9 @@ static cot_status fail_nograd(const walk *w, uint32_t id) {
                         node_text(name, w->graph, id), node_text(wrt, w->graph, find_wrt(w, id)));
 }
 
-/* Of the reached nodes, those that y depends on. *widest_out: most inputs that one of them has. */
+/* Of the reached nodes, those that y depends on, y being marked. *widest_out: most inputs that one
+ * of them has. */
 static cot_status mark_live(walk *w, int32_t *widest_out) {
-    w->is_live[w->y] = w->is_reached[w->y];
     for (uint32_t id = w->y; id > 0; id--) {
         const coti_node *node = coti_node_at(w->graph, id);
         if (!w->is_live[id] || coti_op_table[node->op].grad == COTI_GRAD_ZERO) {
@@ -276,6 +279,7 @@ static cot_status walk_node(walk *w, uint32_t id) {
                      .needs = w->needs,
                      .output = coti_remat_read(&w->remat, id, id),
                      .g = w->cotangent[id]};
+    coti_results_give(&w->results, w->cotangent, &call);
     w->graph->layer = node.layer;
     rule_table[node.op](&call, w->grad);
     for (int32_t i = 0; i < node.n_inputs; i++) {
@@ -301,14 +305,17 @@ static cot_status walk_all(walk *w) {
 
 /* ---- collect ---- */
 
-static cot_status collect(walk *w, const cot_value *wrt, int32_t n, cot_value *grads_out) {
+/* wrt and grads_out may be the same list. */
+static cot_status collect(const walk *w, const cot_value *wrt, int32_t n, cot_value *grads_out) {
     w->graph->layer = NULL;
     for (int32_t i = 0; i < n; i++) {
         bool found = wrt[i].id <= w->y && w->cotangent[wrt[i].id].graph != NULL;
-        cot_value zero =
-            found ? coti_poison() : cot_op_constant(w->graph, cot_value_dtype(wrt[i]), 0.0);
-        grads_out[i] = found ? w->cotangent[wrt[i].id]
-                             : cot_op_broadcast(zero, cot_value_shape(wrt[i]), NULL, 0);
+        if (found || !w->fills) {
+            grads_out[i] = found ? w->cotangent[wrt[i].id] : coti_poison();
+            continue;
+        }
+        cot_value zero = cot_op_constant(w->graph, cot_value_dtype(wrt[i]), 0.0);
+        grads_out[i] = cot_op_broadcast(zero, cot_value_shape(wrt[i]), NULL, 0);
         if (grads_out[i].graph == NULL) {
             return cot_error_get(w->graph->context).status;
         }
@@ -344,39 +351,74 @@ static cot_status make_scratch(walk *w, coti_arena *arena, int32_t widest) {
     return w->input != NULL && w->grad != NULL && w->needs != NULL ? COT_OK : COT_E_NOMEM;
 }
 
-static cot_status run_walk(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
-                           cot_value *grads_out, coti_arena *arena) {
-    walk w = {.graph = y.graph, .y = y.id};
-    int32_t widest = 0;
-    COTI_TRY(make_arrays(&w, arena, wrt, n));
-    mark_reached(&w);
-    COTI_TRY(mark_live(&w, &widest));
-    COTI_TRY(make_scratch(&w, arena, widest));
-    if (w.is_live[y.id]) {
-        w.cotangent[y.id] = cotangent;
+/* Of the results of one execution the rule runs for the first. */
+static void keep_first_results(walk *w) {
+    for (uint32_t id = 1; id <= w->y && w->results.first != NULL; id++) {
+        w->runs[id] = w->runs[id] && !coti_results_later(&w->results, id);
     }
-    cot_status status = coti_remat_init(&w.remat, w.graph, w.y, arena);
-    status = status == COT_OK ? walk_all(&w) : status;
-    coti_remat_free(&w.remat);
-    return status == COT_OK ? collect(&w, wrt, n, grads_out) : status;
+}
+
+static cot_status run_walk(walk *w, const cot_value *y, const cot_value *cotangent, int32_t n_y,
+                           const cot_value *wrt, int32_t n, cot_value *grads_out,
+                           coti_arena *arena) {
+    int32_t widest = 0;
+    COTI_TRY(make_arrays(w, arena, wrt, n));
+    mark_reached(w);
+    for (int32_t i = 0; i < n_y; i++) {
+        w->is_live[y[i].id] = w->is_reached[y[i].id];
+    }
+    COTI_TRY(mark_live(w, &widest));
+    COTI_TRY(make_scratch(w, arena, widest));
+    COTI_TRY(coti_results_find(w->graph, w->y, w->is_live, arena, &w->results));
+    keep_first_results(w);
+    for (int32_t i = 0; i < n_y; i++) {
+        if (w->is_live[y[i].id]) {
+            COTI_TRY(accumulate(w, y[i].id, cotangent[i]));
+        }
+    }
+    cot_status status = coti_remat_init(&w->remat, w->graph, w->y, arena);
+    status = status == COT_OK ? walk_all(w) : status;
+    coti_remat_free(&w->remat);
+    return status == COT_OK ? collect(w, wrt, n, grads_out) : status;
+}
+
+static cot_status walk_back(walk *w, const cot_value *y, const cot_value *cotangent, int32_t n_y,
+                            const cot_value *wrt, int32_t n, cot_value *grads_out) {
+    cot_graph *graph = w->graph;
+    coti_arena arena;
+    coti_arena_init(&arena, graph->context);
+    const coti_placement placement = coti_graph_placement(graph);
+    coti_graph_place(graph, (coti_placement){NULL, 0}); /* derivatives are in no region */
+    for (int32_t i = 0; i < n_y; i++) {
+        w->y = y[i].id > w->y ? y[i].id : w->y;
+    }
+    cot_status status = run_walk(w, y, cotangent, n_y, wrt, n, grads_out, &arena);
+    coti_graph_place(graph, placement);
+    coti_arena_clear(&arena);
+    return status;
+}
+
+cot_status coti_vjp_sum(cot_graph *graph, const cot_value *y, const cot_value *cotangent,
+                        int32_t n_y, const cot_value *wrt, int32_t n, cot_value *grads_out) {
+    walk w = {.graph = graph};
+    return walk_back(&w, y, cotangent, n_y, wrt, n, grads_out);
 }
 
 /* Append the backward part, from a cotangent of y's type, or from 1 where that is poison. */
 static cot_status differentiate(cot_value y, cot_value cotangent, const cot_value *wrt, int32_t n,
                                 cot_value *grads_out) {
     cot_graph *graph = y.graph;
+    walk w = {.graph = graph, .fills = true};
     COTI_TRY(coti_grad_begin(graph));
-    coti_arena arena;
-    coti_arena_init(&arena, graph->context);
     const coti_placement placement = coti_graph_placement(graph);
-    coti_graph_place(graph, (coti_placement){NULL, 0}); /* derivatives are in no region */
+    coti_graph_place(graph, (coti_placement){NULL, 0});
     if (cotangent.graph == NULL) {
         cotangent = cot_op_constant(graph, cot_value_dtype(y), 1.0);
     }
-    cot_status status = cotangent.graph == NULL ? cot_error_get(graph->context).status
-                                                : run_walk(y, cotangent, wrt, n, grads_out, &arena);
     coti_graph_place(graph, placement);
-    coti_arena_clear(&arena);
+    cot_status status = cotangent.graph == NULL
+                            ? cot_error_get(graph->context).status
+                            : walk_back(&w, &y, &cotangent, 1, wrt, n, grads_out);
     graph->has_backward = graph->has_backward || status == COT_OK;
     return status;
 }

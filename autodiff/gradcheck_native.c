@@ -29,8 +29,9 @@
 
 typedef struct native {
     coti_check *check;
-    cot_graph *graph; /* x, u -> J'u in the source's dtypes */
-    coti_check *own;  /* of that graph, for trials */
+    cot_graph
+        *graph;      /* x, u -> J'u in the source's dtypes, without scans: trials round each step */
+    coti_check *own; /* of that graph, for trials */
     coti_arena arena;
     double *u, *g64, *g, *exact, *spread;
     bool overflows;
@@ -186,11 +187,21 @@ static cot_status make_arrays(native *n) {
     return complete ? COT_OK : COT_E_NOMEM;
 }
 
+static cot_status unroll(native *n) {
+    cot_graph *unrolled = NULL;
+    bool changed = false;
+    COTI_TRY(coti_pass_unroll(n->graph, &unrolled, &changed));
+    cot_graph_destroy(n->graph);
+    n->graph = unrolled;
+    return COT_OK;
+}
+
 static cot_status run(native *n, uint64_t seed, coti_check_result *result) {
     const coti_check *check = n->check;
     COTI_TRY(make_arrays(n));
     coti_check_draw_cotangent(check, seed, n->u);
     COTI_TRY(coti_check_native(n->check, &n->graph));
+    COTI_TRY(unroll(n));
     COTI_TRY(coti_check_create_forward(n->graph, check->rows, &n->own));
     coti_check_lend_point(check, n->u, n->own);
     coti_rounding rounding = {.n_samples = TRIALS, .seed = seed};

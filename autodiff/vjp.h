@@ -20,6 +20,12 @@
 
 #include "graph/graph.h"
 
+/* The cotangent of one result of an execution. */
+typedef struct coti_vjp_result {
+    int32_t result; /* the node's attribute of that name */
+    cot_value g;
+} coti_vjp_result;
+
 typedef struct coti_vjp {
     cot_graph *graph;
     coti_node node; /* a copy: the graph's own moves as nodes are added */
@@ -27,6 +33,10 @@ typedef struct coti_vjp {
     const bool *needs; /* of each input: is its cotangent wanted? */
     cot_value output;
     cot_value g; /* cotangent of the output: its dtype, its shape */
+    /* Of a SCAN: the cotangents of all results of its execution that have one, this one's among
+     * them; 0: output and g are all there is. */
+    int32_t n_results;
+    const coti_vjp_result *results;
 } coti_vjp;
 
 typedef void (*coti_vjp_fn)(const coti_vjp *v, cot_value *grad);
@@ -55,6 +65,14 @@ void coti_vjp_expand(const coti_vjp *v, cot_value *grad);
  * last; along each, the elements of a window in their order.
  */
 cot_value coti_overlap_add(cot_value g, const coti_attr_WINDOW *attr, const cot_shape *shape);
+
+/*
+ * The walk itself, for rules whose operation runs a body: the sum of the vector-Jacobian products
+ * of n_y values of one graph, cotangent[i] being of y[i]'s type. grads_out[i] is poison, and the
+ * status COT_OK, where no y depends on wrt[i]. (grad.c)
+ */
+cot_status coti_vjp_sum(cot_graph *graph, const cot_value *y, const cot_value *cotangent,
+                        int32_t n_y, const cot_value *wrt, int32_t n, cot_value *grads_out);
 
 /* ---- shorthand of the rules ---- */
 

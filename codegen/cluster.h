@@ -11,6 +11,7 @@
  *     lower_domain.c the dimensions of the kernel
  *     lower_intern.c equal kernels are one
  *     scatter.c      scatter_add -> kernel
+ *     loop.c         scan -> a loop of the groups of its body
  *     lower.c        clusters -> kernels and groups
  *     order.c        the order of the groups; states that cannot be written in place
  *
@@ -78,6 +79,9 @@ typedef struct coti_cluster {
     uint32_t era;            /* of its members */
     COTI_VEC(uint32_t) read; /* roots that it reads from memory, each once */
     bool swapped;            /* product: a's free axes are n, b's are m */
+    bool is_loop;            /* its skeleton, SCATTER, only tells that nothing joins it */
+    coti_loop *loop;         /* of a loop that has been lowered, as is ... */
+    coti_operand *operand;   /* ... the list of its operands */
     uint32_t side;           /* product: the cluster of its side reduction; 0: none */
     uint32_t side_of;        /* the product whose side reduction this is; 0: none */
     uint32_t visit;          /* the last search that came by */
@@ -88,14 +92,28 @@ typedef struct coti_cluster {
 /* An update of a state, and how it is made. */
 typedef struct coti_write {
     uint32_t state, value;
+    uint32_t view; /* of the state, which tells where the value goes; of a loop's stack it has not
+                      all elements */
     uint32_t next; /* another write of the same value; 0: none */
     bool copied;   /* not in place: by a copy after all readers */
 } coti_write;
 
+/* Kernels by what they are; they live in the arena of the outermost groups. (lower_intern.c) */
+typedef struct coti_interned {
+    coti_arena *arena;
+    coti_map map;
+    COTI_VEC(coti_kernel *) kernel;
+    COTI_VEC(int64_t) word; /* the words of all kernels, and of one more that is looked up */
+    COTI_VEC(size_t) begin; /* where each kernel's begin */
+} coti_interned;
+
 typedef struct coti_fusion {
     cot_context *context;
     const coti_target *target;
-    coti_groups *groups; /* being made; its arena holds what outlives fusion */
+    coti_interned *interned; /* the kernels of all groups, those in loops included */
+    bool is_body;            /* of a loop: inputs are memory */
+    coti_map loops;          /* clusters of loops, by what they run */
+    coti_groups *groups;     /* being made; its arena holds what outlives fusion */
     const cot_graph *graph;
     coti_views views;
     coti_member *member;            /* by node */
@@ -134,10 +152,10 @@ bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced);
 
 /*
  * Is operand i of a node read from memory wherever its elements lie, not at the node's own point:
- * both of a product and of a SCATTER_ADD, the x of a GATHER?
+ * all of a product, of a SCATTER_ADD and of a SCAN, the x of a GATHER?
  */
 static inline bool coti_reads_memory(const coti_node *node, int32_t i) {
-    return node->op == COT_OP_DOT || node->op == COT_OP_SCATTER_ADD ||
+    return node->op == COT_OP_DOT || node->op == COT_OP_SCATTER_ADD || node->op == COT_OP_SCAN ||
            (node->op == COT_OP_GATHER && i == 0);
 }
 
@@ -325,20 +343,26 @@ void coti_lower_domain(coti_lowering *l, uint32_t cluster);
 /* Lower the SCATTER_ADD of a cluster: the whole kernel. */
 cot_status coti_lower_scatter(coti_lowering *l, const coti_cluster *c);
 
+/* ---- loop.c ---- */
+
+/* Put a SCAN into the cluster of its execution, made if this is its first result. */
+cot_status coti_place_loop(coti_fusion *f, uint32_t id);
+/* The group of a loop's cluster: its operands, its body's groups, made once, and what it says of
+ * itself. */
+cot_status coti_lower_loop(coti_fusion *f, uint32_t cluster, coti_group *group);
+
+/* ---- fuse.c ---- */
+
+/* As coti_fuse, of the body of a loop within `f`: *graph is prepared, has no outputs, and is
+ * taken. */
+cot_status coti_fuse_body(const coti_fusion *f, cot_graph **graph, coti_groups **groups_out);
+
 /* ---- lower_intern.c ---- */
 
-/* Kernels by what they are; the kernels live in the arena of the groups. */
-typedef struct coti_interned {
-    coti_map map;
-    COTI_VEC(coti_kernel *) kernel;
-    COTI_VEC(int64_t) word; /* the words of all kernels, and of one more that is looked up */
-    COTI_VEC(size_t) begin; /* where each kernel's begin */
-} coti_interned;
-
-void coti_interned_init(coti_interned *interned, cot_context *context);
+void coti_interned_init(coti_interned *interned, coti_arena *arena);
 void coti_interned_free(coti_interned *interned, cot_context *context);
 /* The kernel equal to l->kernel but for its tile; a copy, with its tile chosen, if it is new. */
-cot_status coti_intern_kernel(coti_interned *interned, coti_lowering *l, coti_kernel **kernel_out);
+cot_status coti_intern_kernel(coti_lowering *l, coti_kernel **kernel_out);
 
 /* ---- lower.c ---- */
 
@@ -351,7 +375,6 @@ typedef struct coti_lowered {
 
 typedef struct coti_lowered_list {
     COTI_VEC(coti_lowered) at;
-    coti_interned interned;
 } coti_lowered_list;
 
 /* Lower all clusters, order the groups and hand them to f->groups. */

@@ -91,7 +91,7 @@ static cot_status dump_plan(const compilation *c) {
     coti_str text;
     coti_str_init(&text, c->context);
     print_head(&text, c, COTI_STAGE_PLAN);
-    coti_plan_print(&text, c->plan, c->groups, c->program->name);
+    coti_plan_print(&text, c->plan, c->program->name);
     cot_status status = write_dump(c, COTI_STAGE_PLAN, "txt", &text);
     coti_str_free(&text);
     return status;
@@ -133,8 +133,8 @@ static cot_status expand(compilation *c) {
 static cot_status fuse(compilation *c) {
     COTI_TRY(coti_fuse(c->graph, &c->target, c->max_rows, &c->groups));
     cot_status status = COT_OK;
-    for (int32_t i = 0; i < c->groups->n_groups && status == COT_OK; i++) {
-        coti_kernel *kernel = c->groups->group[i].kernel;
+    for (int32_t i = 0; i < c->groups->n_kernels && status == COT_OK; i++) {
+        coti_kernel *kernel = c->groups->kernel[i];
         kernel->scratch_bytes = coti_jit_scratch_bytes(kernel, &c->target);
         status = c->context->verify ? coti_kernel_verify(c->context, kernel) : COT_OK;
     }

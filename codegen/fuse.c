@@ -152,8 +152,9 @@ cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out
     } else {
         start_map(&c, place, &node->shape);
     }
-    if (node->op == COT_OP_SCATTER_ADD) {
+    if (node->op == COT_OP_SCATTER_ADD || node->op == COT_OP_SCAN) {
         c.skeleton = COTI_SKELETON_SCATTER;
+        c.is_loop = node->op == COT_OP_SCAN;
         c.scalar = false;
         c.anchor = id;
     }
@@ -278,9 +279,11 @@ static cot_status collect_writes(coti_fusion *f) {
     f->write.data[f->write.count++] = (coti_write){.state = 0};
     for (size_t i = 0; i < f->graph->update.count; i++) {
         const coti_update *update = &f->graph->update.data[i];
+        const uint32_t root = coti_view_at(&f->views, update->state).root;
         uint32_t *first = &f->first_write[update->value];
-        f->write.data[f->write.count] = (coti_write){update->state, update->value, *first, false};
-        f->first_write[update->state] = (uint32_t)f->write.count;
+        f->write.data[f->write.count] = (coti_write){
+            .state = root, .value = update->value, .view = update->state, .next = *first};
+        f->first_write[root] = (uint32_t)f->write.count;
         *first = (uint32_t)f->write.count++;
     }
     return COT_OK;
@@ -370,6 +373,9 @@ static cot_status place_node(coti_fusion *f, uint32_t id) {
         return COT_OK;
     }
     COTI_TRY(check_supported(f, id));
+    if (coti_fnode(f, id)->op == COT_OP_SCAN) {
+        return coti_place_loop(f, id);
+    }
     if (f->context->fuse) {
         COTI_TRY(coti_join(f, id, &joined));
     }
@@ -406,10 +412,9 @@ static cot_status walk(coti_fusion *f) {
 
 /* ---- coti_fuse ---- */
 
-static cot_status fusion_init(coti_fusion *f, coti_groups *groups, const coti_target *target) {
-    *f = (coti_fusion){
-        .context = groups->context, .target = target, .groups = groups, .graph = groups->graph};
+static cot_status fusion_init(coti_fusion *f) {
     coti_views_init(&f->views, f->graph);
+    coti_map_init(&f->loops, f->context);
     size_t n_nodes = f->graph->node.count;
     f->member = coti_calloc(f->context, n_nodes, sizeof *f->member);
     f->first_write = coti_calloc(f->context, n_nodes, sizeof *f->first_write);
@@ -430,6 +435,7 @@ static void fusion_free(coti_fusion *f) {
     coti_vec_free(f->context, &f->cluster);
     coti_vec_free(f->context, &f->write);
     coti_vec_free(f->context, &f->found);
+    coti_map_free(&f->loops);
     coti_free(f->context, f->member);
     coti_free(f->context, f->first_write);
     coti_free(f->context, f->users);
@@ -437,28 +443,67 @@ static void fusion_free(coti_fusion *f) {
     coti_views_free(&f->views);
 }
 
-static cot_status fuse(coti_fusion *f, coti_groups *groups, const coti_target *target) {
-    COTI_TRY(fusion_init(f, groups, target));
-    COTI_TRY(walk(f));
-    return coti_lower_clusters(f);
+static coti_groups *new_groups(cot_context *context, int64_t max_rows) {
+    coti_groups *groups = coti_calloc(context, 1, sizeof *groups);
+    if (groups != NULL) {
+        groups->context = context;
+        groups->max_rows = max_rows;
+        coti_arena_init(&groups->arena, context);
+    }
+    return groups;
+}
+
+/* Fuse the prepared graph that the groups have. */
+static cot_status fuse(coti_fusion *f, coti_groups *groups) {
+    f->context = groups->context;
+    f->groups = groups;
+    f->graph = groups->graph;
+    cot_status status = fusion_init(f);
+    status = status == COT_OK ? walk(f) : status;
+    status = status == COT_OK ? coti_lower_clusters(f) : status;
+    fusion_free(f);
+    return status;
+}
+
+cot_status coti_fuse_body(const coti_fusion *f, cot_graph **graph, coti_groups **groups_out) {
+    coti_groups *groups = new_groups(f->context, f->groups->max_rows);
+    coti_fusion inner = {.target = f->target, .interned = f->interned, .is_body = true};
+    if (groups == NULL) {
+        return COT_E_NOMEM;
+    }
+    groups->graph = *graph;
+    *graph = NULL;
+    cot_status status = fuse(&inner, groups);
+    if (status != COT_OK) {
+        coti_groups_destroy(groups);
+        return status;
+    }
+    *groups_out = groups;
+    return COT_OK;
+}
+
+/* The list of all kernels, for those who need each once. */
+static cot_status list_kernels(coti_groups *groups, const coti_interned *interned) {
+    const size_t bytes = interned->kernel.count * sizeof *groups->kernel;
+    groups->kernel =
+        (coti_kernel **)coti_arena_copy(&groups->arena, (const void *)interned->kernel.data, bytes);
+    groups->n_kernels = (int32_t)interned->kernel.count;
+    return groups->kernel != NULL ? COT_OK : COT_E_NOMEM;
 }
 
 cot_status coti_fuse(const cot_graph *graph, const coti_target *target, int64_t max_rows,
                      coti_groups **groups_out) {
-    cot_context *context = graph->context;
-    coti_groups *groups = coti_calloc(context, 1, sizeof *groups);
+    coti_groups *groups = new_groups(graph->context, max_rows);
     if (groups == NULL) {
         return COT_E_NOMEM;
     }
-    groups->context = context;
-    groups->max_rows = max_rows;
-    coti_arena_init(&groups->arena, context);
+    coti_interned interned;
+    coti_fusion f = {.target = target, .interned = &interned};
+    coti_interned_init(&interned, &groups->arena);
     cot_status status = coti_prepare(graph, &groups->graph);
-    if (status == COT_OK) {
-        coti_fusion f;
-        status = fuse(&f, groups, target);
-        fusion_free(&f);
-    }
+    status = status == COT_OK ? fuse(&f, groups) : status;
+    status = status == COT_OK ? list_kernels(groups, &interned) : status;
+    coti_interned_free(&interned, graph->context);
     if (status != COT_OK) {
         coti_groups_destroy(groups);
         return status;

@@ -10,6 +10,10 @@ void coti_groups_destroy(coti_groups *groups) {
     if (groups == NULL) {
         return;
     }
+    for (size_t i = 0; i < groups->body.count; i++) {
+        coti_groups_destroy(groups->body.data[i]); /* no deeper than bodies lie in each other */
+    }
+    coti_vec_free(groups->context, &groups->body);
     coti_arena_clear(&groups->arena);
     cot_graph_destroy(groups->graph);
     coti_free(groups->context, groups);
@@ -60,7 +64,7 @@ static void print_partition(coti_str *out, const coti_group *group) {
 }
 
 static void print_operands(coti_str *out, const coti_groups *groups, const coti_group *group) {
-    for (int32_t s = 0; s < group->kernel->n_slots; s++) {
+    for (int32_t s = 0; s < coti_group_n_operands(group); s++) {
         const coti_operand *operand = &group->operand[s];
         coti_str_printf(out, "  slot %" PRId32 ": %s ", s, operand_name[operand->kind]);
         print_name(out, groups->graph, operand->id);
@@ -102,15 +106,47 @@ static void print_kernel(coti_str *out, const coti_groups *groups, int32_t i) {
     coti_str_free(&kernel);
 }
 
+/* Its steps, what its memory is, and the groups of its body. */
+static void print_loop(coti_str *out, const coti_groups *groups, const coti_group *group) {
+    const coti_loop *loop = group->loop;
+    const cot_graph *body = loop->body->graph;
+    coti_str_printf(out, "  %" PRId64 " steps%s of \"%s\"\n", loop->steps,
+                    loop->reverse ? ", from the last to the first," : "", body->name);
+    for (size_t i = 0; i < body->input.count; i++) {
+        const coti_loop_memory *memory = &loop->memory[i];
+        coti_str_append(out, "  memory ");
+        print_name(out, body, body->input.data[i]);
+        coti_str_append(out, memory->operand >= 0 ? ": " : ": of the loop's own");
+        if (memory->operand >= 0) {
+            print_name(out, groups->graph, group->operand[memory->operand].id);
+        }
+        if (memory->initial >= 0) {
+            coti_str_append(out, ", at first a copy of ");
+            print_name(out, groups->graph, group->operand[memory->initial].id);
+        }
+        if (memory->stride != 0) {
+            coti_str_printf(out, ", %" PRId64 " bytes on at each step", memory->stride);
+        }
+        coti_str_append(out, "\n");
+    }
+    coti_str_printf(out, "\nstep of \"%s\": ", body->name);
+    coti_groups_print(out, loop->body); /* no deeper than bodies lie in each other */
+    coti_str_printf(out, "\nend of the step of \"%s\"\n", body->name);
+}
+
 void coti_groups_print(coti_str *out, const coti_groups *groups) {
     coti_str_printf(out, "%" PRId32 " groups\n", groups->n_groups);
     for (int32_t i = 0; i < groups->n_groups; i++) {
         const coti_group *group = &groups->group[i];
-        coti_str_printf(out, "\ngroup %" PRId32 " %s: ", i, group->kernel->hint);
+        coti_str_printf(out, "\ngroup %" PRId32 " %s: ", i, coti_group_hint(group));
         print_partition(out, group);
         coti_str_append(out, "\n");
         print_members(out, groups, group);
         print_operands(out, groups, group);
-        print_kernel(out, groups, i);
+        if (group->loop != NULL) {
+            print_loop(out, groups, group);
+        } else {
+            print_kernel(out, groups, i);
+        }
     }
 }

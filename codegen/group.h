@@ -46,6 +46,8 @@ typedef struct coti_operand {
     X(ROW, "with ~: same rows")                                                                    \
     X(REDUCES, "reduces ~ where it is made")                                                       \
     X(SIBLING, "with ~: reads the same values")                                                    \
+    X(LOOP, "own group: a loop")                                                                   \
+    X(RESULT, "another result of the loop of ~")                                                   \
     X(SCALAR, "with the other scalars")                                                            \
     X(TOTAL, "with the other sums over all rows")                                                  \
     X(MERGED, "merged for ~, which needs both")                                                    \
@@ -66,9 +68,33 @@ typedef struct coti_reason {
     uint32_t node; /* the other node; 0: none */
 } coti_reason;
 
+typedef struct coti_groups coti_groups;
+
+/* Where a loop's body finds what an input of its graph stands for. */
+typedef struct coti_loop_memory {
+    int32_t operand; /* of the loop's group; -1: memory of the loop's own */
+    int32_t initial; /* operand that it is a copy of before the first step; -1: none */
+    int64_t stride;  /* bytes to go on by at each step */
+} coti_loop_memory;
+
+/*
+ * A loop: groups that are made once a step, in their order. They are those of a graph, the body,
+ * whose inputs are memory: carries, sequences, stacks, constants. Each is known to the groups as a
+ * STATE by the input's id; a carry is written in place, or by a copy after all that read it, as
+ * states are.
+ */
+typedef struct coti_loop {
+    coti_groups *body; /* one of the bodies of the groups that the loop is in */
+    int64_t steps;     /* 1 or more */
+    bool reverse;
+    int32_t n_operands;
+    coti_loop_memory *memory; /* by input of the body's graph */
+} coti_loop;
+
 typedef struct coti_group {
-    coti_kernel *kernel;   /* groups with equal kernels share one */
-    coti_operand *operand; /* kernel->n_slots of them */
+    coti_kernel *kernel;   /* groups with equal kernels share one; NULL: a loop */
+    coti_loop *loop;       /* NULL: a kernel */
+    coti_operand *operand; /* one for each slot of the kernel; of a loop n_operands of them */
     bool rows;             /* partitioned over rows: the call's range is coefficient * rows */
     int64_t coefficient;   /* of a leading extent c*N, 0 where it has no elements; else 1 */
     int64_t n_units;       /* of a group that is not over rows */
@@ -80,7 +106,7 @@ typedef struct coti_group {
     const coti_reason *reason; /* why each member is here */
 } coti_group;
 
-typedef struct coti_groups {
+struct coti_groups {
     cot_context *context;
     cot_graph *graph; /* owned: the graph that was given, prepared for fusion (prepare.c); inputs
                          and outputs are in the same order, states are the same variables */
@@ -88,8 +114,21 @@ typedef struct coti_groups {
     int64_t max_rows;
     int32_t n_groups;
     coti_group *group;
+    COTI_VEC(coti_groups *) body; /* of loops; owned */
     const uint32_t *output; /* for each graph output, the VALUE operand's node id that holds it */
-} coti_groups;
+    /* Every kernel of these groups and of those in loops, once; of loops' own groups: none. */
+    int32_t n_kernels;
+    coti_kernel **kernel;
+};
+
+static inline int32_t coti_group_n_operands(const coti_group *group) {
+    return group->kernel != NULL ? group->kernel->n_slots : group->loop->n_operands;
+}
+
+/* "gemm_add", "scan": for dumps. */
+static inline const char *coti_group_hint(const coti_group *group) {
+    return group->kernel != NULL ? group->kernel->hint : "scan";
+}
 
 /*
  * Cut an expanded, simplified graph into groups and lower each. With context->fuse off, one node a

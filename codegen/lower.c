@@ -171,7 +171,7 @@ static cot_status append_group(coti_lowering *l, coti_lowered_list *list, uint32
     coti_group *group = &lowered.group;
     size_t n_slots = (size_t)l->kernel.n_slots;
     size_t n_nodes = (size_t)l->n_nodes;
-    COTI_TRY(coti_intern_kernel(&list->interned, l, &group->kernel));
+    COTI_TRY(coti_intern_kernel(l, &group->kernel));
     group->operand = coti_arena_copy(&groups->arena, l->operand, n_slots * sizeof *group->operand);
     group->node = coti_arena_copy(&groups->arena, l->node, n_nodes * sizeof *group->node);
     group->reason = coti_arena_copy(&groups->arena, l->reason, n_nodes * sizeof *group->reason);
@@ -200,7 +200,7 @@ static void note_only(coti_lowering *l, uint32_t id, coti_reason_kind reason) {
 static cot_status lower_load(coti_lowering *l, coti_lowered_list *list, uint32_t id) {
     const cot_shape *shape = &coti_fnode(l->f, id)->shape;
     coti_kernel *k = &l->kernel;
-    if (!l->f->member[id].used || !shape->batched) {
+    if (!l->f->member[id].used || !shape->batched || l->f->is_body) {
         return COT_OK;
     }
     coti_lowering_reset(l);
@@ -236,7 +236,7 @@ static cot_status lower_copies(coti_lowering *l, coti_lowered_list *list, size_t
     for (; *i < f->write.count && l->kernel.n_slots < COTI_PREFERRED_SLOTS; (*i)++) {
         const coti_write *write = &f->write.data[*i];
         const cot_shape *shape = &coti_fnode(f, write->value)->shape;
-        coti_cluster c = {.skeleton = COTI_SKELETON_MAP};
+        coti_cluster c = {.skeleton = COTI_SKELETON_MAP, .rows = shape->batched};
         coti_place place;
         if (!write->copied) {
             continue;
@@ -342,12 +342,24 @@ static bool check_in_place(coti_lowering *l) {
     return changed;
 }
 
+static cot_status append_loop(coti_lowering *l, coti_lowered_list *list, uint32_t cluster) {
+    coti_lowered lowered = {.cluster = cluster, .first = coti_cluster_at(l->f, cluster)->first};
+    lowered.group.era = coti_cluster_at(l->f, cluster)->era;
+    COTI_TRY(coti_lower_loop(l->f, cluster, &lowered.group));
+    COTI_TRY(coti_vec_reserve(l->f->context, &list->at, list->at.count + 1));
+    list->at.data[list->at.count++] = lowered;
+    return COT_OK;
+}
+
 /* Lower one cluster and append its group, if it has anything to do. */
 static cot_status lower_cluster(coti_lowering *l, coti_lowered_list *list, uint32_t cluster,
                                 bool *changed_out) {
     const coti_cluster *c = coti_cluster_at(l->f, cluster);
     if (c->merged_into != 0 || c->n_members == 0 || c->side_of != 0) {
         return COT_OK; /* it stands for nothing, or its product is lowered */
+    }
+    if (c->is_loop) {
+        return append_loop(l, list, cluster);
     }
     coti_lowering_reset(l);
     l->kernel.skeleton = c->skeleton;
@@ -447,7 +459,6 @@ cot_status coti_lower_clusters(coti_fusion *f) {
     coti_lowering l;
     coti_lowered_list list = {0};
     uint32_t *order = NULL;
-    coti_interned_init(&list.interned, f->context);
     cot_status status = coti_lowering_init(&l, f);
     if (status == COT_OK) {
         status = settle(&l, &list, &order);
@@ -456,7 +467,6 @@ cot_status coti_lower_clusters(coti_fusion *f) {
         status = hand_over(&l, &list, order);
     }
     coti_free(f->context, order);
-    coti_interned_free(&list.interned, f->context);
     coti_vec_free(f->context, &list.at);
     coti_lowering_free(&l);
     return status;

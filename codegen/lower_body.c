@@ -89,7 +89,9 @@ coti_operand_kind coti_root_kind(const coti_fusion *f, uint32_t root) {
     case COT_OP_CONST:
         return COTI_OPERAND_CONST;
     case COT_OP_INPUT:
-        return node->shape.batched ? COTI_OPERAND_VALUE : COTI_OPERAND_INPUT;
+        return f->is_body            ? COTI_OPERAND_STATE
+               : node->shape.batched ? COTI_OPERAND_VALUE
+                                     : COTI_OPERAND_INPUT;
     default:
         return COTI_OPERAND_VALUE;
     }
@@ -440,7 +442,7 @@ static void store_view(coti_lowering *l, uint32_t id, int32_t expr, coti_operand
     for (int32_t a = 0; a < shape->rank; a++) {
         full = full || own.dim[a] >= cluster_of(l)->n_kept;
     }
-    int32_t slot = coti_lowering_slot(l, kind, target);
+    int32_t slot = coti_lowering_slot(l, kind, view.root);
     int32_t access = coti_lowering_access(l, slot, &view, shape, &own);
     coti_lowering_store(l, full ? as_full(l, expr) : expr, access);
 }
@@ -480,7 +482,7 @@ void coti_lower_body(coti_lowering *l, uint32_t cluster, coti_body *body) {
         }
         for (uint32_t w = f->first_write[list[i]]; w != 0; w = f->write.data[w].next) {
             if (!f->write.data[w].copied) {
-                store_view(l, list[i], expr, COTI_OPERAND_STATE, f->write.data[w].state);
+                store_view(l, list[i], expr, COTI_OPERAND_STATE, f->write.data[w].view);
             }
         }
     }
@@ -489,7 +491,7 @@ void coti_lower_body(coti_lowering *l, uint32_t cluster, coti_body *body) {
 void coti_lower_copy(coti_lowering *l, uint32_t cluster, const coti_write *write,
                      const coti_place *place) {
     const cot_shape *shape = &coti_fnode(l->f, write->value)->shape;
-    coti_view state = coti_view_at(&l->f->views, write->state);
+    coti_view state = coti_view_at(&l->f->views, write->view);
     coti_element value = {.kind = COTI_FROM_MEMORY,
                           .node = write->value,
                           .view = coti_view_at(&l->f->views, write->value),

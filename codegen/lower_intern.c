@@ -10,9 +10,10 @@
 
 #include <string.h>
 
-void coti_interned_init(coti_interned *interned, cot_context *context) {
+void coti_interned_init(coti_interned *interned, coti_arena *arena) {
     memset(interned, 0, sizeof *interned);
-    coti_map_init(&interned->map, context);
+    interned->arena = arena;
+    coti_map_init(&interned->map, arena->context);
 }
 
 void coti_interned_free(coti_interned *interned, cot_context *context) {
@@ -195,13 +196,14 @@ static const char *hint_of(coti_arena *arena, const coti_kernel *k) {
 
 static cot_status copy_kernel(coti_lowering *l, coti_kernel **kernel_out) {
     coti_groups *groups = l->f->groups;
-    coti_kernel *k = coti_arena_copy(&groups->arena, &l->kernel, sizeof l->kernel);
+    coti_arena *arena = l->f->interned->arena;
+    coti_kernel *k = coti_arena_copy(arena, &l->kernel, sizeof l->kernel);
     if (k == NULL) {
         return COT_E_NOMEM;
     }
-    COTI_TRY(copy_body(&groups->arena, &l->kernel.body, &k->body));
-    COTI_TRY(copy_body(&groups->arena, &l->kernel.gemm.side, &k->gemm.side));
-    k->hint = hint_of(&groups->arena, k);
+    COTI_TRY(copy_body(arena, &l->kernel.body, &k->body));
+    COTI_TRY(copy_body(arena, &l->kernel.gemm.side, &k->gemm.side));
+    k->hint = hint_of(arena, k);
     if (k->hint == NULL) {
         return COT_E_NOMEM;
     }
@@ -212,7 +214,8 @@ static cot_status copy_kernel(coti_lowering *l, coti_kernel **kernel_out) {
     return coti_kernel_verify(groups->context, k);
 }
 
-cot_status coti_intern_kernel(coti_interned *interned, coti_lowering *l, coti_kernel **kernel_out) {
+cot_status coti_intern_kernel(coti_lowering *l, coti_kernel **kernel_out) {
+    coti_interned *interned = l->f->interned;
     cot_context *context = l->f->context;
     COTI_TRY(
         coti_vec_reserve(context, &interned->word, interned->word.count + most_words(&l->kernel)));

@@ -96,7 +96,7 @@ static bool edge_of(const sorter *s, uint32_t g, const coti_operand *operand, ui
 static void visit_edges(const sorter *s, edges *e, bool states, uint32_t *waits) {
     for (uint32_t g = 0; g < s->n; g++) {
         const coti_group *group = group_at(s, g);
-        for (int32_t i = 0; i < group->kernel->n_slots; i++) {
+        for (int32_t i = 0; i < coti_group_n_operands(group); i++) {
             const coti_operand *operand = &group->operand[i];
             uint32_t from = 0;
             uint32_t to = 0;
@@ -135,7 +135,7 @@ static cot_status collect_edges(sorter *s, edges *e, bool states, uint32_t *wait
 static void note_makers(sorter *s) {
     for (uint32_t g = 0; g < s->n; g++) {
         const coti_group *group = group_at(s, g);
-        for (int32_t i = 0; i < group->kernel->n_slots; i++) {
+        for (int32_t i = 0; i < coti_group_n_operands(group); i++) {
             if (group->operand[i].written) {
                 s->maker[group->operand[i].id] = g + 1;
             }
@@ -143,7 +143,7 @@ static void note_makers(sorter *s) {
     }
     for (uint32_t g = 0; g < s->n; g++) {
         const coti_group *group = group_at(s, g);
-        for (int32_t i = 0; i < group->kernel->n_slots; i++) {
+        for (int32_t i = 0; i < coti_group_n_operands(group); i++) {
             if (group->operand[i].read && !group->operand[i].written) {
                 s->has_reader[group->operand[i].id] = true;
             }
@@ -156,7 +156,7 @@ static void note_makers(sorter *s) {
 /* Writes of group g become copies where others read the state. */
 static void copy_writes(sorter *s, uint32_t g, bool *changed_out) {
     const coti_group *group = group_at(s, g);
-    for (int32_t i = 0; i < group->kernel->n_slots; i++) {
+    for (int32_t i = 0; i < coti_group_n_operands(group); i++) {
         const coti_operand *operand = &group->operand[i];
         if (operand->kind == COTI_OPERAND_STATE && operand->written && s->has_reader[operand->id]) {
             s->f->write.data[s->f->first_write[operand->id]].copied = true;

@@ -69,8 +69,8 @@ static cot_status make(coti_planner *p) {
     COTI_TRY(coti_plan_chains(p));
     COTI_TRY(coti_plan_buffers(p));
     program->max_rows = p->groups->max_rows;
-    for (int32_t g = 0; g < p->groups->n_groups; g++) {
-        int64_t bytes = p->groups->group[g].kernel->scratch_bytes;
+    for (int32_t i = 0; i < p->plan->n_kernels; i++) {
+        int64_t bytes = p->plan->kernel[i]->scratch_bytes;
         program->scratch_bytes = bytes > program->scratch_bytes ? bytes : program->scratch_bytes;
     }
     void **state =
@@ -102,7 +102,9 @@ cot_status coti_plan_make(const coti_groups *groups, const coti_target *target,
 
 void coti_plan_link(coti_plan *plan, const cotr_kernel *code) {
     for (int32_t i = 0; i < plan->n_calls; i++) {
-        plan->call[i].kernel = code[plan->call_kernel[i]];
+        if (plan->call_kernel[i] >= 0) {
+            plan->call[i].kernel = code[plan->call_kernel[i]];
+        }
     }
 }
 

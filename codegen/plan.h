@@ -17,14 +17,16 @@ typedef struct coti_lifetime {
 /* What the dump tells of a buffer beside where it is. */
 typedef struct coti_plan_buffer {
     coti_operand_kind kind;
-    uint32_t node; /* of groups->graph */
+    uint32_t node; /* of graph */
     coti_lifetime life;
+    const cot_graph *graph; /* the groups', or that of a loop's body */
+    int32_t loop;           /* 1 + the loop whose own it is; 0: of none */
 } coti_plan_buffer;
 
 /*
- * A program without machine code yet: the calls' `kernel` is NULL. Owns all that `program` points
- * to but the states' storage; kernels, node ids and group indices refer to the groups that it was
- * made from and mean nothing when those are gone.
+ * A program without machine code yet: the kernel calls' `kernel` is NULL. Owns all that `program`
+ * points to but the states' storage; kernels, node ids and group indices refer to the groups that
+ * it was made from and mean nothing when those are gone.
  */
 typedef struct coti_plan {
     coti_arena arena;
@@ -32,13 +34,15 @@ typedef struct coti_plan {
     int32_t n_calls;
     cotr_call *call; /* all calls, in the order of phases and chains */
     int32_t n_kernels;
-    const coti_kernel **kernel;    /* each once, in the order of first calls */
-    int32_t *call_kernel;          /* of each call: index in kernel */
-    int32_t *call_group;           /* of each call: index in groups->group */
-    coti_plan_buffer *buffer_info; /* of each buffer */
-    void **state;                  /* program.state, to be filled */
-    uint32_t *state_node; /* of each state of the program: STATE or CONST node of the graph */
-    int64_t bound_bytes;  /* no plan of these phases has a smaller arena: see plan.c */
+    const coti_kernel **kernel;      /* each once, in the order of first calls */
+    int32_t *call_kernel;            /* of each call: index in kernel; -1: it is none */
+    int32_t *call_group;             /* of each call: index in groups->group */
+    const coti_group **call_of;      /* of each call: that group, or the one of a loop's body */
+    const coti_groups **call_groups; /* ... and the groups that it is one of */
+    coti_plan_buffer *buffer_info;   /* of each buffer */
+    void **state;                    /* program.state, to be filled */
+    const coti_node **state_node;    /* of each state of the program: STATE or CONST */
+    int64_t bound_bytes;             /* no plan of these phases has a smaller arena: see plan.c */
 } coti_plan;
 
 /*
@@ -59,8 +63,7 @@ void coti_plan_destroy(coti_plan *plan);
 cot_status coti_plan_types(coti_arena *arena, const cot_graph *graph, cotr_program *program);
 
 /* The dump of stage "plan" (plan_print.c). name: the program's. */
-void coti_plan_print(coti_str *out, const coti_plan *plan, const coti_groups *groups,
-                     const char *name);
+void coti_plan_print(coti_str *out, const coti_plan *plan, const char *name);
 
 /* ---- plan_memory.c ---- */
 

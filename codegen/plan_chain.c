@@ -63,14 +63,17 @@ static bool same_kernel(const void *user, uint32_t value) {
 }
 
 /* Number the distinct kernels; `index` finds those that have a number. */
-static cot_status number_kernels(coti_plan *plan, coti_map *index, const coti_groups *groups) {
+static cot_status number_kernels(coti_plan *plan, coti_map *index) {
     cot_status status = COT_OK;
     for (int32_t i = 0; i < plan->n_calls && status == COT_OK; i++) {
-        const coti_kernel *kernel = groups->group[plan->call_group[i]].kernel;
+        const coti_kernel *kernel = plan->call_of[i]->kernel;
         const sought_kernel sought = {plan, kernel};
         const uintptr_t address = (uintptr_t)kernel;
         const uint64_t hash = coti_hash(0, &address, sizeof address);
         uint32_t number = 0;
+        if (kernel == NULL) {
+            continue; /* of a loop: its body's calls have kernels */
+        }
         if (!coti_map_find(index, hash, same_kernel, &sought, &number)) {
             number = (uint32_t)plan->n_kernels;
             plan->kernel[plan->n_kernels++] = kernel;
@@ -81,33 +84,34 @@ static cot_status number_kernels(coti_plan *plan, coti_map *index, const coti_gr
     return status;
 }
 
-static cot_status make_calls(coti_planner *p) {
-    coti_plan *plan = p->plan;
-    const size_t n = (size_t)p->groups->n_groups;
-    plan->n_calls = p->groups->n_groups;
+static cot_status make_tables(coti_plan *plan, size_t n) {
     plan->call = coti_arena_array(&plan->arena, n, sizeof *plan->call);
     plan->kernel = (const coti_kernel **)coti_arena_array(&plan->arena, n, sizeof *plan->kernel);
     plan->call_kernel = coti_arena_array(&plan->arena, n, sizeof *plan->call_kernel);
-    plan->call_group = coti_arena_copy(&plan->arena, p->order, n * sizeof *p->order);
-    if (plan->call == NULL || plan->kernel == NULL || plan->call_kernel == NULL ||
-        plan->call_group == NULL) {
-        return COT_E_NOMEM;
+    plan->call_group = coti_arena_array(&plan->arena, n, sizeof *plan->call_group);
+    plan->call_of = (const coti_group **)coti_arena_array(&plan->arena, n, sizeof *plan->call_of);
+    plan->call_groups =
+        (const coti_groups **)coti_arena_array(&plan->arena, n, sizeof *plan->call_groups);
+    return plan->call != NULL && plan->kernel != NULL && plan->call_kernel != NULL &&
+                   plan->call_group != NULL && plan->call_of != NULL && plan->call_groups != NULL
+               ? COT_OK
+               : COT_E_NOMEM;
+}
+
+/* The calls of all groups in their order. */
+static cot_status make_calls(coti_planner *p) {
+    size_t n = 0;
+    for (int32_t g = 0; g < p->groups->n_groups; g++) {
+        n += (size_t)coti_plan_count_calls(&p->groups->group[g]);
     }
-    for (int32_t i = 0; i < plan->n_calls; i++) {
-        const coti_group *group = &p->groups->group[plan->call_group[i]];
-        const char *hint = group->kernel->hint;
-        char *name = coti_arena_strdup(&plan->arena, hint != NULL ? hint : "kernel");
-        if (name == NULL) {
-            return COT_E_NOMEM;
-        }
-        plan->call[i] = (cotr_call){.n_slots = group->kernel->n_slots,
-                                    .coefficient = group->rows ? group->coefficient : 1,
-                                    .loads = -1,
-                                    .name = name};
+    COTI_TRY(make_tables(p->plan, n));
+    for (int32_t i = 0; i < p->groups->n_groups; i++) {
+        const int32_t g = p->order[i];
+        COTI_TRY(coti_plan_append_calls(p, g, p->groups, &p->groups->group[g], 0));
     }
     coti_map index;
     coti_map_init(&index, p->context);
-    cot_status status = number_kernels(plan, &index, p->groups);
+    cot_status status = number_kernels(p->plan, &index);
     coti_map_free(&index);
     return status;
 }
@@ -128,27 +132,31 @@ static void begin_chain(coti_planner *p, int32_t i_call, const coti_group *group
 }
 
 static void make_chains(coti_planner *p) {
-    coti_plan *plan = p->plan;
     const coti_group *before = NULL;
-    int32_t phase_before = -1;
-    for (int32_t i = 0; i < plan->n_calls; i++) {
-        const coti_group *group = &p->groups->group[plan->call_group[i]];
-        coti_plan_group *state = &p->group[plan->call_group[i]];
+    int32_t phase_before = -1, i_call = 0;
+    for (int32_t i = 0; i < p->groups->n_groups; i++) {
+        const coti_group *group = &p->groups->group[p->order[i]];
+        coti_plan_group *state = &p->group[p->order[i]];
         bool continues =
             group->rows && before != NULL && before->rows && state->phase == phase_before;
         if (!continues) {
-            begin_chain(p, i, group, state->phase);
+            p->chain_first[p->n_chains] = i;
+            begin_chain(p, i_call, group, state->phase);
         }
+        const int32_t n_calls = coti_plan_count_calls(group);
         cotr_chain *chain = &p->chain[p->n_chains - 1];
         state->chain = p->n_chains - 1;
-        state->position = chain->n_calls++;
+        state->position = i - p->chain_first[p->n_chains - 1];
+        chain->n_calls += n_calls;
         chain->work += group->work;
+        i_call += n_calls;
         before = group;
         phase_before = state->phase;
     }
+    p->chain_first[p->n_chains] = p->groups->n_groups;
     for (int32_t i = 0; i < p->n_chains; i++) {
         if (p->chain[i].rows) {
-            coti_plan_chunk(p, &p->chain[i]);
+            coti_plan_chunk(p, i);
         }
     }
 }
@@ -158,8 +166,10 @@ cot_status coti_plan_chains(coti_planner *p) {
     COTI_TRY(sort_groups(p));
     COTI_TRY(make_calls(p));
     p->phase = coti_arena_array(&plan->arena, (size_t)p->n_phases, sizeof *p->phase);
-    p->chain = coti_arena_array(&plan->arena, (size_t)plan->n_calls, sizeof *p->chain);
-    if (p->phase == NULL || p->chain == NULL) {
+    p->chain = coti_arena_array(&plan->arena, (size_t)p->groups->n_groups, sizeof *p->chain);
+    p->chain_first =
+        coti_arena_array(&p->scratch, (size_t)p->groups->n_groups + 1, sizeof *p->chain_first);
+    if (p->phase == NULL || p->chain == NULL || p->chain_first == NULL) {
         return COT_E_NOMEM;
     }
     make_chains(p);

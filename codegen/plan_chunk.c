@@ -80,27 +80,47 @@ static double row_bytes(const coti_planner *p, int32_t g) {
 
 /* What does not depend on the chunk, summed over a chain once. */
 typedef struct chain_facts {
-    double row_time, row_bytes, shared_bytes;
-    int32_t first_call, n_calls;
+    double row_time, row_bytes, shared_bytes, n_calls;
+    int32_t first, end; /* of its groups, in order */
 } chain_facts;
 
 static bool is_row_product(const coti_group *group) {
-    return group->kernel->skeleton == COTI_SKELETON_GEMM && group->kernel->gemm.m_rows;
+    return group->kernel != NULL && group->kernel->skeleton == COTI_SKELETON_GEMM &&
+           group->kernel->gemm.m_rows;
 }
 
-static chain_facts find_facts(const coti_planner *p, const cotr_chain *chain) {
-    chain_facts facts = {.first_call = (int32_t)(chain->call - p->plan->call),
-                         .n_calls = chain->n_calls};
-    for (int32_t i = 0; i < facts.n_calls; i++) {
-        const int32_t g = p->plan->call_group[facts.first_call + i];
-        const coti_group *group = &p->groups->group[g];
+/* Add the time a row, and the calls, of a group that is made `times` times, but for products. */
+static void add_group(const coti_planner *p, const coti_group *group, double times,
+                      chain_facts *facts) {
+    if (group->loop == NULL) {
+        const double work = is_row_product(group) ? 0 : group->work;
+        facts->row_time += times * work / (double)p->groups->max_rows / p->target->lanes;
+        facts->n_calls += times;
+        return;
+    }
+    for (int32_t g = 0; g < group->loop->body->n_groups; g++) { /* as deep as loops are */
+        add_group(p, &group->loop->body->group[g], times * (double)group->loop->steps, facts);
+    }
+}
+
+static chain_facts find_facts(const coti_planner *p, int32_t i_chain) {
+    chain_facts facts = {.first = p->chain_first[i_chain], .end = p->chain_first[i_chain + 1]};
+    for (int32_t i = facts.first; i < facts.end; i++) {
+        const int32_t g = p->order[i];
         facts.row_bytes += row_bytes(p, g);
-        facts.shared_bytes += (double)group->shared_bytes;
-        if (!is_row_product(group)) {
-            facts.row_time += group->work / (double)p->groups->max_rows / p->target->lanes;
-        }
+        facts.shared_bytes += (double)p->groups->group[g].shared_bytes;
+        add_group(p, &p->groups->group[g], 1, &facts);
     }
     return facts;
+}
+
+/* Of all products over rows in a group. */
+static double products_time(const coti_planner *p, const coti_group *group, int64_t chunk) {
+    double time = is_row_product(group) ? product_time(p, group, chunk) : 0;
+    for (int32_t g = 0; group->loop != NULL && g < group->loop->body->n_groups; g++) {
+        time += (double)group->loop->steps * products_time(p, &group->loop->body->group[g], chunk);
+    }
+    return time;
 }
 
 /* Bytes that are read for each chunk; those that do not fit near come from far. */
@@ -114,16 +134,16 @@ static double step_time(const coti_planner *p, const chain_facts *facts, int64_t
     const double rows = (double)chunk;
     double time = facts->row_time * rows + call_time * facts->n_calls +
                   byte_time(facts->shared_bytes) + byte_time(facts->row_bytes * rows);
-    for (int32_t i = 0; i < facts->n_calls; i++) {
-        const coti_group *group = &p->groups->group[p->plan->call_group[facts->first_call + i]];
-        time += is_row_product(group) ? product_time(p, group, chunk) : 0;
+    for (int32_t i = facts->first; i < facts->end; i++) {
+        time += products_time(p, &p->groups->group[p->order[i]], chunk);
     }
     int64_t n_chunks = divide_up(p->groups->max_rows, chunk);
     return time * (double)divide_up(n_chunks, p->context->threads);
 }
 
-void coti_plan_chunk(const coti_planner *p, cotr_chain *chain) {
-    const chain_facts facts = find_facts(p, chain);
+void coti_plan_chunk(const coti_planner *p, int32_t i_chain) {
+    cotr_chain *chain = &p->chain[i_chain];
+    const chain_facts facts = find_facts(p, i_chain);
     const int64_t max_rows = divide_up(p->groups->max_rows, GRAIN) * GRAIN;
     const int64_t most = max_rows < MOST_ROWS ? max_rows : MOST_ROWS;
     double best = step_time(p, &facts, GRAIN);

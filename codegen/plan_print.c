@@ -97,28 +97,65 @@ static void print_kernels(coti_str *out, const coti_plan *plan) {
 
 /* ---- phases ---- */
 
-/* "call 3 = kernel 1 "dense": reads %x [arena +0], %w [state 0]; writes %4 [local +0]" */
-static void print_call(coti_str *out, const coti_plan *plan, const coti_groups *groups,
-                       int32_t i_call) {
+/* What a kernel's slots are: "reads %x [arena +0], %w [state 0]", then what it writes. */
+static void print_slots(coti_str *out, const coti_plan *plan, int32_t i_call, int32_t depth) {
     const cotr_call *call = &plan->call[i_call];
-    const coti_group *group = &groups->group[plan->call_group[i_call]];
-    coti_str_printf(out, "    call %" PRId32 " = kernel %" PRId32 " \"%s\"%s\n", i_call,
-                    plan->call_kernel[i_call], call->name,
-                    call->loads >= 0 ? ", left out when the rows lie so already" : "");
+    const coti_group *group = plan->call_of[i_call];
     for (int32_t written = 0; written < 2; written++) {
-        const char *before = written == 0 ? "      reads " : "      writes ";
+        const char *before = written == 0 ? "reads " : "writes ";
+        bool any = false;
         for (int32_t i = 0; i < call->n_slots; i++) {
             const coti_operand *operand = &group->operand[i];
             if (written == 1 ? operand->written : operand->read) {
-                coti_str_append(out, before);
-                print_node(out, groups->graph, operand->id);
+                coti_str_printf(out, "%*s%s", any ? 0 : 6 + 2 * depth, "", any ? ", " : before);
+                print_node(out, plan->call_groups[i_call]->graph, operand->id);
                 coti_str_append(out, " ");
                 print_place(out, &plan->program.buffer[call->slot[i]]);
-                before = ", ";
+                any = true;
             }
         }
-        if (before[0] == ',') {
-            coti_str_append(out, "\n");
+        coti_str_append(out, any ? "\n" : "");
+    }
+}
+
+/* "call 3 = kernel 1 "dense":" and its slots; "call 4 = copy"; "call 5 = 100 steps of 3 calls". */
+static void print_call(coti_str *out, const coti_plan *plan, int32_t i_call, int32_t depth) {
+    const cotr_call *call = &plan->call[i_call];
+    coti_str_printf(out, "%*scall %" PRId32 " = ", 4 + 2 * depth, "", i_call);
+    switch (call->kind) {
+    case COTR_CALL_KERNEL:
+        coti_str_printf(out, "kernel %" PRId32 " \"%s\"%s\n", plan->call_kernel[i_call], call->name,
+                        call->loads >= 0 ? ", left out when the rows lie so already" : "");
+        print_slots(out, plan, i_call, depth);
+        break;
+    case COTR_CALL_COPY:
+        coti_str_append(out, "copy of a carry from ");
+        print_place(out, &plan->program.buffer[call->slot[0]]);
+        coti_str_append(out, " to ");
+        print_place(out, &plan->program.buffer[call->slot[1]]);
+        coti_str_append(out, "\n");
+        break;
+    case COTR_CALL_LOOP:
+        coti_str_printf(
+            out, "%" PRId64 " steps%s of the next %" PRId32 " calls, %" PRId32 " slots move on\n",
+            call->loop.steps, call->loop.reverse ? ", from the last to the first," : "",
+            call->loop.n_calls, call->loop.n_strides);
+        break;
+    }
+}
+
+/* The calls of a chain, those of loops further in. */
+static void print_calls(coti_str *out, const coti_plan *plan, const cotr_chain *chain,
+                        int32_t first) {
+    int32_t end[COTR_MAX_NESTING + 1];
+    int32_t depth = 0;
+    for (int32_t i = 0; i < chain->n_calls; i++) {
+        while (depth > 0 && i == end[depth - 1]) {
+            depth--;
+        }
+        print_call(out, plan, first + i, depth);
+        if (chain->call[i].kind == COTR_CALL_LOOP && depth < COTR_MAX_NESTING) {
+            end[depth++] = i + 1 + chain->call[i].loop.n_calls;
         }
     }
 }
@@ -133,7 +170,7 @@ static void print_chain(coti_str *out, const cotr_chain *chain) {
     coti_str_append(out, "\n");
 }
 
-static void print_phases(coti_str *out, const coti_plan *plan, const coti_groups *groups) {
+static void print_phases(coti_str *out, const coti_plan *plan) {
     int32_t i_call = 0;
     for (int32_t i = 0; i < plan->program.n_phases; i++) {
         const cotr_phase *phase = &plan->program.phase[i];
@@ -147,30 +184,36 @@ static void print_phases(coti_str *out, const coti_plan *plan, const coti_groups
         coti_str_append(out, "\n");
         for (int32_t j = 0; j < phase->n_chains; j++) {
             print_chain(out, &phase->chain[j]);
-            for (int32_t k = 0; k < phase->chain[j].n_calls; k++) {
-                print_call(out, plan, groups, i_call++);
-            }
+            print_calls(out, plan, &phase->chain[j], i_call);
+            i_call += phase->chain[j].n_calls;
         }
     }
 }
 
 /* ---- buffers ---- */
 
-static void print_buffer(coti_str *out, const coti_plan *plan, const cot_graph *graph, int32_t i) {
+static void print_buffer(coti_str *out, const coti_plan *plan, int32_t i) {
     const cotr_buffer *buffer = &plan->program.buffer[i];
     const coti_plan_buffer *info = &plan->buffer_info[i];
-    const coti_node *node = coti_node_at(graph, info->node);
-    coti_str_append(out, "  ");
-    print_node(out, graph, info->node);
+    if (info->graph == NULL) {
+        coti_str_printf(out, "  a constant of a loop: %" PRId64 " bytes\n", buffer->bytes);
+        return;
+    }
+    const coti_node *node = coti_node_at(info->graph, info->node);
+    coti_str_append(out, info->loop != 0 ? "  of a loop: " : "  ");
+    print_node(out, info->graph, info->node);
     coti_str_append(out, ": ");
     coti_str_type(out, (cot_dtype)node->dtype, &node->shape);
     coti_str_append(out, " ");
     print_place(out, buffer);
     coti_str_printf(out, " %" PRId64 " bytes", buffer->bytes);
-    if (buffer->kind == COTR_ARENA || buffer->kind == COTR_OUTPUT) {
+    if (info->loop != 0) {
+        coti_str_printf(out, ", calls %" PRId32 " to %" PRId32 " of its loop", info->life.first,
+                        info->life.last);
+    } else if (buffer->kind == COTR_ARENA || buffer->kind == COTR_OUTPUT) {
         coti_str_printf(out, ", phases %" PRId32 " to %" PRId32, info->life.first, info->life.last);
     } else if (buffer->kind == COTR_LOCAL) {
-        coti_str_printf(out, ", calls %" PRId32 " to %" PRId32 " of its chain", info->life.first,
+        coti_str_printf(out, ", groups %" PRId32 " to %" PRId32 " of its chain", info->life.first,
                         info->life.last);
     }
     if (node->layer != NULL) {
@@ -198,13 +241,12 @@ static void print_totals(coti_str *out, const coti_plan *plan, const char *name)
                     program->local_bytes, program->scratch_bytes, program->max_rows);
 }
 
-void coti_plan_print(coti_str *out, const coti_plan *plan, const coti_groups *groups,
-                     const char *name) {
+void coti_plan_print(coti_str *out, const coti_plan *plan, const char *name) {
     print_totals(out, plan, name);
-    print_phases(out, plan, groups);
+    print_phases(out, plan);
     coti_str_append(out, "\nbuffers\n");
     for (int32_t i = 0; i < plan->program.n_buffers; i++) {
-        print_buffer(out, plan, groups->graph, i);
+        print_buffer(out, plan, i);
     }
     print_kernels(out, plan);
 }

@@ -11,12 +11,14 @@
  *                Which form a reduction has is a function of its shape alone, for that fixes the
  *                order of summation.
  *   CONCAT       selects among padded operands by index
- *   DOT          operands whose axes do not collapse to batch, free and contracted are copied in
- *                that order
- *   SCATTER_ADD  so are operands whose axes do not collapse to those of its kernel
- *   GATHER       operands that are padded are copied
+ *   SCAN         operands that are not dense in memory are copied; one without steps is its
+ * operands DOT          operands whose axes do not collapse to batch, free and contracted are
+ * copied in that order SCATTER_ADD  so are operands whose axes do not collapse to those of its
+ * kernel GATHER       operands that are padded are copied
  */
 #include "cluster.h"
+
+#include "graph/scan.h"
 
 #include <string.h>
 
@@ -399,6 +401,45 @@ static cot_value prepare_scatter(preparation *p, cot_value updates, cot_value in
     return cot_op_scatter_add(updates, index, attr->axis, (int32_t)attr->n_batch, attr->extent);
 }
 
+/* ---- loops ---- */
+
+/* Does a value stand in memory as a tensor of its type does, whatever it is called there? */
+static bool is_dense(const preparation *p, cot_value x) {
+    const cot_shape *shape = &node_of(x)->shape;
+    const coti_view view = coti_view_at(&p->views, x.id);
+    const coti_node *root = coti_node_at(p->views.graph, view.root);
+    int64_t stride[COT_MAX_RANK], count = 0;
+    bool one = !root->shape.batched && coti_shape_elements(&root->shape, 1, &count) && count == 1;
+    bool dense = view.bounds == NULL && view.offset == 0 && root->op != COT_OP_ROWS &&
+                 !(root->op == COT_OP_CONST && one);
+    coti_view_dense(shape, stride);
+    for (int32_t a = 0; a < shape->rank && dense; a++) {
+        dense = !coti_axis_live(shape, a) || view.stride[a] == stride[a];
+    }
+    return dense && root->shape.batched == shape->batched;
+}
+
+/* Operands that a loop can read and write in their memory. Without steps it gives its operands. */
+static cot_value prepare_scan(preparation *p, coti_rewrite *rewrite, uint32_t id) {
+    const coti_node *node = coti_node_at(rewrite->from, id);
+    const coti_scan scan = coti_scan_of(node);
+    const size_t n = (size_t)node->n_inputs;
+    if (scan.steps == 0) {
+        return coti_scan_is_carry(&scan, scan.result) ? rewrite->map[node->input[scan.result]]
+                                                      : zeros_like(rewrite->to, node);
+    }
+    cot_value *operand = coti_calloc(rewrite->to->context, n, sizeof *operand);
+    bool made = operand != NULL;
+    for (size_t i = 0; i < n && made; i++) {
+        operand[i] = rewrite->map[node->input[i]];
+        operand[i] = is_dense(p, operand[i]) ? operand[i] : copy_of(operand[i]);
+        made = operand[i].graph != NULL && coti_views_extend(&p->views) == COT_OK;
+    }
+    const cot_value result = made ? coti_scan_add(rewrite->to, &scan, operand) : coti_poison();
+    coti_free(rewrite->to->context, operand);
+    return result;
+}
+
 /* ---- the pass ---- */
 
 static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
@@ -431,6 +472,8 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
         return prepare_scatter(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     case COT_OP_DOT:
         return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
+    case COT_OP_SCAN:
+        return prepare_scan(p, rewrite, id);
     default:
         return coti_rewrite_keep(rewrite, id);
     }

@@ -129,7 +129,7 @@ static cot_status copy_constant(cot_program *program, const coti_node *node, voi
     return COT_OK;
 }
 
-static cot_status bind_states(cot_program *program, const cot_graph *graph, coti_plan *plan) {
+static cot_status bind_states(cot_program *program, coti_plan *plan) {
     const size_t n = (size_t)plan->program.n_states;
     program->constant = (void **)coti_arena_array(&program->arena, n, sizeof *program->constant);
     if (program->constant == NULL) {
@@ -137,7 +137,7 @@ static cot_status bind_states(cot_program *program, const cot_graph *graph, coti
     }
     cot_status status = COT_OK;
     for (size_t i = 0; i < n && status == COT_OK; i++) {
-        const coti_node *node = coti_node_at(graph, plan->state_node[i]);
+        const coti_node *node = plan->state_node[i];
         if (node->op == COT_OP_STATE) {
             plan->state[i] = ((const coti_attr_VARIABLE *)node->attr)->variable->storage;
         } else {
@@ -162,7 +162,7 @@ static void describe(cot_program *program) {
 
 cot_status coti_program_take_plan(cot_program *program, const cot_graph *graph, coti_plan **plan) {
     COTI_TRY(retain_variables(program, graph));
-    COTI_TRY(bind_states(program, graph, *plan));
+    COTI_TRY(bind_states(program, *plan));
     program->plan = *plan;
     *plan = NULL;
     program->plan->kernel = NULL; /* they die with the groups */

@@ -34,6 +34,9 @@ const cot_graph *coti_graph_find_body(const cot_graph *graph, const cot_graph *b
 /* Are two sealed bodies the same function, node by node? */
 bool coti_body_equal(const cot_graph *a, const cot_graph *b);
 
+/* Has the node's attribute a body? */
+bool coti_runs_bodies(const coti_node *node);
+
 /* ---- all bodies of a graph ---- */
 
 typedef struct coti_bodies {

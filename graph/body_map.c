@@ -53,7 +53,7 @@ void coti_body_map_free(coti_body_map *map) {
     cot_graph_destroy(map->library);
 }
 
-static bool runs_bodies(const coti_node *node) {
+bool coti_runs_bodies(const coti_node *node) {
     const coti_field *f = coti_attr_fields(coti_op_table[node->op].attr);
     while (f->name != NULL && f->type != COTI_FIELD_BODY) {
         f++;
@@ -65,7 +65,7 @@ cot_status coti_body_map_attr(const coti_body_map *map, coti_arena *arena, const
                               const void **attr_out) {
     coti_attr_id attr = coti_op_table[node->op].attr;
     *attr_out = node->attr;
-    if (!runs_bodies(node)) {
+    if (!coti_runs_bodies(node)) {
         return COT_OK;
     }
     char *replaced = coti_arena_copy(arena, node->attr, coti_attr_bytes(attr));

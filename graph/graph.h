@@ -297,6 +297,9 @@ cot_status coti_pass_cse(const cot_graph *graph, cot_graph **result_out, bool *c
 cot_status coti_pass_dce(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 /* Replace composites by their decompositions, until there are none. */
 cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* Replace scans by their steps, one after another: what a scan means. Those of a million nodes and
+ * more stay. No stage of compilation does it. */
+cot_status coti_pass_unroll(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 
 /* The decomposition of a composite, as nodes in the operands' graph: what the op means. `node`, of
  * any graph, gives attributes, dtype and shape; `input` are node->n_inputs operands of its types.

@@ -4,7 +4,8 @@
  *
  * A constant is a CONST, or a BROADCAST of one that is small: broadcasts themselves are not folded,
  * since a repeated scalar is worth more to code generation than a block of equal data. For the same
- * reason a result whose elements are all the same bits becomes a broadcast scalar.
+ * reason a result whose elements are all the same bits becomes a broadcast scalar. What runs a body
+ * is not folded: the body may depend on N, and take long.
  */
 #include "body.h"
 
@@ -111,6 +112,7 @@ static cot_value fold(coti_rewrite *rewrite, uint32_t id, void *user) {
     bool *changed = user;
     bool constant = node->n_inputs > 0 && node->n_inputs <= FOLD_INPUTS &&
                     node->op != COT_OP_BROADCAST && node->op != COT_OP_BARRIER &&
+                    !coti_runs_bodies(node) &&
                     small_bytes((cot_dtype)node->dtype, &node->shape) >= 0;
     for (int32_t i = 0; i < node->n_inputs && constant; i++) {
         constant = is_constant(rewrite->map[node->input[i]]);

@@ -7,6 +7,8 @@
  */
 #include "fuzz.h"
 
+#include "graph/scan.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,27 +53,38 @@ static void check_text(const cot_graph *graph) {
 
 /* ---- sizes ---- */
 
-/* May the graph be evaluated here? */
-static bool is_small(const cot_graph *graph) {
-    int64_t total = 0;
+/* Add up the elements of all values, those of a scan's body once a step. False: too many, or nodes
+ * too many, or an extent, which is what one step of a walk may take where a tensor is empty. */
+static bool add_elements(const cot_graph *graph, int64_t times, int64_t *total) {
     if (graph->node.count > SMALL_NODES) {
         return false;
     }
     for (uint32_t id = 1; id < graph->node.count; id++) {
         const coti_node *node = coti_node_at(graph, id);
-        int64_t elements = 0;
+        int64_t elements = 0, steps = times;
         if (!coti_shape_elements(&node->shape, MOST_ROWS, &elements) ||
-            !coti_size_add(total, elements, &total) || total > SMALL_ELEMENTS) {
+            !coti_size_add(elements, 1, &elements) || !coti_size_mul(elements, times, &elements) ||
+            !coti_size_add(*total, elements, total) || *total > SMALL_ELEMENTS) {
             return false;
         }
-        /* What one step of a walk may take beyond its elements: an extent of an empty tensor. */
         for (int32_t i = 0; i < node->shape.rank; i++) {
             if (node->shape.dim[i] > SMALL_ELEMENTS) {
                 return false;
             }
         }
+        /* As deep as bodies lie in each other; a scan is evaluated once a result. */
+        if (node->op == COT_OP_SCAN && (!coti_size_mul(times, coti_scan_of(node).steps, &steps) ||
+                                        !add_elements(coti_scan_of(node).body, steps, total))) {
+            return false;
+        }
     }
     return true;
+}
+
+/* May the graph be evaluated here? */
+static bool is_small(const cot_graph *graph) {
+    int64_t total = 0;
+    return add_elements(graph, 1, &total);
 }
 
 /* A sum over no axis may lose the sign of a zero: does the graph have both one of those and an

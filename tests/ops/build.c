@@ -5,6 +5,7 @@
 
 #include "custom_function.h"
 #include "graph/graph.h"
+#include "scan_case.h"
 
 static void to_axes(const char *attr, const char *key, int32_t axes[COT_MAX_RANK], int32_t *n_out) {
     int64_t v[COT_MAX_RANK];
@@ -253,6 +254,20 @@ static cot_value build_random(cot_graph *graph, const trial *t, const cot_value 
                          attr_int(t->attr, "stream", 0));
 }
 
+static cot_value build_scan(cot_graph *graph, const trial *t, const cot_value *x,
+                            const tensor *data) {
+    static const char *const bodies[] = {"delay", "sum", "affine"};
+    const bool reverse = attr_int(t->attr, "reverse", 0) != 0;
+    const int32_t result = (int32_t)attr_int(t->attr, "result", 0);
+    (void)graph, (void)data;
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        if (attr_is(t->attr, "body", bodies[i])) {
+            return scan_case_result(bodies[i], x, reverse, result);
+        }
+    }
+    return coti_poison();
+}
+
 static cot_value build_composite(cot_graph *graph, const trial *t, const cot_value *x,
                                  const tensor *data) {
     (void)graph, (void)data;
@@ -328,6 +343,7 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_GATHER] = build_gather,
     [COT_OP_SCATTER_ADD] = build_scatter_add,
     [COT_OP_RANDOM] = build_random,
+    [COT_OP_SCAN] = build_scan,
     [COT_OP_SOFTMAX] = build_composite,
     [COT_OP_LOG_SOFTMAX] = build_composite,
     [COT_OP_SOFTMAX_XENT] = build_composite,

@@ -72,6 +72,7 @@ static const expect_fn expect_table[COT_OP_COUNT] = {
     [COT_OP_GATHER] = expect_gather,
     [COT_OP_SCATTER_ADD] = expect_scatter_add,
     [COT_OP_RANDOM] = expect_random,
+    [COT_OP_SCAN] = expect_scan,
     [COT_OP_SOFTMAX] = expect_composite,
     [COT_OP_LOG_SOFTMAX] = expect_composite,
     [COT_OP_SOFTMAX_XENT] = expect_composite,

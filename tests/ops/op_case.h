@@ -215,6 +215,7 @@ tensor expect_one_hot(pool *p, const trial *t, const tensor *x, tensor *magnitud
 tensor expect_gather(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_random(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_scan(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_composite(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_custom(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_norm(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);

@@ -487,6 +487,8 @@ static void (*const tries[])(random_graph *g) = {
     random_try_attention,
     random_try_attention,
     try_barrier,
+    random_try_scan,
+    random_try_scan,
 };
 
 /*

@@ -64,5 +64,6 @@ void random_try_gather(random_graph *g);      /* random_index.c */
 void random_try_scatter_add(random_graph *g); /* random_index.c */
 void random_try_norm(random_graph *g);        /* random_norm.c */
 void random_try_attention(random_graph *g);   /* random_norm.c */
+void random_try_scan(random_graph *g);        /* random_scan.c */
 
 #endif

@@ -14,6 +14,8 @@ typedef struct run {
     const coti_tensor *input;
     void **value;        /* by node */
     cotr_source *source; /* by input */
+    void **memory;       /* of a loop's body: by input; NULL: this is none */
+    void **at_hand;      /* of the loop that is being run: its operands' memory */
 } run;
 
 static const coti_node *node_at(const run *r, uint32_t id) {
@@ -64,6 +66,9 @@ static void *buffer_of(run *r, const coti_operand *operand) {
     case COTI_OPERAND_VALUE:
         return value_of(r, operand->id);
     case COTI_OPERAND_STATE:
+        if (r->memory != NULL) {
+            return r->memory[input_of(r, operand->id)];
+        }
         return ((const coti_attr_VARIABLE *)attr)->variable->storage;
     case COTI_OPERAND_SOURCE:
         return source_of(r, operand->id);
@@ -78,7 +83,7 @@ static void *buffer_of(run *r, const coti_operand *operand) {
     return NULL;
 }
 
-static cot_status run_group(run *r, const coti_group *group) {
+static cot_status run_kernel(run *r, const coti_group *group) {
     void *buffer[COTI_MAX_SLOTS];
     cotr_args args = {.buffer = buffer, .rows = r->rows};
     for (int32_t s = 0; s < group->kernel->n_slots; s++) {
@@ -95,6 +100,71 @@ static cot_status run_group(run *r, const coti_group *group) {
         COTI_TRY(coti_kernel_interpret(r->context, group->kernel, &args, begin * step, end * step));
     }
     return COT_OK;
+}
+
+static cot_status run_group(run *r, const coti_group *group);
+
+/* The body's memory at step t; carries' own are its values. */
+static void move_memory(const run *r, run *body, const coti_group *group, int64_t t) {
+    for (size_t i = 0; i < body->groups->graph->input.count; i++) {
+        const coti_loop_memory *memory = &group->loop->memory[i];
+        void *base = memory->operand >= 0 ? r->at_hand[memory->operand]
+                                          : value_of(body, body->groups->graph->input.data[i]);
+        body->memory[i] = (char *)base + t * memory->stride;
+    }
+}
+
+/* The carries as they are at first. */
+static void begin_loop(const run *r, const run *body, const coti_group *group) {
+    for (size_t i = 0; i < body->groups->graph->input.count; i++) {
+        const coti_loop_memory *memory = &group->loop->memory[i];
+        const size_t bytes = (size_t)value_bytes(body, body->groups->graph->input.data[i]);
+        if (memory->initial >= 0 && bytes > 0) {
+            memcpy(body->memory[i], r->at_hand[memory->initial], bytes);
+        }
+    }
+}
+
+static cot_status run_steps(run *r, run *body, const coti_group *group) {
+    const coti_loop *loop = group->loop;
+    move_memory(r, body, group, 0);
+    begin_loop(r, body, group);
+    for (int64_t n = 0; n < loop->steps; n++) {
+        move_memory(r, body, group, loop->reverse ? loop->steps - 1 - n : n);
+        for (int32_t g = 0; g < loop->body->n_groups; g++) {
+            COTI_TRY(run_group(body, &loop->body->group[g]));
+        }
+    }
+    return COT_OK;
+}
+
+/* A run of the body's groups, within this one. As deep as loops lie in each other. */
+static cot_status run_loop(run *r, const coti_group *group) {
+    const coti_groups *groups = group->loop->body;
+    run body = {.groups = groups, .context = r->context, .rows = r->rows, .chunk = r->chunk};
+    void **outer = r->at_hand;
+    r->at_hand = coti_calloc(r->context, (size_t)group->loop->n_operands + 1, sizeof(void *));
+    body.value = coti_calloc(r->context, groups->graph->node.count, sizeof *body.value);
+    body.memory = coti_calloc(r->context, groups->graph->input.count + 1, sizeof *body.memory);
+    cot_status status = COT_E_NOMEM;
+    if (r->at_hand != NULL && body.value != NULL && body.memory != NULL) {
+        for (int32_t i = 0; i < group->loop->n_operands; i++) {
+            r->at_hand[i] = buffer_of(r, &group->operand[i]);
+        }
+        status = run_steps(r, &body, group);
+    }
+    for (size_t i = 0; body.value != NULL && i < groups->graph->node.count; i++) {
+        coti_free(r->context, body.value[i]);
+    }
+    coti_free(r->context, body.value);
+    coti_free(r->context, body.memory);
+    coti_free(r->context, r->at_hand);
+    r->at_hand = outer;
+    return status;
+}
+
+static cot_status run_group(run *r, const coti_group *group) {
+    return group->loop != NULL ? run_loop(r, group) : run_kernel(r, group);
 }
 
 static cot_status run_all(run *r, coti_tensor *output) {

@@ -311,6 +311,31 @@ typedef enum cot_distribution { COT_UNIFORM = 0, COT_NORMAL = 1 } cot_distributi
 COT_API cot_value cot_op_random(cot_value seed, cot_value step, cot_dtype dtype, cot_shape shape,
                                 cot_distribution distribution, int64_t stream);
 
+/* ---- loops ---- */
+
+typedef struct cot_scan_options {
+    size_t struct_size; /* sizeof(cot_scan_options) */
+    int32_t n_carries, n_sequences;
+    int64_t steps;            /* 0 or more; the extent of every sequence's time axis */
+    bool reverse;             /* from the last step to the first */
+    const cot_value *lengths; /* i32[N]: steps of each row; NULL: all rows have all */
+} cot_scan_options;
+
+/*
+ * A recurrence. operands: carries, sequences, then constants, one for each input of `body` in the
+ * order of making: a carry and a constant are of the input's type, a sequence has one axis more,
+ * time, of extent `steps`: its first, or the second if the first is batched. The body's outputs are
+ * the carries' new values, of their types, then what is stacked. results_out has room for as many
+ * as the body's outputs: the carries' last values and the stacks, whose time axis is as the
+ * sequences'. In reverse, stacks are written where each step is. At steps t >= lengths[row] a row's
+ * carries keep their values and its stacked elements are 0: then all carries and stacks are
+ * batched. N is the same in body and graph. The body is copied: it has no states and may be
+ * destroyed afterwards. fails: as other builders do, with all results poisoned; COT_E_ARG too when
+ * the operands are poisoned already.
+ */
+COT_API cot_status cot_op_scan(const cot_graph *body, const cot_value *operands, int32_t n_operands,
+                               const cot_scan_options *options, cot_value *results_out);
+
 /* ---- composites (each has a decomposition) ---- */
 
 /* Over the last axis; f32 or f64. */

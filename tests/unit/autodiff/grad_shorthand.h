@@ -6,6 +6,7 @@
 #define AUTODIFF_GRAD_SHORTHAND_H
 
 #include "custom_function.h"
+#include "scan_case.h"
 #include "shapes.h"
 
 #define un(id, x) cot_op_unary(COT_OP_##id, (x))
@@ -205,6 +206,25 @@ SHAPES_UNUSED static cot_value attention(const cot_value *x, int32_t n, double s
     cot_value none = {NULL, 0};
     return cot_op_attention(x[0], x[1], x[2], n == 4 ? x[3] : none,
                             &(cot_attention_options){sizeof(cot_attention_options), scale, causal});
+}
+
+/* A result of the scan of a body of tests/support/scan_case.h. */
+SHAPES_UNUSED static cot_value scan(const char *body, const cot_value *x, int32_t result) {
+    return scan_case_result(body, x, false, result);
+}
+
+SHAPES_UNUSED static cot_value scan_back(const char *body, const cot_value *x, int32_t result) {
+    return scan_case_result(body, x, true, result);
+}
+
+/* With 0, 1, 2 and so on steps for the rows. */
+SHAPES_UNUSED static cot_value scan_some(const char *body, const cot_value *x, int32_t result) {
+    cot_value results[SCAN_CASE_RESULTS] = {{NULL, 0}};
+    cot_shape rows = cot_value_shape(x[0]);
+    rows.rank = 1;
+    cot_value lengths = cot_op_iota(x[0].graph, COT_I32, rows, 0);
+    (void)scan_case_build(body, x, false, &lengths, results);
+    return results[result];
 }
 
 #endif

@@ -30,7 +30,7 @@ typedef struct batch {
     cot_op op;
     cot_dtype dtype;
     cot_context *context;
-    cot_graph *graph, *expanded; /* as compiled; without composites, as trials see it */
+    cot_graph *graph, *expanded; /* as compiled; without composites and scans, as trials see it */
     coti_check *check;           /* of `expanded` */
     double *exact, *spread;
     int32_t n;
@@ -62,7 +62,10 @@ static void batch_make(batch *b, cot_op op, cot_dtype dtype) {
     b->graph = cot_graph_create(b->context, "cases");
     add_cases(b);
     if (b->n > 0) {
-        CHECK_OK(b->context, coti_pass_expand(b->graph, &b->expanded, &changed));
+        cot_graph *expanded = NULL;
+        CHECK_OK(b->context, coti_pass_expand(b->graph, &expanded, &changed));
+        CHECK_OK(b->context, coti_pass_unroll(expanded, &b->expanded, &changed));
+        cot_graph_destroy(expanded);
         CHECK_OK(b->context, coti_check_create_forward(b->expanded, ROWS, &b->check));
         b->exact = calloc((size_t)b->check->n_y + 1, sizeof *b->exact);
         b->spread = calloc((size_t)b->check->n_y + 1, sizeof *b->spread);

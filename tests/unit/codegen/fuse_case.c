@@ -31,7 +31,7 @@ typedef struct writers {
 
 static const char *check_reads(const coti_groups *groups, const writers *w, int32_t g) {
     const coti_group *group = &groups->group[g];
-    for (int32_t s = 0; s < group->kernel->n_slots; s++) {
+    for (int32_t s = 0; s < coti_group_n_operands(group); s++) {
         const coti_operand *operand = &group->operand[s];
         const coti_node *node = coti_node_at(groups->graph, operand->id);
         int32_t writer =
@@ -39,10 +39,10 @@ static const char *check_reads(const coti_groups *groups, const writers *w, int3
         if (!operand->read && !operand->written) {
             return "a slot is neither read nor written";
         }
-        if ((cot_dtype)node->dtype != group->kernel->slot_dtype[s]) {
+        if (group->loop == NULL && (cot_dtype)node->dtype != group->kernel->slot_dtype[s]) {
             return "a slot has another dtype than its operand";
         }
-        if (operand->written != group->kernel->slot_written[s]) {
+        if (group->loop == NULL && operand->written != group->kernel->slot_written[s]) {
             return "a slot is written, its operand is not, or the other way round";
         }
         if (operand->kind == COTI_OPERAND_VALUE && operand->read && writer == 0) {
@@ -68,7 +68,7 @@ static const char *check_order(const coti_groups *groups, writers *w) {
             return complaint;
         }
         const coti_group *group = &groups->group[g];
-        for (int32_t s = 0; s < group->kernel->n_slots; s++) {
+        for (int32_t s = 0; s < coti_group_n_operands(group); s++) {
             if (group->operand[s].written) {
                 bool state = group->operand[s].kind == COTI_OPERAND_STATE;
                 (state ? w->state : w->value)[group->operand[s].id] = g + 1;
@@ -97,26 +97,40 @@ static const char *check_order(const coti_groups *groups, writers *w) {
     return NULL;
 }
 
+/* Is the kernel of every group in the list of all, those of loops' groups too? */
+static bool all_listed(const coti_groups *all, const coti_groups *groups) {
+    for (int32_t g = 0; g < groups->n_groups; g++) {
+        const coti_group *group = &groups->group[g];
+        bool listed = group->loop != NULL && all_listed(all, group->loop->body);
+        for (int32_t k = 0; k < all->n_kernels && group->loop == NULL; k++) {
+            listed = listed || all->kernel[k] == group->kernel;
+        }
+        if (!listed) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Equal text, and only that, is one kernel. */
 static const char *check_shared(const coti_groups *groups) {
-    const char *complaint = NULL;
-    int32_t n = groups->n_groups;
+    const char *complaint = all_listed(groups, groups) ? NULL : "a kernel is not in the list";
+    int32_t n = groups->n_kernels;
     coti_str *text = calloc((size_t)n + 1, sizeof *text);
-    for (int32_t g = 0; g < n; g++) {
-        coti_str_init(&text[g], groups->context);
-        coti_kernel_print(&text[g], groups->group[g].kernel);
-        if (coti_kernel_verify(groups->context, groups->group[g].kernel) != COT_OK) {
+    for (int32_t k = 0; k < n; k++) {
+        coti_str_init(&text[k], groups->context);
+        coti_kernel_print(&text[k], groups->kernel[k]);
+        if (coti_kernel_verify(groups->context, groups->kernel[k]) != COT_OK) {
             complaint = cot_error_message(groups->context);
         }
-        for (int32_t h = 0; h < g; h++) {
-            bool same = strcmp(coti_str_text(&text[g]), coti_str_text(&text[h])) == 0;
-            if (same != (groups->group[g].kernel == groups->group[h].kernel)) {
-                complaint = "kernels of equal text are two, or of different text one";
+        for (int32_t h = 0; h < k; h++) {
+            if (strcmp(coti_str_text(&text[k]), coti_str_text(&text[h])) == 0) {
+                complaint = "kernels of equal text are two";
             }
         }
     }
-    for (int32_t g = 0; g < n; g++) {
-        coti_str_free(&text[g]);
+    for (int32_t k = 0; k < n; k++) {
+        coti_str_free(&text[k]);
     }
     free(text);
     return complaint;

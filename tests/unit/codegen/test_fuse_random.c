@@ -124,7 +124,9 @@ static const char *check_node(pool *p, const coti_node *node, const coti_tensor 
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = value[node->input[i]];
         tensor x = tensor_read(p, input[i].dtype, &input[i].shape, 1, input[i].data);
-        scale *= node->op == COT_OP_DOT || node->op == COT_OP_SUM ? largest(&x) * x.count : 1;
+        bool adds = node->op == COT_OP_DOT || node->op == COT_OP_SUM ||
+                    (node->op == COT_OP_SCATTER_ADD && i == 0);
+        scale *= adds ? largest(&x) * x.count : 1;
         squares = fmaxl(squares, largest(&x) * largest(&x) * x.count);
     }
     CHECK_OK(context, coti_eval_node(context, node, input, rows, &out));

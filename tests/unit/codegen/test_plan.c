@@ -377,7 +377,7 @@ static cot_status plan_and_print(cot_context *own, void *user) {
     h->groups.context = own;
     coti_str_init(&text, own);
     COTI_TRY(coti_plan_make(&h->groups, &target, &plan));
-    coti_plan_print(&text, plan, &h->groups, "hand");
+    coti_plan_print(&text, plan, "hand");
     cot_status status = coti_str_status(&text);
     coti_str_free(&text);
     coti_plan_destroy(plan);
@@ -403,7 +403,7 @@ static void the_dump_tells_all(void **state) {
     coti_plan *plan = plan_of(h);
     coti_str text;
     coti_str_init(&text, context);
-    coti_plan_print(&text, plan, &h->groups, "net");
+    coti_plan_print(&text, plan, "net");
     static const char *const expected[] = {
         "plan of net: phases shared by the threads: 2, on one thread: 0; 8 calls of 8 kernels\n",
         "arena: 931328 planned bytes / 931328 lower bound = 1.000\n",
@@ -418,7 +418,7 @@ static void the_dump_tells_all(void **state) {
         "  chain over 4 units, 100.0 Mflop\n",
         "writes %s6 [state ",
         "  %v2: f32[N,10] [local +0] ",
-        " bytes, calls 2 to 3 of its chain\n",
+        " bytes, groups 2 to 3 of its chain\n",
         "  %v1: f32[N,512] [arena +",
         ", phases 0 to 1\n",
         "  kernel 7 \"hand\", scratch 0 bytes\n    map",
