@@ -17,6 +17,9 @@ static cot_status copy_node(coti_apart *apart, coti_rewrite *frame, uint32_t id,
     const coti_node *node = coti_node_at(apart->source, id);
     cot_graph_set_layer(apart->graph, node->layer);
     apart->graph->region = node->region;
+    if (node->layer != NULL && apart->graph->layer == NULL) {
+        return COT_E_NOMEM;
+    }
     map[id] = coti_rewrite_keep(frame, id);
     if (map[id].graph == NULL) {
         return status_of(apart->graph);

@@ -52,6 +52,9 @@ static cot_value promote_node(cot_graph *to, const coti_body_map *bodies, const 
         input[i] = map[node->input[i]];
     }
     cot_graph_set_layer(to, node->layer);
+    if (node->layer != NULL && to->layer == NULL) {
+        return coti_poison();
+    }
     if (coti_body_map_attr(bodies, &to->arena, node, &attr) != COT_OK) {
         return coti_poison();
     }

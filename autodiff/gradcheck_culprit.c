@@ -70,6 +70,9 @@ static cot_status add_node(part *p, uint32_t id) {
         p->input[i] = p->map[node->input[i]];
     }
     cot_graph_set_layer(p->graph, node->layer);
+    if (node->layer != NULL && p->graph->layer == NULL) {
+        return COT_E_NOMEM;
+    }
     p->map[id] = coti_graph_add(p->graph, (cot_op)node->op, p->input, node->n_inputs, node->attr,
                                 (cot_dtype)node->dtype, &node->shape);
     return p->map[id].graph == NULL ? cot_error_get(p->graph->context).status : COT_OK;

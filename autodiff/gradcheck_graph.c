@@ -154,6 +154,9 @@ static cot_value promote_node(promotion *p, uint32_t id, cot_value *input) {
         input[i] = p->map[node->input[i]];
     }
     cot_graph_set_layer(p->to, node->layer);
+    if (node->layer != NULL && p->to->layer == NULL) {
+        return coti_poison();
+    }
     const void *attr = node->attr;
     if (!p->as_it_is &&
         coti_body_map_attr(&p->check->bodies, &p->to->arena, node, &attr) != COT_OK) {

@@ -49,6 +49,9 @@ static cot_status make_apart(expansion *e) {
     }
     e->apart->has_backward = true; /* so that it is not dumped as a forward graph */
     cot_graph_set_layer(e->apart, v->node.layer);
+    if (v->node.layer != NULL && e->apart->layer == NULL) {
+        return COT_E_NOMEM;
+    }
     for (int32_t i = 0; i <= v->node.n_inputs; i++) {
         char name[COTI_NAME_BYTES];
         cot_value x = i < v->node.n_inputs ? v->input[i] : v->g;

@@ -189,8 +189,8 @@ static void mark_wanted(const cot_graph *body, const bool *wanted, bool *reached
 
 /* Which layer and region a copied node belongs to: those that `to` is set to, else its own; regions
  * get new numbers. */
-static void follow(cot_graph *to, const coti_node *node, const coti_placement *set,
-                   uint32_t n_regions) {
+static cot_status follow(cot_graph *to, const coti_node *node, const coti_placement *set,
+                         uint32_t n_regions) {
     if (set->layer == NULL) {
         cot_graph_set_layer(to, node->layer);
     }
@@ -199,6 +199,7 @@ static void follow(cot_graph *to, const coti_node *node, const coti_placement *s
         to->region = n_regions + node->region;
         to->n_regions = to->region > to->n_regions ? to->region : to->n_regions;
     }
+    return to->layer != NULL || set->layer != NULL || node->layer == NULL ? COT_OK : COT_E_NOMEM;
 }
 
 /* Nodes in order, through a frame of passes that starts from what `to` has already. */
@@ -212,7 +213,7 @@ static cot_status copy_nodes(cot_graph *to, const cot_graph *body, const bool *r
         if (node->op == COT_OP_INPUT || !reached[id]) {
             continue;
         }
-        follow(to, node, &set, n_regions);
+        COTI_TRY(follow(to, node, &set, n_regions));
         map[id] = coti_rewrite_keep(&frame, id);
         if (map[id].graph == NULL) {
             return to->context->error.status;

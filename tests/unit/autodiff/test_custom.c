@@ -131,7 +131,7 @@ static cot_graph *body_of(cot_context *context, const char *name, const char *in
     cot_value x[8];
     int32_t n = 0;
     for (const char *at = inputs; at != NULL && *at != '\0'; n++) {
-        char label[8];
+        char label[16];
         snprintf(label, sizeof label, "i%d", (int)n);
         cot_dtype dtype = strncmp(at, "f64", 3) == 0   ? COT_F64
                           : strncmp(at, "i32", 3) == 0 ? COT_I32
