@@ -241,9 +241,9 @@ static char separator_of(const cot_csv_logger_callback *c) {
 static cot_status write_line(const cot_model *model, const cot_csv_logger_callback *c,
                              const char *how, coti_str *line) {
     COTI_TRY(coti_str_status(line));
-    const char *text = coti_str_text(line);
     FILE *file = fopen(c->filename, how);
-    bool written = file != NULL && (text[0] == '\0' || fputs(text, file) >= 0);
+    size_t bytes = line->count;
+    bool written = file != NULL && (bytes == 0 || fwrite(line->data, 1, bytes, file) == bytes);
     bool closed = file == NULL || fclose(file) == 0;
     return written && closed ? COT_OK
                              : COTI_FAIL(model->context, COT_E_IO,
