@@ -91,12 +91,15 @@ cot_value coti_decompose_PROD(const coti_node *node, const cot_value *input) {
         return input[0];
     }
     cot_value x = flattened(input[0], &attr->axes, node->shape);
+    if (x.graph == NULL) {
+        return x; /* a poisoned value has no shape to go by */
+    }
     int64_t n = cot_value_shape(x).dim[node->shape.rank];
     if (n == 0) {
         cot_value one = cot_op_constant(input[0].graph, (cot_dtype)node->dtype, 1);
         return cot_op_broadcast(one, node->shape, NULL, 0);
     }
-    for (; n > 1; n -= n / 2) {
+    for (; n > 1 && x.graph != NULL; n -= n / 2) {
         x = halves(x, n);
     }
     return cot_op_reshape(x, node->shape);
