@@ -4,6 +4,7 @@
  * prints to a text that reads back to itself. Run under the address and undefined sanitizers to
  * see what else goes wrong.
  */
+#include "effort.h"
 #include "graph_test.h"
 #include "sample.h"
 
@@ -44,9 +45,14 @@ static void check_text(cot_context *context, const char *bytes, size_t n) {
     cot_graph_destroy(graph);
 }
 
+/* Quick: every seventh place, as the work grows with the square of the text. */
+static size_t stride(void) {
+    return effort_is_quick() ? 7 : 1;
+}
+
 static void every_prefix(void **state) {
     fixture *f = *state;
-    for (size_t n = 0; n <= N_TEXT; n++) {
+    for (size_t n = 0; n <= N_TEXT; n += stride()) {
         check_text(f->context, sample_text, n);
     }
 }
@@ -55,7 +61,7 @@ static void every_byte_replaced(void **state) {
     fixture *f = *state;
     static const char worst[] = {'\0', '\n', ' ', '9', 'N', '%', '"', '#', '\xff'};
     char text[N_TEXT];
-    for (size_t i = 0; i < N_TEXT; i++) {
+    for (size_t i = 0; i < N_TEXT; i += stride()) {
         memcpy(text, sample_text, N_TEXT);
         text[i] = worst[i % sizeof worst];
         check_text(f->context, text, N_TEXT);
@@ -69,7 +75,7 @@ static void every_byte_replaced(void **state) {
 static void every_byte_removed_or_doubled(void **state) {
     fixture *f = *state;
     char text[N_TEXT + 1];
-    for (size_t i = 0; i < N_TEXT; i++) {
+    for (size_t i = 0; i < N_TEXT; i += stride()) {
         memcpy(text, sample_text, i);
         memcpy(text + i, sample_text + i + 1, N_TEXT - i - 1);
         check_text(f->context, text, N_TEXT - 1);
@@ -84,7 +90,7 @@ static void pieces_moved_about(void **state) {
     fixture *f = *state;
     uint64_t seed = 20240229;
     char text[N_TEXT];
-    for (int round = 0; round < 2000; round++) {
+    for (size_t round = 0; round < 2000; round += stride()) {
         memcpy(text, sample_text, N_TEXT);
         for (int k = 0; k < 3; k++) {
             size_t n = 1 + next_random(&seed) % 40;
