@@ -35,37 +35,50 @@ unsigned two_treatments(uint64_t seed) {
 
 /* ---- contexts ---- */
 
-static cot_options options_of(treatment t) {
-    cot_options options = {
-        .struct_size = sizeof options, .environment = COT_OFF, .threads = t == FUSED ? 3 : 1};
+/* Treatments on one instruction set share a context, and so the kernels that they have in common.
+ */
+static treatment owner_of(treatment t) {
+    return t == BASELINE || t == NARROW ? t : EACH_NODE;
+}
+
+static void set_treatment(cot_context *context, treatment t) {
+    context->threads = t == FUSED ? 3 : 1;
+    context->fuse = t != UNFUSED;
+    context->optimize = t != UNSIMPLIFIED;
+    context->plan = t != UNSHARED;
+}
+
+static cot_context *open_context(treatment t) {
+    cot_options options = {.struct_size = sizeof options, .environment = COT_OFF, .threads = 3};
     options.isa = t == BASELINE ? COT_ISA_BASELINE : t == NARROW ? COT_ISA_AVX2 : COT_ISA_DEFAULT;
-    options.fuse = t == UNFUSED ? COT_OFF : COT_DEFAULT;
-    options.optimize = t == UNSIMPLIFIED ? COT_OFF : COT_DEFAULT;
-    options.plan = t == UNSHARED ? COT_OFF : COT_DEFAULT;
-    return options;
+    return cot_context_create(&options);
 }
 
 bool laboratory_open(laboratory *lab) {
-    bool opened = true;
     coti_target target = {.isa = COT_ISA_BASELINE};
     for (int32_t t = 0; t < N_TREATMENTS; t++) {
-        cot_options options = options_of((treatment)t);
-        lab->context[t] = NULL;
-        if (t == NARROW && target.isa != COT_ISA_AVX512) {
+        treatment owner = owner_of((treatment)t);
+        lab->context[t] = (int32_t)owner < t ? lab->context[owner] : NULL;
+        if (lab->context[t] != NULL || (t == NARROW && target.isa != COT_ISA_AVX512)) {
             continue;
         }
-        lab->context[t] = cot_context_create(&options);
-        opened = opened && lab->context[t] != NULL;
+        lab->context[t] = open_context((treatment)t);
+        bool opened = lab->context[t] != NULL;
         if (t == EACH_NODE && opened && coti_jit_available()) {
             opened = coti_jit_target(lab->context[t], &target) == COT_OK;
         }
+        if (!opened) {
+            return false;
+        }
     }
-    return opened;
+    return true;
 }
 
 void laboratory_close(laboratory *lab) {
     for (int32_t t = 0; t < N_TREATMENTS; t++) {
-        cot_context_destroy(lab->context[t]);
+        if ((int32_t)owner_of((treatment)t) == t) {
+            cot_context_destroy(lab->context[t]);
+        }
     }
 }
 
@@ -277,6 +290,7 @@ static experiment *open_experiment(const laboratory *lab, treatment t, const cha
     x->treatment = t;
     x->context = lab->context[t];
     x->seed = seed;
+    set_treatment(x->context, t);
     cot_error_clear(x->context);
     x->graph = cot_graph_parse(x->context, text, strlen(text));
     if (x->graph == NULL) {

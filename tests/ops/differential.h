@@ -39,7 +39,8 @@ typedef enum treatment {
 
 const char *treatment_text(treatment t);
 
-/* A context for each treatment; NULL for NARROW on a host that has not both sets. */
+/* The context of each treatment, one for each instruction set; NULL for NARROW on a host that has
+ * not both. */
 typedef struct laboratory {
     cot_context *context[N_TREATMENTS];
 } laboratory;
