@@ -1,5 +1,5 @@
 /*
- * Builders of indexing.
+ * Builders of indexing, order and running sums.
  */
 #include "build.h"
 
@@ -75,4 +75,90 @@ cot_value cot_op_take_along_axis(cot_value x, cot_value index, int32_t axis) {
     cot_value y = cot_op_gather(move_axis(x, axis, false), move_axis(index, axis, false),
                                 shape.rank - 1, shape.rank - 1);
     return move_axis(y, axis, true);
+}
+
+/* ---- dynamic places ---- */
+
+cot_value cot_op_dynamic_slice(cot_value x, cot_value start, int32_t axis, int64_t size) {
+    const cot_value both[2] = {x, start};
+    cot_graph *graph = coti_graph_of("dynamic_slice", both, 2);
+    if (graph == NULL) {
+        return coti_poison();
+    }
+    const coti_attr_DYNAMIC_SLICE attr = {.axis = coti_build_axis(x, axis), .size = size};
+    return coti_graph_add(graph, COT_OP_DYNAMIC_SLICE, both, 2, &attr, COT_F32, NULL);
+}
+
+cot_value cot_op_dynamic_update(cot_value x, cot_value update, cot_value start, int32_t axis) {
+    const cot_value all[3] = {x, update, start};
+    cot_graph *graph = coti_graph_of("dynamic_update", all, 3);
+    if (graph == NULL) {
+        return coti_poison();
+    }
+    const coti_attr_AXIS attr = {.axis = coti_build_axis(x, axis)};
+    return coti_graph_add(graph, COT_OP_DYNAMIC_UPDATE, all, 3, &attr, COT_F32, NULL);
+}
+
+/* ---- order, running sums ---- */
+
+cot_value cot_op_argsort(cot_value x, bool descending) {
+    if (coti_graph_of("argsort", &x, 1) == NULL) {
+        return coti_poison();
+    }
+    const coti_attr_ARGSORT attr = {.descending = descending};
+    return coti_graph_add(x.graph, COT_OP_ARGSORT, &x, 1, &attr, COT_F32, NULL);
+}
+
+/* x's elements at places of its last axis. */
+static cot_value take_last(cot_value x, cot_value places) {
+    if (places.graph == NULL) {
+        return coti_poison();
+    }
+    int32_t last = coti_node_of(x)->shape.rank - 1;
+    return cot_op_gather(x, places, last, last);
+}
+
+cot_value cot_op_sort(cot_value x, bool descending) {
+    return take_last(x, cot_op_argsort(x, descending));
+}
+
+/* The first k along the last axis. */
+static cot_value first_of_last(cot_value x, int64_t k) {
+    const cot_shape shape = coti_node_of(x)->shape;
+    int64_t start[COT_MAX_RANK] = {0}, size[COT_MAX_RANK], stride[COT_MAX_RANK];
+    for (int32_t a = 0; a < shape.rank; a++) {
+        size[a] = a + 1 == shape.rank ? k : shape.dim[a];
+        stride[a] = 1;
+    }
+    return cot_op_slice(x, start, size, stride);
+}
+
+void cot_op_top_k(cot_value x, int64_t k, cot_value *values_out, cot_value *indices_out) {
+    *values_out = *indices_out = coti_poison();
+    cot_value order = cot_op_argsort(x, true);
+    if (order.graph == NULL) {
+        return;
+    }
+    int32_t last = coti_node_of(x)->shape.rank - 1;
+    if (k < 0 || k > coti_node_of(x)->shape.dim[last]) {
+        coti_operands operands;
+        coti_operands_fill(&operands, x.graph, COT_OP_ARGSORT, &x, 1);
+        COTI_INFER_FAIL(&operands.infer, COT_E_SHAPE, "top_k: k %lld must be within 0..%lld",
+                        (long long)k, (long long)coti_node_of(x)->shape.dim[last]);
+        return;
+    }
+    cot_value places = first_of_last(order, k);
+    cot_value values = take_last(x, places);
+    if (values.graph != NULL) {
+        *values_out = values;
+        *indices_out = places;
+    }
+}
+
+cot_value cot_op_cumsum(cot_value x, int32_t axis) {
+    if (coti_graph_of("cumsum", &x, 1) == NULL) {
+        return coti_poison();
+    }
+    const coti_attr_AXIS attr = {.axis = coti_build_axis(x, axis)};
+    return coti_graph_add(x.graph, COT_OP_CUMSUM, &x, 1, &attr, COT_F32, NULL);
 }

@@ -36,6 +36,8 @@ const char *coti_operand_name(cot_op op, int32_t n_inputs, int32_t i) {
         [COT_OP_SOFTMAX_XENT] = {"target", "logits"},
         [COT_OP_GATHER] = {"x", "index"},
         [COT_OP_SCATTER_ADD] = {"updates", "index"},
+        [COT_OP_DYNAMIC_SLICE] = {"x", "start"},
+        [COT_OP_DYNAMIC_UPDATE] = {"x", "update", "start"},
         [COT_OP_CONV] = {"x", "w"},
         [COT_OP_CONV_DX] = {"g", "w"},
         [COT_OP_CONV_DW] = {"x", "g"},

@@ -1,6 +1,6 @@
 /*
- * Inference of gather and scatter_add. Both speak of axes B (batch), L (left of the axis), I (of
- * the index), T (trailing): x [B,L,d,T], index [B,I], updates [B,L,I,T].
+ * Inference of indexing, order and running sums. Gather and scatter_add speak of axes B (batch), L
+ * (left of the axis), I (of the index), T (trailing): x [B,L,d,T], index [B,I], updates [B,L,I,T].
  */
 #include "infer.h"
 
@@ -102,4 +102,90 @@ cot_status coti_infer_SCATTER_ADD(coti_infer *infer) {
     infer->dtype = (cot_dtype)updates->dtype;
     infer->shape = shape;
     return COT_OK;
+}
+
+/* ---- dynamic places ---- */
+
+/* Operand i is a start: an i32 or i64 scalar. */
+static cot_status check_start(const coti_infer *infer, int32_t i) {
+    const coti_node *start = coti_infer_in(infer, i);
+    if (start->dtype != COT_I32 && start->dtype != COT_I64) {
+        return COTI_INFER_FAIL(infer, COT_E_DTYPE, "start must be i32 or i64");
+    }
+    if (start->shape.rank != 0) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE, "start must be a scalar");
+    }
+    return COT_OK;
+}
+
+/* The axis is one of x's, and not N; the result is as x. */
+static cot_status check_free_axis(coti_infer *infer, int32_t axis) {
+    const coti_node *x = coti_infer_in(infer, 0);
+    COTI_TRY(coti_infer_axis(infer, axis, x->shape.rank));
+    if (coti_axis_batched(&x->shape, axis)) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE, "the axis must not be the batch");
+    }
+    infer->dtype = (cot_dtype)x->dtype;
+    infer->shape = x->shape;
+    return COT_OK;
+}
+
+/* x: any; start: i32 or i64 scalar; result x with `size` elements along the axis. */
+cot_status coti_infer_DYNAMIC_SLICE(coti_infer *infer) {
+    const coti_attr_DYNAMIC_SLICE *attr = infer->attr;
+    COTI_TRY(check_start(infer, 1));
+    COTI_TRY(check_free_axis(infer, attr->axis));
+    if (attr->size < 0 || attr->size > infer->shape.dim[attr->axis]) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE, "size %lld of axis %d must be within 0..%lld",
+                               (long long)attr->size, attr->axis,
+                               (long long)infer->shape.dim[attr->axis]);
+    }
+    infer->shape.dim[attr->axis] = attr->size;
+    return COT_OK;
+}
+
+/* x, update: any, equal dtype, equal extents but for the axis; start: i32 or i64 scalar; as x. */
+cot_status coti_infer_DYNAMIC_UPDATE(coti_infer *infer) {
+    const coti_attr_AXIS *attr = infer->attr;
+    const cot_shape *update = &coti_infer_in(infer, 1)->shape;
+    COTI_TRY(check_start(infer, 2));
+    COTI_TRY(coti_infer_same_dtype(infer, 0, 1));
+    COTI_TRY(check_free_axis(infer, attr->axis));
+    bool fits = update->rank == infer->shape.rank &&
+                update->dim[attr->axis] <= infer->shape.dim[attr->axis];
+    for (int32_t a = 0; a < infer->shape.rank && fits; a++) {
+        fits = a == attr->axis || coti_axis_equal(update, a, &infer->shape, a);
+    }
+    if (!fits) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE, "update does not fit x along axis %d",
+                               attr->axis);
+    }
+    return COT_OK;
+}
+
+/* ---- order, running sums ---- */
+
+/* x: floats or integers [*,n], n not N; result i32 as x. */
+cot_status coti_infer_ARGSORT(coti_infer *infer) {
+    const coti_attr_ARGSORT *attr = infer->attr;
+    const coti_node *x = coti_infer_in(infer, 0);
+    if (attr->descending != 0 && attr->descending != 1) {
+        return COTI_INFER_FAIL(infer, COT_E_ARG, "descending is %lld, must be 0 or 1",
+                               (long long)attr->descending);
+    }
+    if (x->shape.rank == 0) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE, "a scalar has no last axis");
+    }
+    COTI_TRY(check_free_axis(infer, x->shape.rank - 1));
+    if (x->shape.dim[x->shape.rank - 1] > INT32_MAX) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE, "the last axis has more than %d elements",
+                               INT32_MAX);
+    }
+    infer->dtype = COT_I32;
+    return COT_OK;
+}
+
+/* x: floats or integers; the axis is not N; result as x. */
+cot_status coti_infer_CUMSUM(coti_infer *infer) {
+    return check_free_axis(infer, ((const coti_attr_AXIS *)infer->attr)->axis);
 }

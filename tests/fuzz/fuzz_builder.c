@@ -220,6 +220,26 @@ static void call_gather(world *w, int32_t which) {
     }
 }
 
+static void call_order(world *w, int32_t which) {
+    cot_value x = pick(w), more = {0};
+    int32_t axis = pick_axis(w);
+    if (which == 0) {
+        cot_value start = pick(w);
+        accept_value(w, cot_op_dynamic_slice(x, start, axis, pick_size(w)));
+    } else if (which == 1) {
+        cot_value update = pick(w);
+        accept_value(w, cot_op_dynamic_update(x, update, pick(w), axis));
+    } else if (which == 2) {
+        accept_value(w, axis % 2 == 0 ? cot_op_argsort(x, axis > 0) : cot_op_sort(x, axis > 0));
+    } else if (which == 3) {
+        accept_value(w, cot_op_cumsum(x, axis));
+    } else {
+        cot_op_top_k(x, pick_size(w), &x, &more);
+        FUZZ_CHECK((x.graph == NULL) == (more.graph == NULL), "values and places of top_k");
+        accept_value(w, x);
+    }
+}
+
 static void call_composite(world *w, int32_t which) {
     cot_value x = pick(w);
     if (which == 0) {
@@ -475,7 +495,7 @@ static void call_look(world *w) {
 
 static void call_any(world *w) {
     before(w);
-    int32_t which = fuzz_below(&w->bytes, 65);
+    int32_t which = fuzz_below(&w->bytes, 70);
     if (which < 6) {
         call_leaf(w, which % 4);
     } else if (which < 8) {
@@ -524,8 +544,10 @@ static void call_any(world *w) {
         call_statistics(w);
     } else if (which < 62) {
         call_product(w, which - 59);
-    } else {
+    } else if (which < 65) {
         call_scan(w);
+    } else {
+        call_order(w, which - 65);
     }
 }
 

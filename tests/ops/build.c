@@ -239,6 +239,22 @@ static cot_value build_pool(cot_graph *graph, const trial *t, const cot_value *x
     return t->op == COT_OP_MAX_POOL ? cot_op_max_pool(x[0], &axes) : cot_op_avg_pool(x[0], &axes);
 }
 
+static cot_value build_dynamic(cot_graph *graph, const trial *t, const cot_value *x,
+                               const tensor *data) {
+    (void)graph, (void)data;
+    int32_t axis = (int32_t)attr_int(t->attr, "axis", 0);
+    return t->op == COT_OP_DYNAMIC_SLICE
+               ? cot_op_dynamic_slice(x[0], x[1], axis, attr_int(t->attr, "size", 0))
+               : cot_op_dynamic_update(x[0], x[1], x[2], axis);
+}
+
+static cot_value build_order(cot_graph *graph, const trial *t, const cot_value *x,
+                             const tensor *data) {
+    (void)graph, (void)data;
+    return t->op == COT_OP_ARGSORT ? cot_op_argsort(x[0], attr_int(t->attr, "descending", 0) != 0)
+                                   : cot_op_cumsum(x[0], (int32_t)attr_int(t->attr, "axis", 0));
+}
+
 static cot_value build_one_hot(cot_graph *graph, const trial *t, const cot_value *x,
                                const tensor *data) {
     (void)graph, (void)data;
@@ -342,6 +358,10 @@ static const build_fn build_table[COT_OP_COUNT] = {
     [COT_OP_ONE_HOT] = build_one_hot,
     [COT_OP_GATHER] = build_gather,
     [COT_OP_SCATTER_ADD] = build_scatter_add,
+    [COT_OP_DYNAMIC_SLICE] = build_dynamic,
+    [COT_OP_DYNAMIC_UPDATE] = build_dynamic,
+    [COT_OP_ARGSORT] = build_order,
+    [COT_OP_CUMSUM] = build_order,
     [COT_OP_RANDOM] = build_random,
     [COT_OP_SCAN] = build_scan,
     [COT_OP_SOFTMAX] = build_composite,

@@ -1,5 +1,5 @@
 /*
- * Expected results of gather and scatter_add, by the index of each element.
+ * Expected results of indexing, order and running sums, by the index of each element.
  */
 #include "op_case.h"
 
@@ -90,6 +90,75 @@ tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magn
         out.v[place] =
             real ? out.v[place] + x[0].v[i] : wrapped_sum(t->dtype, out.v[place], x[0].v[i]);
         sum.v[place] += fabsl(x[0].v[i]);
+    }
+    *magnitude_out = sum;
+    return out;
+}
+
+/* ---- dynamic places ---- */
+
+tensor expect_dynamic(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {
+    (void)magnitude_out;
+    int32_t axis = (int32_t)attr_int(t->attr, "axis", 0);
+    bool slices = t->op == COT_OP_DYNAMIC_SLICE;
+    cot_shape shape = x[0].shape;
+    int64_t size = slices ? attr_int(t->attr, "size", 0) : x[1].shape.dim[axis];
+    long double most = (long double)(shape.dim[axis] - size);
+    int64_t start = (int64_t)fmaxl(0, fminl(x[slices ? 1 : 2].v[0], most));
+    shape.dim[axis] = slices ? size : shape.dim[axis];
+    tensor out = tensor_make(p, t->dtype, &shape, 1);
+    for (int64_t i = 0; i < out.count; i++) {
+        int64_t at[COT_MAX_RANK];
+        tensor_index(&out, i, at);
+        if (slices) {
+            at[axis] += start;
+            out.v[i] = x[0].v[tensor_at(&x[0], at)];
+        } else if (at[axis] >= start && at[axis] < start + size) {
+            at[axis] -= start;
+            out.v[i] = x[1].v[tensor_at(&x[1], at)];
+        } else {
+            out.v[i] = x[0].v[i];
+        }
+    }
+    return out;
+}
+
+/* ---- order, running sums ---- */
+
+/* By taking, again and again, the first of the elements left that no other comes before. */
+tensor expect_argsort(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {
+    (void)magnitude_out;
+    bool descending = attr_int(t->attr, "descending", 0) != 0;
+    tensor out = tensor_make(p, COT_I32, &x->shape, 1);
+    bool *taken = pool_take(p, (size_t)x->count + 1, sizeof *taken);
+    for (int64_t e = 0; e < x->count; e++) {
+        int64_t n = x->shape.dim[x->shape.rank - 1], row = e - e % n, best = -1;
+        for (int64_t i = row; i < row + n; i++) {
+            long double a = x->v[i], b = best < 0 ? 0 : x->v[best];
+            bool better =
+                descending ? a > b || (isnan(a) && !isnan(b)) : a < b || (isnan(b) && !isnan(a));
+            best = !taken[i] && (best < 0 || better) ? i : best;
+        }
+        taken[best] = true;
+        out.v[e] = (long double)(best - row);
+    }
+    return out;
+}
+
+tensor expect_cumsum(pool *p, const trial *t, const tensor *x, tensor *magnitude_out) {
+    int32_t axis = (int32_t)attr_int(t->attr, "axis", 0);
+    bool real = t->dtype == COT_F32 || t->dtype == COT_F64;
+    tensor out = tensor_make(p, t->dtype, &x->shape, 1),
+           sum = tensor_make(p, t->dtype, &x->shape, 1);
+    for (int64_t i = 0; i < x->count; i++) {
+        int64_t at[COT_MAX_RANK];
+        tensor_index(x, i, at);
+        for (int64_t last = at[axis], k = 0; k <= last; k++) {
+            at[axis] = k;
+            long double value = x->v[tensor_at(x, at)];
+            out.v[i] = real ? out.v[i] + value : wrapped_sum(t->dtype, out.v[i], value);
+            sum.v[i] += fabsl(value);
+        }
     }
     *magnitude_out = sum;
     return out;

@@ -196,6 +196,7 @@ const char *node_check(char why[256], pool *p, const coti_node *node, const coti
     if (tol.kind == TOL_ABS_SUM || node->op == COT_OP_SUM) {
         bool scatters = node->op == COT_OP_SCATTER_ADD; /* all updates may go to one place */
         double terms = scatters ? (double)operand[1].count : terms_of(node, &operand[0], &got);
+        terms = node->op == COT_OP_CUMSUM ? 16 : terms; /* levels of at most 2^16 elements */
         magnitude = magnitude_of(p, context, node, operand, rows, got_raw);
         tol = (tolerance)ABS_SUM(terms + 4);
     } else if (node->op == COT_OP_PROD) {

@@ -133,7 +133,11 @@ static bool last_is_result(cot_op op) {
 }
 
 bool is_index_operand(cot_op op, int32_t i) {
-    return i == 1 && (op == COT_OP_GATHER || op == COT_OP_SCATTER_ADD);
+    if (op == COT_OP_DYNAMIC_UPDATE) {
+        return i == 2;
+    }
+    return i == 1 &&
+           (op == COT_OP_GATHER || op == COT_OP_SCATTER_ADD || op == COT_OP_DYNAMIC_SLICE);
 }
 
 static cot_dtype operand_dtype(const trial *t, int32_t i) {
@@ -243,7 +247,7 @@ void literal_trial(pool *p, const op_literal *literal, trial *t, tensor operand[
         t->dtype = operand[t->n].dtype;
         t->n++;
     }
-    if (t->n == 2 && is_index_operand(t->op, 1)) {
+    if (t->n > 1 && is_index_operand(t->op, t->n - 1)) {
         t->dtype = operand[0].dtype;
     }
     if (last_is_result(t->op)) {

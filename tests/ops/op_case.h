@@ -115,7 +115,8 @@ extern const int32_t n_op_cases;
 extern const op_literal op_literals[];
 extern const int32_t n_op_literals;
 
-/* Is operand i an index: i32, or as `index=` says, with values of its own (values.c)? */
+/* Is operand i an index: i32, or as `index=` says, with values of its own (values.c), or that of
+ * `start=`? */
 bool is_index_operand(cot_op op, int32_t i);
 
 /* The first case of an op, which sets its usual tolerances. */
@@ -214,6 +215,9 @@ tensor expect_pool(pool *p, const trial *t, const tensor *x, tensor *magnitude_o
 tensor expect_one_hot(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_gather(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_scatter_add(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_dynamic(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_argsort(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
+tensor expect_cumsum(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_random(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_scan(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);
 tensor expect_composite(pool *p, const trial *t, const tensor *x, tensor *magnitude_out);

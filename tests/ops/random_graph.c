@@ -489,6 +489,11 @@ static void (*const tries[])(random_graph *g) = {
     try_barrier,
     random_try_scan,
     random_try_scan,
+    random_try_dynamic,
+    random_try_order,
+    random_try_cumsum,
+    try_unary,
+    try_binary,
 };
 
 /*

@@ -61,6 +61,9 @@ void random_try_window(random_graph *g);      /* random_window.c */
 void random_try_conv(random_graph *g);        /* random_window.c */
 void random_try_pool(random_graph *g);        /* random_window.c */
 void random_try_gather(random_graph *g);      /* random_index.c */
+void random_try_dynamic(random_graph *g);     /* random_index.c */
+void random_try_order(random_graph *g);       /* random_index.c */
+void random_try_cumsum(random_graph *g);      /* random_index.c */
 void random_try_scatter_add(random_graph *g); /* random_index.c */
 void random_try_norm(random_graph *g);        /* random_norm.c */
 void random_try_attention(random_graph *g);   /* random_norm.c */

@@ -244,6 +244,7 @@ tensor make_operand(pool *p, const trial *t, int32_t i, const cot_shape *shape) 
             long double value = index_values[(e + e / 24 % 5 * 7) % 24];
             bool is_long = value > INT32_MAX || value < INT32_MIN;
             x.v[e] = x.dtype == COT_I32 && is_long ? 1 : value;
+            x.v[e] = (long double)attr_int(t->attr, "start", (int64_t)x.v[e]);
         }
     } else {
         for (int64_t e = 0; e < x.count; e++) {

@@ -299,6 +299,29 @@ COT_API cot_value cot_op_take_along_axis(cot_value x, cot_value index, int32_t a
 COT_API cot_value cot_op_scatter_add(cot_value updates, cot_value index, int32_t axis,
                                      int32_t n_batch, int64_t extent);
 
+/*
+ * `size` elements of x along an axis from `start` on, an i32 or i64 scalar that is brought into [0,
+ * d - size] first; and x with `update` written there, start brought into [0, d - u] for an update
+ * of u. The axis is not N; update has x's dtype and extents but for the axis.
+ */
+COT_API cot_value cot_op_dynamic_slice(cot_value x, cot_value start, int32_t axis, int64_t size);
+COT_API cot_value cot_op_dynamic_update(cot_value x, cot_value update, cot_value start,
+                                        int32_t axis);
+
+/*
+ * Order along the last axis, not N, of floats or integers; stable; a NaN counts as the largest
+ * number. argsort: the i32 places of the elements in order; no gradient. sort: the elements. top_k:
+ * the k largest, largest first, and their places; on failure both are poisoned. n^2 comparisons for
+ * a row of n.
+ */
+COT_API cot_value cot_op_argsort(cot_value x, bool descending);
+COT_API cot_value cot_op_sort(cot_value x, bool descending);
+COT_API void cot_op_top_k(cot_value x, int64_t k, cot_value *values_out, cot_value *indices_out);
+
+/* Sums of x along an axis up to each element, that one included. The axis is not N. Floats or
+ * integers. */
+COT_API cot_value cot_op_cumsum(cot_value x, int32_t axis);
+
 /* ---- random ---- */
 
 typedef enum cot_distribution { COT_UNIFORM = 0, COT_NORMAL = 1 } cot_distribution;

@@ -227,4 +227,11 @@ SHAPES_UNUSED static cot_value scan_some(const char *body, const cot_value *x, i
     return results[result];
 }
 
+/* The k largest of the last axis. */
+SHAPES_UNUSED static cot_value largest_few(cot_value x, int64_t k) {
+    cot_value values, places;
+    cot_op_top_k(x, k, &values, &places);
+    return values;
+}
+
 #endif

@@ -200,6 +200,44 @@ static void test_an_update_of_a_table(void **state) {
     coti_groups_destroy(groups);
 }
 
+/* ---- composites ---- */
+
+/* Counting ranks takes n^2 comparisons and no memory for them: a rank and a place an element. */
+static void test_an_order_needs_little_memory(void **state) {
+    (void)state;
+    static const char *const text = "graph @order(%x: f32[N,9]) {\n"
+                                    "  %0 = argsort %x {descending=1} : i32[N,9]\n"
+                                    "  %1 = slice %0 {start=[0, 0], stride=[1, 1]} : i32[N,4]\n"
+                                    "  %2 = gather %x, %1 {axis=1, n_batch=1} : f32[N,4]\n"
+                                    "  return best=%2\n}\n";
+    coti_groups *groups = checked_groups(text);
+    for (int32_t g = 0; g < groups->n_groups; g++) {
+        for (int32_t s = 0; s < groups->group[g].kernel->n_slots; s++) {
+            const coti_node *node = coti_node_at(groups->graph, groups->group[g].operand[s].id);
+            int64_t elements = 0;
+            assert_true(coti_shape_elements(&node->shape, 1, &elements) && elements <= 9);
+        }
+    }
+    assert_int_equal(n_written(groups, COTI_OPERAND_VALUE), 4); /* x, rank, place, values */
+    coti_groups_destroy(groups);
+}
+
+static void test_composites(void **state) {
+    (void)state;
+    fuse_check_text(context,
+                    "graph @parts(%x: f32[N,6], %u: i64[6], %i: i32[], state %s: f32[6,5]) {\n"
+                    "  %0 = dynamic_slice %x, %i {axis=1, size=4} : f32[N,4]\n"
+                    "  %1 = rows : i64[]\n"
+                    "  %2 = dynamic_update %x, %0, %1 {axis=1} : f32[N,6]\n"
+                    "  %3 = cumsum %2 {axis=1} : f32[N,6]\n"
+                    "  %4 = cumsum %s {axis=0} : f32[6,5]\n"
+                    "  %5 = argsort %u {descending=0} : i32[6]\n"
+                    "  %6 = gather %4, %5 {axis=0, n_batch=0} : f32[6,5]\n"
+                    "  %7 = argsort %3 {descending=1} : i32[N,6]\n"
+                    "  update %s <- %6\n"
+                    "  return a=%2, b=%3, c=%4, d=%7\n}\n");
+}
+
 /* ---- training an embedding ---- */
 
 enum { TERMS = 1000, WIDTH = 24, WORDS = 7, CLASSES = 3, ROWS = 37, STEPS = 3 };
@@ -335,6 +373,8 @@ int main(void) {
         cmocka_unit_test(test_a_gathered_state_is_copied),
         cmocka_unit_test(test_scatters),
         cmocka_unit_test(test_an_update_of_a_table),
+        cmocka_unit_test(test_an_order_needs_little_memory),
+        cmocka_unit_test(test_composites),
         cmocka_unit_test(test_training_an_embedding),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -132,6 +132,10 @@ static const char sample_text[] =
     "  %86 = iota {axis=1} : f32[N,3,4]\n"
     "  %87 = scan %x, %86, %0 {body=@step, n_carries=1, n_sequences=1, steps=3, reverse=1,"
     " result=1} : f32[N,3,4]\n"
+    "  %88 = dynamic_slice %x, %step {axis=1, size=2} : f32[N,2]\n"
+    "  %89 = dynamic_update %x, %88, %step {axis=1} : f32[N,4]\n"
+    "  %90 = argsort %x {descending=1} : i32[N,4]\n"
+    "  %91 = cumsum %x {axis=1} : f32[N,4]\n"
     "  update %step <- %64\n"
     "  return loss=%63, \"a b\"=%61, y=%x\n"
     "}\n";

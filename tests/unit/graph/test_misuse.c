@@ -312,6 +312,54 @@ static void bad_indexing(void **state) {
     BAD(cot_op_scatter_add(v.high, v.l, 0, 0, 5), COT_E_SHAPE, "scatter_add", "more than 8 axes");
 }
 
+/* top_k, its values; its places must be poisoned too. */
+static cot_value best(cot_value x, int64_t k) {
+    cot_value largest, at;
+    cot_op_top_k(x, k, &largest, &at);
+    assert_true((largest.graph == NULL) == (at.graph == NULL));
+    return largest;
+}
+
+static void bad_order(void **state) {
+    values v = make_values(*state);
+    cot_value few = cot_op_input(v.graph, COT_I32, SHAPE(4), "few");
+    BAD(cot_op_dynamic_slice(v.w, v.s, 0, 2), COT_E_DTYPE,
+        "dynamic_slice \"dense_1\": ", "start must be i32 or i64",
+        "x is f32[784,10], start is f32[]");
+    BAD(cot_op_dynamic_slice(v.w, few, 0, 2), COT_E_SHAPE, "dynamic_slice", "scalar", "i32[4]");
+    BAD(cot_op_dynamic_slice(v.w, v.l, 2, 2), COT_E_SHAPE, "dynamic_slice", "axis 2", "rank 2");
+    BAD(cot_op_dynamic_slice(v.x, v.l, 0, 2), COT_E_SHAPE, "dynamic_slice", "the batch",
+        "x is f32[N,784]");
+    BAD(cot_op_dynamic_slice(v.w, v.l, 1, 11), COT_E_SHAPE, "dynamic_slice", "size 11 of axis 1",
+        "0..10");
+    BAD(cot_op_dynamic_slice(v.w, v.l, 1, -1), COT_E_SHAPE, "dynamic_slice", "size -1");
+    BAD(cot_op_dynamic_slice(v.s, v.l, 0, 0), COT_E_SHAPE, "dynamic_slice", "rank 0");
+    BAD(cot_op_dynamic_update(v.w, v.w, v.s, 0), COT_E_DTYPE,
+        "dynamic_update \"dense_1\": ", "x is f32[784,10], update is f32[784,10], start is f32[]");
+    BAD(cot_op_dynamic_update(v.v, v.d, v.l, 0), COT_E_DTYPE, "dynamic_update",
+        "dtypes of x and update differ");
+    BAD(cot_op_dynamic_update(v.v, few, v.l, 0), COT_E_DTYPE, "dynamic_update");
+    BAD(cot_op_dynamic_update(v.x, v.x, v.l, 0), COT_E_SHAPE, "dynamic_update", "the batch");
+    BAD(cot_op_dynamic_update(v.x, v.w, v.l, 1), COT_E_SHAPE, "dynamic_update",
+        "update does not fit x along axis 1");
+    BAD(cot_op_dynamic_update(v.x, v.x2, v.l, 1), COT_E_SHAPE, "dynamic_update", "f32[2N,784]");
+    BAD(cot_op_dynamic_update(v.v, v.w, v.l, 0), COT_E_SHAPE, "dynamic_update", "does not fit");
+    BAD(cot_op_dynamic_update(v.empty, v.w, v.l, 1), COT_E_SHAPE, "dynamic_update", "does not fit");
+    BAD(cot_op_argsort(v.p, false), COT_E_DTYPE, "argsort \"dense_1\": ", "x is bool[3]");
+    BAD(cot_op_argsort(v.s, false), COT_E_SHAPE, "argsort", "scalar", "x is f32[]");
+    BAD(cot_op_argsort(v.rows, true), COT_E_SHAPE, "argsort", "the batch", "x is f32[N]");
+    BAD(cot_op_sort(v.p, false), COT_E_DTYPE, "argsort", "x is bool[3]");
+    BAD(best(v.v, 4), COT_E_SHAPE, "argsort", "top_k: k 4", "0..3");
+    BAD(best(v.v, -1), COT_E_SHAPE, "argsort", "top_k: k -1");
+    BAD(best(v.s, 1), COT_E_SHAPE, "argsort", "scalar");
+    BAD(coti_graph_add(v.graph, COT_OP_ARGSORT, &v.v, 1, &(coti_attr_ARGSORT){.descending = 2},
+                       COT_F32, NULL),
+        COT_E_ARG, "argsort", "descending is 2");
+    BAD(cot_op_cumsum(v.p, 0), COT_E_DTYPE, "cumsum \"dense_1\": ", "x is bool[3]");
+    BAD(cot_op_cumsum(v.v, 1), COT_E_SHAPE, "cumsum", "axis 1", "rank 1");
+    BAD(cot_op_cumsum(v.x, 0), COT_E_SHAPE, "cumsum", "the batch");
+}
+
 static void bad_others(void **state) {
     values v = make_values(*state);
     BAD(cot_op_one_hot(v.v, 3, COT_F32), COT_E_DTYPE, "one_hot \"dense_1\": ", "x is f32[3]");
@@ -465,6 +513,7 @@ int main(void) {
         FIXTURE_TEST(bad_views),
         FIXTURE_TEST(bad_reductions_and_products),
         FIXTURE_TEST(bad_indexing),
+        FIXTURE_TEST(bad_order),
         FIXTURE_TEST(bad_others),
         FIXTURE_TEST(handles_of_another_graph_or_context_poison),
         FIXTURE_TEST(the_first_error_is_the_one_reported),
