@@ -262,8 +262,10 @@ static cot_value select_rows(const wrapping *w, cot_value value, cot_value other
 
 static cot_status wrap_outputs(wrapping *w) {
     for (int32_t i = 0; i < w->n_outputs; i++) {
-        const cot_value zero = cot_op_constant(w->graph, cot_value_dtype(w->output[i]), 0.0);
-        const cot_value value = select_rows(w, w->output[i], i < w->n_carries ? w->input[i] : zero);
+        const cot_value otherwise =
+            i < w->n_carries ? w->input[i]
+                             : cot_op_constant(w->graph, cot_value_dtype(w->output[i]), 0.0);
+        const cot_value value = select_rows(w, w->output[i], otherwise);
         if (value.graph == NULL) {
             return w->graph->context->error.status;
         }

@@ -496,7 +496,7 @@ static void hostile_attributes_are_refused(void **state) {
 
 static cot_status build_and_evaluate(cot_context *context, void *user) {
     (void)user;
-    float c[2] = {1, 2}, x[6] = {1, 2, 3, 4, 5, 6}, k[2] = {1, 1}, y[6];
+    float c[2] = {1, 2}, x[6] = {1, 2, 3, 4, 5, 6}, k[2] = {1, 1}, y[6], dk[2];
     int32_t length[2] = {1, 3};
     cot_graph *graph = cot_graph_create(context, "g");
     cot_value results[SCAN_CASE_RESULTS];
@@ -510,13 +510,16 @@ static cot_status build_and_evaluate(cot_context *context, void *user) {
     cot_status status = cot_error_get(context).status;
     status =
         status == COT_OK ? scan_case_build("affine", operand, false, &lengths, results) : status;
-    status = status == COT_OK ? cot_graph_output(results[1], "y") : status;
+    cot_value grad[3];
+    status = status == COT_OK ? cot_vjp(results[1], results[2], operand, 3, grad) : status;
+    status = status == COT_OK ? cot_graph_output(grad[1], "dx") : status;
+    status = status == COT_OK ? cot_graph_output(grad[2], "dk") : status;
     coti_tensor input[] = {{COT_F32, SHAPE(2), c},
                            {COT_F32, SHAPE(2, 3), x},
                            {COT_F32, SHAPE(2), k},
                            {COT_I32, SHAPE(2), length}};
-    coti_tensor output = {COT_F32, SHAPE(2, 3), y};
-    status = status == COT_OK ? coti_eval_graph(graph, 2, input, &output) : status;
+    coti_tensor output[] = {{COT_F32, SHAPE(2, 3), y}, {COT_F32, SHAPE(2), dk}};
+    status = status == COT_OK ? coti_eval_graph(graph, 2, input, output) : status;
     cot_graph_destroy(graph);
     return status;
 }
