@@ -17,47 +17,198 @@ bool coti_activation_is_valid(cot_activation_kind activation) {
 #undef ONE
 }
 
-static cot_value scalar_of(cot_value x, double value) {
-    return cot_op_constant(x.graph, cot_value_dtype(x), value);
-}
+/* ---- shorthand ---- */
 
+static cot_value number(cot_value like, double value) {
+    return cot_op_constant(like.graph, cot_value_dtype(like), value);
+}
+static cot_value add(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_ADD, a, b);
+}
+static cot_value sub(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_SUB, a, b);
+}
+static cot_value mul(cot_value a, cot_value b) {
+    return cot_op_binary(COT_OP_MUL, a, b);
+}
 static cot_value scale(cot_value x, double factor) {
-    return cot_op_binary(COT_OP_MUL, x, scalar_of(x, factor));
+    return mul(x, number(x, factor));
+}
+static cot_value plus(cot_value x, double term) {
+    return add(x, number(x, term));
+}
+static cot_value size_of(cot_value x) {
+    return cot_op_unary(COT_OP_ABS, x);
 }
 
-/* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))). Hendrycks, Gimpel: "Gaussian error linear
- * units", section 2. */
+/* (x OP value) ? then : otherwise */
+static cot_value where(cot_op op, cot_value x, double value, cot_value then, cot_value otherwise) {
+    return cot_op_select(cot_op_binary(op, x, number(x, value)), then, otherwise);
+}
+
+/* x within [low, high], flat on the borders too; a NaN stays. */
+static cot_value clip(cot_value x, double low, double high) {
+    cot_value above = where(COT_OP_LE, x, low, number(x, low), x);
+    return where(COT_OP_GE, x, high, number(x, high), above);
+}
+
+/* ---- the activations, by their formulas ---- */
+
+static cot_value linear(cot_value x) {
+    return x;
+}
+static cot_value relu(cot_value x) {
+    return cot_op_unary(COT_OP_RELU, x);
+}
+static cot_value sigmoid(cot_value x) {
+    return cot_op_unary(COT_OP_SIGMOID, x);
+}
+static cot_value tanh_of(cot_value x) {
+    return cot_op_unary(COT_OP_TANH, x);
+}
+static cot_value gelu(cot_value x) {
+    return cot_op_unary(COT_OP_GELU, x);
+}
+
+/* Hendrycks, Gimpel: "Gaussian error linear units", section 2. */
 static cot_value gelu_tanh(cot_value x) {
-    cot_value cube = cot_op_binary(COT_OP_MUL, cot_op_binary(COT_OP_MUL, x, x), x);
-    cot_value inner = cot_op_binary(COT_OP_ADD, x, scale(cube, 0.044715));
-    cot_value gate = cot_op_unary(COT_OP_TANH, scale(inner, 0.79788456080286535588));
-    cot_value open = cot_op_binary(COT_OP_ADD, gate, scalar_of(x, 1.0));
-    return cot_op_binary(COT_OP_MUL, scale(x, 0.5), open);
+    cot_value inner = add(x, scale(mul(mul(x, x), x), 0.044715));
+    cot_value gate = tanh_of(scale(inner, 0.79788456080286535588));
+    return mul(scale(x, 0.5), plus(gate, 1.0));
+}
+
+static cot_value relu6(cot_value x) {
+    return where(COT_OP_GE, x, 6.0, number(x, 6.0), relu(x));
+}
+static cot_value leaky_relu(cot_value x) {
+    return where(COT_OP_GT, x, 0.0, x, scale(x, 0.2));
+}
+
+/* exp(x) - 1 where x <= 0; elsewhere something finite that nobody looks at. */
+static cot_value grown(cot_value x) {
+    return cot_op_unary(COT_OP_EXPM1, where(COT_OP_GT, x, 0.0, number(x, 0.0), x));
+}
+static cot_value elu(cot_value x) {
+    return where(COT_OP_GT, x, 0.0, x, grown(x));
+}
+
+/* Klambauer et al., "Self-normalizing neural networks", 2017. */
+static cot_value selu(cot_value x) {
+    cot_value left = scale(grown(x), 1.6732632423543772);
+    return scale(where(COT_OP_GT, x, 0.0, x, left), 1.0507009873554805);
+}
+
+static cot_value softplus(cot_value x) {
+    return cot_op_unary(COT_OP_SOFTPLUS, x);
+}
+static cot_value softsign(cot_value x) {
+    return cot_op_binary(COT_OP_DIV, x, plus(size_of(x), 1.0));
+}
+static cot_value silu(cot_value x) {
+    return mul(x, sigmoid(x));
+}
+static cot_value mish(cot_value x) {
+    return mul(x, tanh_of(softplus(x)));
+}
+static cot_value hard_sigmoid(cot_value x) {
+    return cot_op_binary(COT_OP_DIV, relu6(plus(x, 3.0)), number(x, 6.0));
+}
+static cot_value hard_silu(cot_value x) {
+    return mul(x, hard_sigmoid(x));
+}
+static cot_value hard_tanh(cot_value x) {
+    return clip(x, -1.0, 1.0);
+}
+static cot_value exponential(cot_value x) {
+    return cot_op_unary(COT_OP_EXP, x);
+}
+static cot_value log_sigmoid(cot_value x) {
+    return cot_op_unary(COT_OP_NEG, softplus(cot_op_unary(COT_OP_NEG, x)));
+}
+static cot_value squareplus(cot_value x) {
+    return scale(add(x, cot_op_unary(COT_OP_SQRT, plus(mul(x, x), 4.0))), 0.5);
+}
+static cot_value soft_shrink(cot_value x) {
+    cot_value moved = sub(x, scale(cot_op_unary(COT_OP_SIGN, x), 0.5));
+    return where(COT_OP_LE, size_of(x), 0.5, number(x, 0.0), moved);
+}
+static cot_value hard_shrink(cot_value x) {
+    return where(COT_OP_LE, size_of(x), 0.5, number(x, 0.0), x);
+}
+static cot_value tanh_shrink(cot_value x) {
+    return sub(x, tanh_of(x));
+}
+static cot_value sparse_plus(cot_value x) {
+    cot_value raised = plus(x, 1.0);
+    cot_value middle = scale(mul(raised, raised), 0.25);
+    return where(COT_OP_LE, x, -1.0, number(x, 0.0), where(COT_OP_LT, x, 1.0, middle, x));
+}
+static cot_value sparse_sigmoid(cot_value x) {
+    return clip(scale(plus(x, 1.0), 0.5), 0.0, 1.0);
+}
+
+/*
+ * Martins, Astudillo: "From softmax to sparsemax", 2016, algorithm 1: with z sorted downwards and c
+ * its running sums, k is the number of i (from 1) with 1 + i z_i > c_i; y = max(x - (c_k - 1)/k,
+ * 0).
+ */
+static cot_value sparsemax(cot_value x) {
+    const int32_t last = -1;
+    cot_shape shape = cot_value_shape(x);
+    cot_value z = cot_op_sort(x, true);
+    cot_value rank = plus(cot_op_iota(x.graph, cot_value_dtype(x), shape, shape.rank - 1), 1.0);
+    cot_value above = plus(mul(rank, z), 1.0);
+    cot_value is_in = cot_op_binary(COT_OP_GT, above, cot_op_cumsum(z, shape.rank - 1));
+    cot_value member = cot_op_cast(is_in, cot_value_dtype(x));
+    cot_value k = cot_op_reduce(COT_OP_SUM, member, &last, 1, true);
+    cot_value sum =
+        cot_op_reduce(COT_OP_SUM, cot_op_select(is_in, z, number(z, 0.0)), &last, 1, true);
+    return relu(sub(x, cot_op_binary(COT_OP_DIV, plus(sum, -1.0), k)));
+}
+
+static cot_value (*const functions[])(cot_value x) = {
+    [COT_LINEAR] = linear,
+    [COT_RELU] = relu,
+    [COT_SIGMOID] = sigmoid,
+    [COT_TANH] = tanh_of,
+    [COT_GELU] = gelu,
+    [COT_GELU_TANH] = gelu_tanh,
+    [COT_SOFTMAX] = cot_op_softmax,
+    [COT_RELU6] = relu6,
+    [COT_LEAKY_RELU] = leaky_relu,
+    [COT_ELU] = elu,
+    [COT_SELU] = selu,
+    [COT_CELU] = elu,
+    [COT_SOFTPLUS] = softplus,
+    [COT_SOFTSIGN] = softsign,
+    [COT_SILU] = silu,
+    [COT_MISH] = mish,
+    [COT_HARD_SIGMOID] = hard_sigmoid,
+    [COT_HARD_SILU] = hard_silu,
+    [COT_HARD_TANH] = hard_tanh,
+    [COT_EXPONENTIAL] = exponential,
+    [COT_LOG_SIGMOID] = log_sigmoid,
+    [COT_LOG_SOFTMAX] = cot_op_log_softmax,
+    [COT_SQUAREPLUS] = squareplus,
+    [COT_SOFT_SHRINK] = soft_shrink,
+    [COT_HARD_SHRINK] = hard_shrink,
+    [COT_TANH_SHRINK] = tanh_shrink,
+    [COT_SPARSE_PLUS] = sparse_plus,
+    [COT_SPARSE_SIGMOID] = sparse_sigmoid,
+    [COT_SPARSEMAX] = sparsemax,
+};
+
+/* Is it over the last axis? */
+static bool is_over_axis(cot_activation_kind activation) {
+    return activation == COT_SOFTMAX || activation == COT_LOG_SOFTMAX ||
+           activation == COT_SPARSEMAX;
 }
 
 coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
-    coti_built built = coti_plain(x);
-    switch (activation) {
-    case COT_LINEAR:
-        break;
-    case COT_RELU:
-        built.value = cot_op_unary(COT_OP_RELU, x);
-        break;
-    case COT_SIGMOID:
-        built = (coti_built){cot_op_unary(COT_OP_SIGMOID, x), x, COT_SIGMOID};
-        break;
-    case COT_TANH:
-        built.value = cot_op_unary(COT_OP_TANH, x);
-        break;
-    case COT_GELU:
-        built.value = cot_op_unary(COT_OP_GELU, x);
-        break;
-    case COT_GELU_TANH:
-        built.value = gelu_tanh(x);
-        break;
-    case COT_SOFTMAX:
-        built = (coti_built){cot_op_softmax(x), x, COT_SOFTMAX};
-        break;
+    coti_built built = coti_plain(functions[activation](x));
+    if (activation == COT_SOFTMAX || activation == COT_SIGMOID) {
+        built.logits = x;
+        built.squashed = activation;
     }
     return built;
 }
@@ -68,10 +219,11 @@ static cot_status infer(const cot_layer *layer, const coti_type *input, int32_t 
                         coti_type *result_out) {
     (void)n;
     const cot_activation_kind *activation = layer->config;
-    if (*activation == COT_SOFTMAX && input[0].shape.rank < 2) {
+    if (is_over_axis(*activation) && input[0].shape.rank < 2) {
         char text[COTI_TYPE_BYTES];
         return COTI_OP_FAIL(layer->context, COT_E_SHAPE, "activation", layer->name,
-                            "softmax of %s: expected an axis beside the batch",
+                            "%s of %s: expected an axis beside the batch",
+                            cot_activation_name(*activation),
                             coti_type_text(text, input[0].dtype, &input[0].shape));
     }
     *result_out = input[0];

@@ -259,25 +259,33 @@ static const metric_class classes[COT_METRIC_COUNT] = {
     [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, 1, true, false, -1},
 };
 
+/* NULL: it is a loss. */
+static const metric_class *class_of(cot_metric metric) {
+    return (int)metric < (int)COT_METRIC_COUNT ? &classes[metric] : NULL;
+}
+
 int32_t coti_metric_sums(cot_metric metric) {
-    return loss_of(metric) != COT_NO_LOSS ? 1 : classes[metric].n_sums;
+    const metric_class *class = class_of(metric);
+    return class != NULL ? class->n_sums : 1;
 }
 
 bool coti_metric_is_sparse(cot_metric metric) {
-    return loss_of(metric) != COT_NO_LOSS ? coti_loss_is_sparse(loss_of(metric))
-                                          : classes[metric].is_sparse;
+    const metric_class *class = class_of(metric);
+    return class != NULL ? class->is_sparse : coti_loss_is_sparse(loss_of(metric));
 }
 
 int32_t coti_metric_direction(cot_metric metric) {
-    cot_loss loss = loss_of(metric);
-    return loss == COT_NO_LOSS ? classes[metric].better : loss == COT_COSINE_SIMILARITY ? 1 : -1;
+    const metric_class *class = class_of(metric);
+    return class != NULL ? class->better : loss_of(metric) == COT_COSINE_SIMILARITY ? 1 : -1;
 }
 
 double coti_metric_value(cot_metric metric, const double *sum, double rows) {
-    if (loss_of(metric) != COT_NO_LOSS) {
-        return loss_of(metric) == COT_COSINE_SIMILARITY ? -sum[0] / rows : sum[0] / rows;
+    const metric_class *class = class_of(metric);
+    if (class != NULL) {
+        return class->value(sum, rows);
     }
-    return classes[metric].value(sum, rows);
+    double mean = sum[0] / rows;
+    return loss_of(metric) == COT_COSINE_SIMILARITY ? -mean : mean;
 }
 
 /* A head that judges by a loss: its numbers are the defaults, the output is what it is. */
@@ -296,7 +304,7 @@ cot_value coti_metric_build(cot_metric metric, const coti_head *head, coti_built
                           .t = target,
                           .p = output.value,
                           .scores = is_softmax ? output.logits : output.value};
-    *by_row_out = loss_of(metric) != COT_NO_LOSS || classes[metric].by_row;
-    return loss_of(metric) != COT_NO_LOSS ? loss_values(metric, head, output.value, target)
-                                          : classes[metric].build(&m);
+    const metric_class *class = class_of(metric);
+    *by_row_out = class == NULL || class->by_row;
+    return class == NULL ? loss_values(metric, head, output.value, target) : class->build(&m);
 }

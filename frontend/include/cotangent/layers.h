@@ -48,7 +48,12 @@ COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
 
 /* ---- activations and initializers ---- */
 
-/* X(constant, name, formula). Gradient of relu at 0: 0. softmax is over the last axis. */
+/*
+ * X(constant, name, formula). Names and formulas are Keras's; softmax, log_softmax and sparsemax
+ * are over the last axis. Gradients at kinks: relu, relu6, hard_sigmoid, hard_silu, hard_tanh,
+ * sparse_plus, sparse_sigmoid, soft_shrink and hard_shrink 0 on the border of their flat part,
+ * leaky_relu its slope at 0, elu and celu 1, selu 1.758.
+ */
 #define COT_ACTIVATION_LIST(X)                                                                     \
     X(COT_LINEAR, "linear", "x")                                                                   \
     X(COT_RELU, "relu", "max(x, 0)")                                                               \
@@ -56,7 +61,29 @@ COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
     X(COT_TANH, "tanh", "tanh(x)")                                                                 \
     X(COT_GELU, "gelu", "x/2 * (1 + erf(x / sqrt(2)))")                                            \
     X(COT_GELU_TANH, "gelu_tanh", "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3)))")           \
-    X(COT_SOFTMAX, "softmax", "exp(x) / sum(exp(x))")
+    X(COT_SOFTMAX, "softmax", "exp(x) / sum(exp(x))")                                              \
+    X(COT_RELU6, "relu6", "min(max(x, 0), 6)")                                                     \
+    X(COT_LEAKY_RELU, "leaky_relu", "x > 0 ? x : x/5")                                             \
+    X(COT_ELU, "elu", "x > 0 ? x : exp(x) - 1")                                                    \
+    X(COT_SELU, "selu", "1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * (exp(x) - 1))")    \
+    X(COT_CELU, "celu", "max(x, 0) + min(exp(x) - 1, 0)")                                          \
+    X(COT_SOFTPLUS, "softplus", "log(1 + exp(x))")                                                 \
+    X(COT_SOFTSIGN, "softsign", "x / (1 + |x|)")                                                   \
+    X(COT_SILU, "silu", "x * sigmoid(x), also called swish")                                       \
+    X(COT_MISH, "mish", "x * tanh(softplus(x))")                                                   \
+    X(COT_HARD_SIGMOID, "hard_sigmoid", "relu6(x + 3) / 6")                                        \
+    X(COT_HARD_SILU, "hard_silu", "x * hard_sigmoid(x), also called hard_swish")                   \
+    X(COT_HARD_TANH, "hard_tanh", "x within [-1, 1]")                                              \
+    X(COT_EXPONENTIAL, "exponential", "exp(x)")                                                    \
+    X(COT_LOG_SIGMOID, "log_sigmoid", "log(sigmoid(x))")                                           \
+    X(COT_LOG_SOFTMAX, "log_softmax", "x - log(sum(exp(x)))")                                      \
+    X(COT_SQUAREPLUS, "squareplus", "(x + sqrt(x^2 + 4)) / 2")                                     \
+    X(COT_SOFT_SHRINK, "soft_shrink", "x moved by 1/2 towards 0, 0 where |x| <= 1/2")              \
+    X(COT_HARD_SHRINK, "hard_shrink", "|x| > 1/2 ? x : 0")                                         \
+    X(COT_TANH_SHRINK, "tanh_shrink", "x - tanh(x)")                                               \
+    X(COT_SPARSE_PLUS, "sparse_plus", "x <= -1 ? 0 : x < 1 ? (x + 1)^2 / 4 : x")                   \
+    X(COT_SPARSE_SIGMOID, "sparse_sigmoid", "(x + 1) / 2 within [0, 1]")                           \
+    X(COT_SPARSEMAX, "sparsemax", "the nearest point to x whose elements are >= 0 and sum to 1")
 
 typedef enum cot_activation_kind {
 #define COT_ACTIVATION_ENUM(constant, name, formula) constant,

@@ -4,6 +4,8 @@
  */
 #include "frontend_support.h"
 
+#include <math.h>
+
 #include "frontend/layers/layer.h"
 #include "graph/graph.h"
 
@@ -127,7 +129,89 @@ static const activation_case activation_cases[] = {
     {COT_SOFTMAX,
      {0.00049826503, 0.0060701105, 0.01000792, 0.016500272, 0.021186767, 0.044852387, 0.90088427},
      false,
-     {0}}};
+     {0}},
+    {COT_RELU6, {0.0, 0.0, 0.0, 0.0, 0.25, 1.0, 4.0}, true, {0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0}},
+    {COT_LEAKY_RELU,
+     {-0.69999999, -0.2, -0.1, 0.0, 0.25, 1.0, 4.0},
+     true,
+     {0.2, 0.2, 0.2, 0.2, 1.0, 1.0, 1.0}},
+    {COT_ELU,
+     {-0.96980262, -0.63212055, -0.39346933, 0.0, 0.25, 1.0, 4.0},
+     true,
+     {0.030197384, 0.36787945, 0.60653067, 1.0, 1.0, 1.0, 1.0}},
+    {COT_SELU,
+     {-1.7050093, -1.1113307, -0.69175816, 0.0, 0.26267526, 1.050701, 4.2028041},
+     true,
+     {0.053089999, 0.64676863, 1.0663412, 1.7580993, 1.050701, 1.050701, 1.050701}},
+    {COT_CELU,
+     {-0.96980262, -0.63212055, -0.39346933, 0.0, 0.25, 1.0, 4.0},
+     true,
+     {0.030197384, 0.36787945, 0.60653067, 1.0, 1.0, 1.0, 1.0}},
+    {COT_SOFTPLUS,
+     {0.029750418, 0.31326169, 0.47407699, 0.69314718, 0.82593942, 1.3132616, 4.0181499},
+     true,
+     {0.029312231, 0.26894143, 0.37754068, 0.5, 0.56217653, 0.7310586, 0.98201376}},
+    {COT_SOFTSIGN,
+     {-0.77777779, -0.5, -0.33333334, 0.0, 0.2, 0.5, 0.80000001},
+     true,
+     {0.049382716, 0.25, 0.44444448, 1.0, 0.63999999, 0.25, 0.040000007}},
+    {COT_SILU,
+     {-0.10259281, -0.26894143, -0.18877034, 0.0, 0.14054413, 0.7310586, 3.928055},
+     true,
+     {-0.070273347, 0.072329484, 0.26003882, 0.5, 0.62371004, 0.92767054, 1.0526646}},
+    {COT_MISH,
+     {-0.10409575, -0.30340147, -0.22074378, 0.0, 0.16957241, 0.86509836, 3.9974129},
+     true,
+     {-0.072760411, 0.059216753, 0.28951067, 0.60000002, 0.75417268, 1.0490363, 1.0044327}},
+    {COT_HARD_SIGMOID,
+     {0.0, 0.33333334, 0.41666666, 0.5, 0.54166669, 0.66666669, 1.0},
+     true,
+     {0.0, 0.16666667, 0.16666667, 0.16666667, 0.16666667, 0.16666667, 0.0}},
+    {COT_HARD_SILU,
+     {-0.0, -0.33333334, -0.20833333, 0.0, 0.13541667, 0.66666669, 4.0},
+     true,
+     {0.0, 0.16666666, 0.33333331, 0.5, 0.58333331, 0.83333337, 1.0}},
+    {COT_HARD_TANH,
+     {-1.0, -1.0, -0.5, 0.0, 0.25, 1.0, 1.0},
+     true,
+     {0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0}},
+    {COT_EXPONENTIAL,
+     {0.030197384, 0.36787945, 0.60653067, 1.0, 1.2840254, 2.7182817, 54.598152},
+     true,
+     {0.030197384, 0.36787945, 0.60653067, 1.0, 1.2840254, 2.7182817, 54.598152}},
+    {COT_LOG_SIGMOID,
+     {-3.5297503, -1.3132617, -0.97407699, -0.69314718, -0.57593942, -0.31326169, -0.018149929},
+     true,
+     {0.97068775, 0.7310586, 0.62245929, 0.5, 0.4378235, 0.26894143, 0.01798621}},
+    {COT_LOG_SOFTMAX,
+     {-7.6043787, -5.1043787, -4.6043787, -4.1043787, -3.8543785, -3.1043785, -0.1043785},
+     false,
+     {0}},
+    {COT_SQUAREPLUS,
+     {0.26556444, 0.61803401, 0.78077638, 1.0, 1.1327822, 1.618034, 4.2360678},
+     true,
+     {0.065878451, 0.2763932, 0.37873217, 0.5, 0.56201738, 0.72360682, 0.94721359}},
+    {COT_SOFT_SHRINK,
+     {-3.0, -0.5, 0.0, 0.0, 0.0, 0.5, 3.5},
+     true,
+     {1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0}},
+    {COT_HARD_SHRINK,
+     {-3.5, -1.0, 0.0, 0.0, 0.0, 1.0, 4.0},
+     true,
+     {1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0}},
+    {COT_TANH_SHRINK,
+     {-2.501822, -0.23840582, -0.037882835, 0.0, 0.0050813407, 0.23840582, 3.0006707},
+     true,
+     {0.99635911, 0.58002567, 0.2135523, 0.0, 0.059985161, 0.58002567, 0.99865913}},
+    {COT_SPARSE_PLUS,
+     {0.0, 0.0, 0.0625, 0.25, 0.390625, 1.0, 4.0},
+     true,
+     {0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0}},
+    {COT_SPARSE_SIGMOID,
+     {0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0},
+     true,
+     {0.0, 0.0, 0.5, 0.5, 0.5, 0.0, 0.0}},
+    {COT_SPARSEMAX, {0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0}, false, {0}}};
 
 static void check_activation(cot_context *context, const activation_case *c) {
     cot_graph *graph = cot_graph_create(context, "activation");
@@ -147,13 +231,44 @@ static void check_activation(cot_context *context, const activation_case *c) {
     assert_int_equal(cot_session_bind_output(session, "y", value, sizeof value), COT_OK);
     assert_int_equal(cot_session_bind_output(session, "dx", gradient, sizeof gradient), COT_OK);
     assert_int_equal(cot_session_run(session, 1), COT_OK);
-    check_floats(cot_activation_name(c->kind), value, c->value, N_POINTS, 2e-6);
+    double largest = 1.0; /* exp(4) is not within 2e-6 of anything in f32 */
+    for (int32_t i = 0; i < N_POINTS; i++) {
+        largest = fmax(largest, fabs(c->value[i]) / 4.0);
+    }
+    check_floats(cot_activation_name(c->kind), value, c->value, N_POINTS, 2e-6 * largest);
     if (c->has_gradient) {
-        check_floats("its gradient", gradient, c->gradient, N_POINTS, 2e-6);
+        check_floats("its gradient", gradient, c->gradient, N_POINTS, 2e-6 * largest);
     }
     cot_session_destroy(session);
     cot_program_destroy(program);
     cot_graph_destroy(graph);
+}
+
+/* A sparsemax of a few rows by hand: (x - tau) of the support, tau from the condition that they sum
+ * to 1; equal elements share. */
+static void sparsemax_by_hand(void **state) {
+    (void)state;
+    static const float x[4][3] = {{0, 0, 0}, {0.5f, 0.25f, -3}, {1, 1, 0.9f}, {-7, -7.5f, -7.25f}};
+    static const double y[4][3] = {{1.0 / 3, 1.0 / 3, 1.0 / 3},
+                                   {0.625, 0.375, 0},
+                                   {1.0 - 1.9 / 3, 1.0 - 1.9 / 3, 0.9 - 1.9 / 3},
+                                   {1.0 / 3 + 0.25, 1.0 / 3 - 0.25, 1.0 / 3}};
+    cot_context *context = new_context(1);
+    cot_graph *graph = cot_graph_create(context, "sparsemax");
+    cot_value in = cot_op_input(graph, COT_F32, COT_BATCH(3), "x");
+    CHECK_OK(context, cot_graph_output(coti_activation_build(COT_SPARSEMAX, in).value, "y"));
+    cot_program *program = cot_program_create(graph, NULL);
+    cot_session *session = cot_session_create(program);
+    float value[12];
+    cot_array array = array_of(x[0], 4, 3);
+    assert_int_equal(cot_session_bind(session, "x", &array), COT_OK);
+    assert_int_equal(cot_session_bind_output(session, "y", value, sizeof value), COT_OK);
+    assert_int_equal(cot_session_run(session, 4), COT_OK);
+    check_floats("sparsemax", value, y[0], 12, 1e-6);
+    cot_session_destroy(session);
+    cot_program_destroy(program);
+    cot_graph_destroy(graph);
+    cot_context_destroy(context);
 }
 
 static void activations_match_keras(void **state) {
@@ -425,6 +540,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(failed_calls_use_no_names),
         cmocka_unit_test(shapes_follow_keras),
         cmocka_unit_test(activations_match_keras),
+        cmocka_unit_test(sparsemax_by_hand),
         cmocka_unit_test(dense_matches_keras),
         cmocka_unit_test(merging_layers_compute_what_they_say),
         cmocka_unit_test(a_shared_layer_has_one_set_of_weights),
