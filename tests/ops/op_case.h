@@ -75,8 +75,8 @@ typedef struct tolerance {
 } tolerance;
 
 /*
- * The one place of these bounds: the JIT's functions, and its pow, are within so many f32 ulp of the
- * true value, over all floats. test_math_ulp.c holds them to it, scripts/sweep all over.
+ * The one place of these bounds: the JIT's functions, and its pow, are within so many f32 ulp of
+ * the true value, over all floats. test_math_ulp.c holds them to it, scripts/sweep all over.
  */
 #define MATH_ULP 2
 #define POW_ULP 1
