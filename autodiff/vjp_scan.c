@@ -24,6 +24,7 @@
 #include "graph/scan.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Inputs of a step, in this order. */
 typedef enum step_part {
@@ -451,6 +452,18 @@ static cot_status make_body(scan_vjp *s) {
 
 /* ---- run ---- */
 
+/* Another result of the execution that the rule reads: of the output's, if that is a copy, made
+ * again in a region; else of that of the operands, which may be copies themselves. */
+static cot_value history_of(const scan_vjp *s, int32_t result) {
+    const coti_node *output = coti_node_of(s->v->output), *node = &s->v->node;
+    coti_scan scan = s->scan;
+    if (memcmp(output->input, node->input, (size_t)node->n_inputs * sizeof *node->input) != 0) {
+        return coti_scan_sibling(s->graph, s->v->output.id, result);
+    }
+    scan.result = result;
+    return coti_scan_add(s->graph, &scan, s->v->input);
+}
+
 /* What an input of the step is in the outer graph. */
 static cot_value outer_of(const scan_vjp *s, const step_input *input) {
     const coti_scan *scan = &s->scan;
@@ -459,11 +472,8 @@ static cot_value outer_of(const scan_vjp *s, const step_input *input) {
     case COTANGENT:
         return s->result_g[input->i].graph != NULL ? s->result_g[input->i]
                                                    : zeros(s->graph, body_input(s, input->i));
-    case HISTORY: {
-        coti_scan history = *scan; /* of the operands, which may be copies */
-        history.result = C + scan->n_stacks + input->i;
-        return coti_scan_add(s->graph, &history, s->v->input);
-    }
+    case HISTORY:
+        return history_of(s, C + scan->n_stacks + input->i);
     case SEQUENCE:
         return s->v->input[C + input->i];
     case STACK_COTANGENT:

@@ -8,7 +8,27 @@
 
 enum { ROWS = 50, INPUTS = 40, CLASSES = 10 };
 
-/* One step of gradient descent for a layer with softmax: the smallest whole training step. */
+/* x in four parts, each part's hyperbolic tangent with what was carried from the one before. */
+static cot_value recur(cot_graph *graph, cot_value x) {
+    enum { STEPS = 4 };
+    cot_graph *body = cot_graph_create(cot_graph_context(graph), "recur");
+    const cot_value c = cot_op_input(body, COT_F32, COT_BATCH(INPUTS / STEPS), "c");
+    const cot_value part = cot_op_input(body, COT_F32, COT_BATCH(INPUTS / STEPS), "x");
+    const cot_value next = cot_op_unary(COT_OP_TANH, cot_op_binary(COT_OP_ADD, c, part));
+    (void)cot_graph_output(next, "c");
+    (void)cot_graph_output(next, "y");
+    const cot_value zero = cot_op_constant(graph, COT_F32, 0);
+    const cot_value operands[] = {cot_op_broadcast(zero, COT_BATCH(INPUTS / STEPS), NULL, 0),
+                                  cot_op_reshape(x, COT_BATCH(STEPS, INPUTS / STEPS))};
+    const cot_scan_options options = {
+        .struct_size = sizeof options, .n_carries = 1, .n_sequences = 1, .steps = STEPS};
+    cot_value results[2] = {{0}, {0}};
+    (void)cot_op_scan(body, operands, 2, &options, results);
+    cot_graph_destroy(body);
+    return cot_op_reshape(results[1], COT_BATCH(INPUTS));
+}
+
+/* One step of gradient descent for a recurrence and a layer with softmax: a whole training step. */
 static cot_program *make_step(cot_context *context, cot_variable *kernel) {
     cot_graph *graph = cot_graph_create(context, "step");
     cot_value x = cot_op_input(graph, COT_F32, COT_BATCH(INPUTS), "x");
@@ -16,7 +36,7 @@ static cot_program *make_step(cot_context *context, cot_variable *kernel) {
         cot_op_input(graph, COT_I32, (cot_shape){.rank = 1, .batched = true, .dim = {1}}, "y");
     cot_value w = cot_op_state(graph, kernel);
     cot_value target = cot_op_one_hot(y, CLASSES, COT_F32);
-    cot_value rows = cot_op_softmax_cross_entropy(target, cot_op_matmul(x, w));
+    cot_value rows = cot_op_softmax_cross_entropy(target, cot_op_matmul(recur(graph, x), w));
     cot_value loss = cot_op_mean(rows, (const int32_t[]){0}, 1, false);
     cot_value gradient = {0};
     (void)cot_grad(loss, &w, 1, &gradient);

@@ -339,6 +339,57 @@ static void a_step_that_mixes_rows(void **state) {
     drop_net(&n);
 }
 
+/* An RNN between two maps, all of it in a region that is computed again, or not. */
+static net make_region(bool region) {
+    net n = {.context = context_for(2)};
+    cot_value results[SCAN_CASE_RESULTS], grad[SCAN_CASE_OPERANDS];
+    n.graph = cot_graph_create(n.context, "region");
+    add_input(&n, COT_BATCH(UNITS));
+    add_input(&n, COT_BATCH(6, INPUTS));
+    add_input(&n, COT_SHAPE(INPUTS, UNITS));
+    add_input(&n, COT_SHAPE(UNITS, UNITS));
+    add_input(&n, COT_SHAPE(UNITS));
+    cot_graph_set_remat(n.graph, region);
+    const cot_value operand[] = {n.x[0], cot_op_unary(COT_OP_TANH, n.x[1]), n.x[2], n.x[3], n.x[4]};
+    CHECK_OK(n.context, scan_case_build("rnn", operand, false, NULL, results));
+    const cot_value y = cot_op_unary(COT_OP_TANH, results[1]);
+    const cot_value z = cot_op_binary(COT_OP_MUL, y, y);
+    cot_graph_set_remat(n.graph, false);
+    const cot_value loss =
+        cot_op_mean(cot_op_binary(COT_OP_MUL, z, z), (int32_t[]){0, 1, 2}, 3, false);
+    CHECK_OK(n.context, cot_grad(loss, n.x, n.n_inputs, grad));
+    for (int32_t i = 0; i < n.n_inputs; i++) {
+        add_output(&n, grad[i]);
+    }
+    CHECK_OK(n.context, coti_graph_verify(n.graph));
+    return n;
+}
+
+static int32_t count_loops(const net *n) {
+    char *fuse = dump_of(n, "fuse");
+    const int32_t loops = count_text(fuse, "own group: a loop");
+    free(fuse);
+    return loops;
+}
+
+/* A region's loop is run again for its histories, and gives the same bits. */
+static void regions_may_hold_loops(void **state) {
+    (void)state;
+    net plain = make_region(false), region = make_region(true);
+    size_t n_plain = 0, n_region = 0;
+    float *want = run_program(&plain, 64, MOST_ROWS, &n_plain);
+    float *got = run_program(&region, 64, MOST_ROWS, &n_region);
+    check_evaluator(&plain, MOST_ROWS, want);
+    assert_int_equal(n_plain, n_region);
+    assert_memory_equal(got, want, n_plain * sizeof *want);
+    assert_int_equal(count_loops(&plain), 2);
+    assert_int_equal(count_loops(&region), 3);
+    free(want);
+    free(got);
+    drop_net(&plain);
+    drop_net(&region);
+}
+
 static cot_status compile_net(cot_context *context, void *user) {
     (void)user;
     cot_graph *graph = cot_graph_create(context, "g");
@@ -380,6 +431,7 @@ int main(void) {
         cmocka_unit_test(loops_are_over_rows),
         cmocka_unit_test(weights_are_summed_behind_the_loop),
         cmocka_unit_test(a_step_that_mixes_rows),
+        cmocka_unit_test(regions_may_hold_loops),
         cmocka_unit_test(survives_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
