@@ -42,7 +42,8 @@ static const coti_vjp_fn rule_table[COT_OP_COUNT] = {
 /* One call's scratch, by node id up to y. */
 typedef struct walk {
     cot_graph *graph;
-    uint32_t y; /* the last one, if there are several */
+    coti_arena *arena; /* owns the arrays */
+    uint32_t y;        /* the last one, if there are several */
     bool *is_wrt, *is_reached, *is_live;
     cot_value *cotangent; /* graph NULL: none yet */
     cot_value *input;     /* of the widest live node: its inputs, their cotangents, their mask */
@@ -359,8 +360,8 @@ static void keep_first_results(walk *w) {
 }
 
 static cot_status run_walk(walk *w, const cot_value *y, const cot_value *cotangent, int32_t n_y,
-                           const cot_value *wrt, int32_t n, cot_value *grads_out,
-                           coti_arena *arena) {
+                           const cot_value *wrt, int32_t n, cot_value *grads_out) {
+    coti_arena *arena = w->arena;
     int32_t widest = 0;
     COTI_TRY(make_arrays(w, arena, wrt, n));
     mark_reached(w);
@@ -392,7 +393,8 @@ static cot_status walk_back(walk *w, const cot_value *y, const cot_value *cotang
     for (int32_t i = 0; i < n_y; i++) {
         w->y = y[i].id > w->y ? y[i].id : w->y;
     }
-    cot_status status = run_walk(w, y, cotangent, n_y, wrt, n, grads_out, &arena);
+    w->arena = &arena;
+    cot_status status = run_walk(w, y, cotangent, n_y, wrt, n, grads_out);
     coti_graph_place(graph, placement);
     coti_arena_clear(&arena);
     return status;

@@ -17,6 +17,7 @@
  *     body     the same with the inputs that it needs, and sums
  *     run      the scan in the outer graph, and from its results the cotangents
  */
+#include "scan_flow.h"
 #include "scan_total.h"
 #include "vjp.h"
 
@@ -62,10 +63,6 @@ typedef struct scan_vjp {
     int32_t n_carries, n_results;
 } scan_vjp;
 
-static bool is_float(cot_dtype dtype) {
-    return dtype == COT_F32 || dtype == COT_F64;
-}
-
 static cot_status status_of(const scan_vjp *s) {
     cot_status status = cot_error_get(s->graph->context).status;
     return status != COT_OK ? status : COT_E_INTERNAL;
@@ -82,97 +79,21 @@ static cot_value zeros(cot_graph *graph, const coti_node *type) {
 
 /* ---- find ---- */
 
-/* Does cotangent pass through a node of the body? */
-static bool passes(const coti_node *node) {
-    return is_float((cot_dtype)node->dtype) && coti_op_table[node->op].grad != COTI_GRAD_ZERO;
-}
-
-/* Set reached of all nodes that depend on what is set. */
-static void reach(const cot_graph *body, bool *reached) {
-    for (uint32_t id = 1; id < body->node.count; id++) {
-        const coti_node *node = coti_node_at(body, id);
-        for (int32_t i = 0; i < node->n_inputs && !reached[id] && passes(node); i++) {
-            reached[id] = reached[node->input[i]];
-        }
-    }
-}
-
-/* Set live of all nodes that what is set depends on. */
-static void enliven(const cot_graph *body, bool *live) {
-    for (uint32_t id = (uint32_t)body->node.count; id-- > 1;) {
-        const coti_node *node = coti_node_at(body, id);
-        for (int32_t i = 0; i < node->n_inputs && live[id] && passes(node); i++) {
-            live[node->input[i]] = true;
-        }
-    }
-}
-
-/* Carries that depend on what is asked for, by way of earlier steps too: reached, by node. */
-static void find_reached(const scan_vjp *s, bool *reached) {
-    const cot_graph *body = s->scan.body;
-    bool changed = true;
-    for (int32_t i = 0; i < s->v->node.n_inputs; i++) {
-        reached[body->input.data[i]] = s->v->needs[i];
-    }
-    while (changed) {
-        changed = false;
-        reach(body, reached);
-        for (int32_t i = 0; i < s->scan.n_carries; i++) {
-            const uint32_t before = body->input.data[i];
-            if (!reached[before] && reached[body->output.data[i].value]) {
-                reached[before] = true;
-                changed = true;
-            }
-        }
-    }
-}
-
-/* Carries that what has a cotangent depends on, by way of later steps too: live, by node. */
-static void find_live(const scan_vjp *s, bool *live) {
-    const cot_graph *body = s->scan.body;
-    const int32_t n_outputs = s->scan.n_carries + s->scan.n_stacks;
-    bool changed = true;
-    for (int32_t i = 0; i < n_outputs; i++) {
-        live[body->output.data[i].value] |= s->result_g[i].graph != NULL;
-    }
-    for (int32_t i = 0; i < s->scan.n_carries; i++) {
-        live[body->input.data[i]] |= s->result_g[n_outputs + i].graph != NULL;
-    }
-    while (changed) {
-        changed = false;
-        enliven(body, live);
-        for (int32_t i = 0; i < s->scan.n_carries; i++) {
-            const uint32_t after = body->output.data[i].value;
-            if (live[body->input.data[i]] && !live[after]) {
-                live[after] = true;
-                changed = true;
-            }
-        }
-    }
-}
-
 static cot_status find(scan_vjp *s) {
     const coti_scan *scan = &s->scan;
-    const size_t n_nodes = scan->body->node.count, n_carries = (size_t)scan->n_carries;
+    const size_t n_carries = (size_t)scan->n_carries;
     const size_t n_results = 2 * n_carries + (size_t)scan->n_stacks;
-    bool *reached = coti_arena_array(&s->arena, n_nodes, sizeof *reached);
-    bool *live = coti_arena_array(&s->arena, n_nodes, sizeof *live);
     s->flows = coti_arena_array(&s->arena, n_carries, sizeof *s->flows);
     s->result_g = coti_arena_array(&s->arena, n_results, sizeof *s->result_g);
-    if (reached == NULL || live == NULL || s->flows == NULL || s->result_g == NULL) {
+    if (s->flows == NULL || s->result_g == NULL) {
         return COT_E_NOMEM;
     }
     s->result_g[scan->result] = s->v->g;
     for (int32_t i = 0; i < s->v->n_results; i++) {
         s->result_g[s->v->results[i].result] = s->v->results[i].g;
     }
-    find_reached(s, reached);
-    find_live(s, live);
-    for (int32_t i = 0; i < scan->n_carries; i++) {
-        const uint32_t id = scan->body->input.data[i];
-        s->flows[i] = reached[id] && live[id] && is_float((cot_dtype)body_input(s, i)->dtype);
-    }
-    return COT_OK;
+    const coti_scan_flow flow = {scan, s->v->node.n_inputs, s->v->needs, s->result_g};
+    return coti_scan_find_flow(&flow, &s->arena, s->flows);
 }
 
 /* ---- trace ---- */

@@ -49,4 +49,8 @@ void check_failure(const world *w);
 void accept_value(world *w, cot_value value);
 void accept_status(world *w, cot_status status);
 
+/* ---- builder_scan.c ---- */
+
+void call_scan(world *w);
+
 #endif
