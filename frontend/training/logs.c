@@ -38,35 +38,45 @@ static cot_status read_sum(const coti_training *training, coti_mode_id mode, int
     return cot_variable_get(sum, value_out, (size_t)sum->bytes);
 }
 
-/* The total loss: its parts are kept, the total is not. */
+/* An output's part of the total loss, as a sum; its parts are kept, the total is not. */
+static cot_status read_part(const coti_training *training, coti_mode_id mode, const coti_head *head,
+                            double *value_out) {
+    double part[COTI_MOST_SUMS] = {0.0};
+    if (head->i_loss_sum >= 0) {
+        COTI_TRY(read_sum(training, mode, head->i_loss_sum, part));
+    }
+    *value_out = head->weight * part[0];
+    return COT_OK;
+}
+
 static cot_status read_total(const coti_training *training, coti_mode_id mode, double rows,
                              double *value_out) {
-    *value_out = 0.0;
+    double total = 0.0;
     for (int32_t i = 0; i < training->n_heads; i++) {
-        const coti_head *head = &training->head[i];
-        double part[COTI_MOST_SUMS] = {0.0};
-        if (head->i_loss_sum >= 0) {
-            COTI_TRY(read_sum(training, mode, head->i_loss_sum, part));
-            *value_out += head->weight * part[0];
-        }
+        double part = 0.0;
+        COTI_TRY(read_part(training, mode, &training->head[i], &part));
+        total += part;
     }
-    *value_out /= rows;
+    *value_out = total / rows;
+    return COT_OK;
+}
+
+static cot_status read_entry(const coti_training *training, coti_mode_id mode, double rows,
+                             const coti_log_entry *entry, double *value_out) {
+    double sum[COTI_MOST_SUMS] = {0.0};
+    if (entry->i_sum < 0) {
+        return read_total(training, mode, rows, value_out);
+    }
+    COTI_TRY(read_sum(training, mode, entry->i_sum, sum));
+    *value_out = entry->metric == COT_NO_METRIC ? sum[0] / rows
+                                                : coti_metric_value(entry->metric, sum, rows);
     return COT_OK;
 }
 
 cot_status coti_read_sums(const coti_training *training, coti_mode_id mode, int64_t rows,
                           double *value_out) {
-    double sum[COTI_MOST_SUMS] = {0.0};
     for (int32_t i = 0; i < training->n_logs; i++) {
-        const coti_log_entry *entry = &training->log[i];
-        if (entry->i_sum < 0) {
-            COTI_TRY(read_total(training, mode, (double)rows, &value_out[i]));
-            continue;
-        }
-        COTI_TRY(read_sum(training, mode, entry->i_sum, sum));
-        value_out[i] = entry->metric == COT_NO_METRIC
-                           ? sum[0] / (double)rows
-                           : coti_metric_value(entry->metric, sum, (double)rows);
+        COTI_TRY(read_entry(training, mode, (double)rows, &training->log[i], &value_out[i]));
     }
     return COT_OK;
 }

@@ -12,6 +12,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 /* ---- options ---- */
 
@@ -23,14 +24,16 @@ const char *cot_optimizer_name(cot_optimizer_kind kind) {
 /* Fill in the default and check the range of one number. */
 static cot_status read_option(cot_context *context, const char *optimizer,
                               const coti_option *option, coti_optimizer *out) {
-    double *value = (double *)(void *)((char *)out + option->offset);
-    if (*value == 0.0 && !signbit(*value)) {
-        *value = option->otherwise;
+    double value = 0.0;
+    memcpy(&value, (const char *)out + option->offset, sizeof value);
+    if (value == 0.0 && !signbit(value)) {
+        value = option->otherwise;
+        memcpy((char *)out + option->offset, &value, sizeof value);
     }
-    return *value >= option->low && *value <= option->high
+    return value >= option->low && value <= option->high
                ? COT_OK
                : COTI_FAIL_OP(context, COT_E_ARG, optimizer, NULL,
-                              "%s: %s is %g, expected %g to %g", optimizer, option->name, *value,
+                              "%s: %s is %g, expected %g to %g", optimizer, option->name, value,
                               option->low, option->high);
 }
 
