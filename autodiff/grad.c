@@ -373,9 +373,7 @@ static cot_status run_walk(walk *w, const cot_value *y, const cot_value *cotange
     COTI_TRY(coti_results_find(w->graph, w->y, w->is_live, arena, &w->results));
     keep_first_results(w);
     for (int32_t i = 0; i < n_y; i++) {
-        if (w->is_live[y[i].id]) {
-            COTI_TRY(accumulate(w, y[i].id, cotangent[i]));
-        }
+        COTI_TRY(w->is_live[y[i].id] ? accumulate(w, y[i].id, cotangent[i]) : COT_OK);
     }
     cot_status status = coti_remat_init(&w->remat, w->graph, w->y, arena);
     status = status == COT_OK ? walk_all(w) : status;

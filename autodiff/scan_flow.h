@@ -17,6 +17,6 @@ typedef struct coti_scan_flow {
 
 /* flows_out[i]: does carry i have a cotangent? Each round over the body adds a carry: n_carries + 1
  * of them at most. */
-cot_status coti_scan_find_flow(const coti_scan_flow *flow, coti_arena *arena, bool *flows_out);
+cot_status coti_scan_find_flow(const coti_scan_flow *s, coti_arena *arena, bool *flows_out);
 
 #endif

@@ -110,16 +110,15 @@ static cot_status add_input(scan_vjp *s, step_part part, int32_t i, const coti_n
 /* Inputs of one part for i in [0, n), of those that a list of results has a cotangent for, if there
  * is a list. */
 static cot_status add_inputs(scan_vjp *s, step_part part, int32_t n, const cot_value *result_g) {
-    const int32_t C = s->scan.n_carries, Q = s->scan.n_sequences;
+    const int32_t n_carries = s->scan.n_carries, n_sequences = s->scan.n_sequences;
     for (int32_t i = 0; i < n; i++) {
-        const coti_node *type = part == STACK_COTANGENT ? coti_scan_element(&s->scan, C + i)
-                                : part == SEQUENCE      ? body_input(s, C + i)
-                                : part == CONSTANT      ? body_input(s, C + Q + i)
+        const coti_node *type = part == STACK_COTANGENT ? coti_scan_element(&s->scan, n_carries + i)
+                                : part == SEQUENCE      ? body_input(s, n_carries + i)
+                                : part == CONSTANT      ? body_input(s, n_carries + n_sequences + i)
                                                         : body_input(s, i);
         const bool flows = part != COTANGENT && part != HISTORY_COTANGENT ? true : s->flows[i];
-        if (flows && (result_g == NULL || result_g[i].graph != NULL)) {
-            COTI_TRY(add_input(s, part, i, type));
-        }
+        const bool wanted = flows && (result_g == NULL || result_g[i].graph != NULL);
+        COTI_TRY(wanted ? add_input(s, part, i, type) : COT_OK);
     }
     return COT_OK;
 }
@@ -154,7 +153,7 @@ static step_input *find_input(const scan_vjp *s, step_part part, int32_t i) {
 /* f, of the histories, sequences and constants. */
 static cot_status trace_step(scan_vjp *s) {
     const size_t n = (size_t)s->v->node.n_inputs;
-    const size_t n_outputs = (size_t)(s->scan.n_carries + s->scan.n_stacks);
+    const size_t n_outputs = s->scan.body->output.count;
     cot_value *operand = coti_arena_array(&s->arena, n, sizeof *operand);
     s->output = coti_arena_array(&s->arena, n_outputs, sizeof *s->output);
     if (operand == NULL || s->output == NULL) {
@@ -173,9 +172,9 @@ static cot_status trace_step(scan_vjp *s) {
 /* Its gradient: of the outputs that have a cotangent, with respect to what is asked for. */
 static cot_status trace_gradient(scan_vjp *s) {
     const coti_scan *scan = &s->scan;
-    const int32_t n = s->v->node.n_inputs, C = scan->n_carries;
-    cot_value *y = coti_arena_array(&s->arena, (size_t)(C + scan->n_stacks), sizeof *y);
-    cot_value *g = coti_arena_array(&s->arena, (size_t)(C + scan->n_stacks), sizeof *g);
+    const int32_t n = s->v->node.n_inputs, n_carries = scan->n_carries;
+    cot_value *y = coti_arena_array(&s->arena, scan->body->output.count, sizeof *y);
+    cot_value *g = coti_arena_array(&s->arena, scan->body->output.count, sizeof *g);
     cot_value *wrt = coti_arena_array(&s->arena, (size_t)n, sizeof *wrt);
     cot_value *grad = coti_arena_array(&s->arena, (size_t)n, sizeof *grad);
     s->operand_g = coti_arena_array(&s->arena, (size_t)n, sizeof *s->operand_g);
@@ -183,24 +182,28 @@ static cot_status trace_gradient(scan_vjp *s) {
         return COT_E_NOMEM;
     }
     int32_t n_y = 0, n_wrt = 0;
-    for (int32_t i = 0; i < C + scan->n_stacks; i++) {
-        const step_input *from =
-            find_input(s, i < C ? COTANGENT : STACK_COTANGENT, i < C ? i : i - C);
+    for (int32_t i = 0; i < n_carries + scan->n_stacks; i++) {
+        const step_input *from = find_input(s, i < n_carries ? COTANGENT : STACK_COTANGENT,
+                                            i < n_carries ? i : i - n_carries);
         if (from != NULL) {
             y[n_y] = s->output[i];
             g[n_y++] = from->traced;
         }
     }
     for (int32_t i = 0; i < n; i++) {
-        const step_part part = i < C ? HISTORY : i < C + scan->n_sequences ? SEQUENCE : CONSTANT;
-        const int32_t place = i < C ? i : part == SEQUENCE ? i - C : i - C - scan->n_sequences;
-        if (i < C ? s->flows[i] : s->v->needs[i]) {
+        const step_part part = i < n_carries                       ? HISTORY
+                               : i < n_carries + scan->n_sequences ? SEQUENCE
+                                                                   : CONSTANT;
+        const int32_t place = i < n_carries      ? i
+                              : part == SEQUENCE ? i - n_carries
+                                                 : i - n_carries - scan->n_sequences;
+        if (i < n_carries ? s->flows[i] : s->v->needs[i]) {
             wrt[n_wrt++] = find_input(s, part, place)->traced;
         }
     }
     COTI_TRY(coti_vjp_sum(s->trace, y, g, n_y, wrt, n_wrt, grad));
     for (int32_t i = n; i-- > 0;) {
-        if (i < C ? s->flows[i] : s->v->needs[i]) {
+        if (i < n_carries ? s->flows[i] : s->v->needs[i]) {
             s->operand_g[i] = grad[--n_wrt];
         }
     }
@@ -284,15 +287,15 @@ static step_input *stacked_input(const scan_vjp *s, uint32_t id) {
 /* What the trace is for: the carries, then what is added up, the sequences' cotangents, and what is
  * stacked for sums. */
 static cot_status make_outputs(scan_vjp *s) {
-    const int32_t C = s->scan.n_carries;
-    for (int32_t i = 0; i < C; i++) {
+    const int32_t n_carries = s->scan.n_carries;
+    for (int32_t i = 0; i < n_carries; i++) {
         COTI_TRY(s->flows[i] ? add_output(s->carry_g[i]) : COT_OK);
     }
     for (size_t i = 0; i < s->totals.sum.count; i++) {
         COTI_TRY(add_output((cot_value){s->trace, s->totals.sum.data[i]}));
     }
     s->n_carries = (int32_t)s->trace->output.count;
-    for (int32_t i = C; i < C + s->scan.n_sequences; i++) {
+    for (int32_t i = n_carries; i < n_carries + s->scan.n_sequences; i++) {
         COTI_TRY(s->operand_g[i].graph != NULL ? add_output(s->operand_g[i]) : COT_OK);
     }
     for (size_t i = 0; i < s->totals.stack.count; i++) {
@@ -388,21 +391,21 @@ static cot_value history_of(const scan_vjp *s, int32_t result) {
 /* What an input of the step is in the outer graph. */
 static cot_value outer_of(const scan_vjp *s, const step_input *input) {
     const coti_scan *scan = &s->scan;
-    const int32_t C = scan->n_carries;
+    const int32_t n_carries = scan->n_carries;
     switch (input->part) {
     case COTANGENT:
         return s->result_g[input->i].graph != NULL ? s->result_g[input->i]
                                                    : zeros(s->graph, body_input(s, input->i));
     case HISTORY:
-        return history_of(s, C + scan->n_stacks + input->i);
+        return history_of(s, n_carries + scan->n_stacks + input->i);
     case SEQUENCE:
-        return s->v->input[C + input->i];
+        return s->v->input[n_carries + input->i];
     case STACK_COTANGENT:
-        return s->result_g[C + input->i];
+        return s->result_g[n_carries + input->i];
     case HISTORY_COTANGENT:
-        return s->result_g[C + scan->n_stacks + input->i];
+        return s->result_g[n_carries + scan->n_stacks + input->i];
     case CONSTANT:
-        return s->v->input[C + scan->n_sequences + input->i];
+        return s->v->input[n_carries + scan->n_sequences + input->i];
     }
     return coti_poison();
 }
@@ -422,10 +425,9 @@ static cot_status gather_operands(scan_vjp *s, cot_value *operand, coti_scan *sc
             operand[n++] = zeros(s->graph, coti_node_at(s->trace, s->totals.sum.data[k]));
             scan->n_carries++;
         }
-        if (input->needed || input->part == CONSTANT || is_stacked(s, input)) {
-            input->outer = outer_of(s, input);
-            COTI_TRY(input->outer.graph != NULL ? COT_OK : status_of(s));
-        }
+        const bool taken = input->needed || input->part == CONSTANT || is_stacked(s, input);
+        input->outer = taken ? outer_of(s, input) : coti_poison();
+        COTI_TRY(!taken || input->outer.graph != NULL ? COT_OK : status_of(s));
         if (input->needed) {
             operand[n++] = input->outer;
             scan->n_carries += input->part == COTANGENT;

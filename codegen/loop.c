@@ -68,13 +68,13 @@ static cot_status status_of(const loop_body *b) {
 /* Carries that wanted results depend on, through any number of steps. */
 static cot_status find_needed(loop_body *b) {
     const cot_graph *body = b->scan.body;
-    const int32_t C = b->scan.n_carries, n_outputs = C + b->scan.n_stacks;
+    const int32_t n_carries = b->scan.n_carries, n_outputs = n_carries + b->scan.n_stacks;
     bool *live = coti_arena_array(&b->arena, body->node.count, sizeof *live);
-    b->needed = coti_arena_array(&b->arena, (size_t)C, sizeof *b->needed);
+    b->needed = coti_arena_array(&b->arena, (size_t)n_carries, sizeof *b->needed);
     if (live == NULL || b->needed == NULL) {
         return COT_E_NOMEM;
     }
-    for (int32_t r = 0; r < n_outputs + C; r++) {
+    for (int32_t r = 0; r < n_outputs + n_carries; r++) {
         if (b->wanted[r]) {
             live[r < n_outputs ? body->output.data[r].value : body->input.data[r - n_outputs]] =
                 true;
@@ -88,7 +88,7 @@ static cot_status find_needed(loop_body *b) {
                 live[node->input[i]] = true;
             }
         }
-        for (int32_t i = 0; i < C; i++) {
+        for (int32_t i = 0; i < n_carries; i++) {
             const bool now = b->wanted[i] || live[body->input.data[i]];
             changed = changed || (now && !b->needed[i]);
             b->needed[i] = now;
@@ -138,7 +138,7 @@ static cot_status add_output(loop_body *b, cot_value value, int32_t target) {
 static cot_status unroll_once(loop_body *b) {
     const coti_scan *scan = &b->scan;
     const cot_graph *body = scan->body;
-    const int32_t C = scan->n_carries, n_outputs = C + scan->n_stacks;
+    const int32_t n_carries = scan->n_carries, n_outputs = n_carries + scan->n_stacks;
     cot_value *input = coti_arena_array(&b->arena, body->input.count, sizeof *input);
     cot_value *output = coti_arena_array(&b->arena, (size_t)n_outputs, sizeof *output);
     if (input == NULL || output == NULL) {
@@ -146,19 +146,18 @@ static cot_status unroll_once(loop_body *b) {
     }
     for (int32_t i = 0; i < (int32_t)body->input.count; i++) {
         const coti_node *node = coti_node_at(body, body->input.data[i]);
-        const bool sequence = i >= C && i < C + scan->n_sequences;
+        const bool sequence = i >= n_carries && i < n_carries + scan->n_sequences;
         input[i] = sequence ? add_stack(b, node)
                             : name_input(b->graph, (cot_dtype)node->dtype, node->shape);
         COTI_TRY(input[i].graph != NULL ? COT_OK : status_of(b));
     }
     COTI_TRY(coti_graph_inline(b->graph, body, input, output));
-    for (int32_t i = 0; i < C; i++) {
+    for (int32_t i = 0; i < n_carries; i++) {
         COTI_TRY(b->needed[i] ? add_output(b, output[i], i) : COT_OK);
     }
-    for (int32_t r = C; r < n_outputs + C; r++) {
-        if (b->wanted[r]) {
-            COTI_TRY(add_output(b, r < n_outputs ? output[r] : input[r - n_outputs], r));
-        }
+    for (int32_t r = n_carries; r < n_outputs + n_carries; r++) {
+        const cot_value value = r < n_outputs ? output[r] : input[r - n_outputs];
+        COTI_TRY(b->wanted[r] ? add_output(b, value, r) : COT_OK);
     }
     return COT_OK;
 }
@@ -237,31 +236,30 @@ static coti_operand read_operand(const loop_body *b, uint32_t head, int32_t i) {
 static cot_status describe_memory(const loop_body *b, coti_loop *loop, coti_operand *list,
                                   uint32_t head, const uint32_t *result) {
     const coti_scan *scan = &b->scan;
-    const int32_t C = scan->n_carries, n_inputs = (int32_t)scan->body->input.count;
+    const int32_t n_carries = scan->n_carries, n_inputs = (int32_t)scan->body->input.count;
     for (int32_t i = 0; i < n_inputs; i++) {
         const coti_node *node = coti_node_at(scan->body, scan->body->input.data[i]);
         coti_loop_memory *memory = &loop->memory[i];
-        const bool sequence = i >= C && i < C + scan->n_sequences;
+        const bool sequence = i >= n_carries && i < n_carries + scan->n_sequences;
         *memory = (coti_loop_memory){.operand = -1, .initial = -1};
-        if (i < C && b->needed[i]) {
+        if (i < n_carries && b->needed[i]) {
             memory->initial = find_operand(loop, list, read_operand(b, head, i));
-        } else if (i >= C) {
+        } else if (i >= n_carries) {
             memory->operand = find_operand(loop, list, read_operand(b, head, i));
         }
         COTI_TRY(sequence ? find_stride(b, node, &memory->stride) : COT_OK);
     }
-    for (int32_t r = 0; r < 2 * C + scan->n_stacks; r++) {
+    for (int32_t r = 0; r < 2 * n_carries + scan->n_stacks; r++) {
         if (!b->wanted[r]) {
             continue;
         }
         const coti_operand operand = {COTI_OPERAND_VALUE, result[r], false, true};
         const int32_t place = find_operand(loop, list, operand);
-        coti_loop_memory *memory = &loop->memory[r < C ? (uint32_t)r : b->stack[r]];
-        if (r >= C) {
-            *memory = (coti_loop_memory){.initial = -1};
-            COTI_TRY(find_stride(b, coti_scan_element(scan, r), &memory->stride));
-        }
+        coti_loop_memory *memory = &loop->memory[r < n_carries ? (uint32_t)r : b->stack[r]];
         memory->operand = place;
+        memory->initial = r < n_carries ? memory->initial : -1;
+        COTI_TRY(r < n_carries ? COT_OK
+                               : find_stride(b, coti_scan_element(scan, r), &memory->stride));
     }
     return COT_OK;
 }

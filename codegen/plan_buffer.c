@@ -172,17 +172,22 @@ static cot_status make_tables(coti_planner *p, int32_t **loaded_out) {
     return COT_OK;
 }
 
+/* The slots of all calls of the group that call *i is the first of; *i goes on behind them. */
+static cot_status make_group_slots(coti_planner *p, int32_t *i, int32_t *loaded) {
+    if (p->plan->call_of[*i]->loop != NULL) {
+        return coti_plan_loop_slots(p, p->plan->call_group[*i], i);
+    }
+    COTI_TRY(make_slots(p, *i));
+    note_load(p, (*i)++, loaded);
+    return COT_OK;
+}
+
 static cot_status make_buffers(coti_planner *p) {
     coti_plan *plan = p->plan;
     int32_t *loaded = NULL;
     COTI_TRY(make_tables(p, &loaded));
     for (int32_t i = 0; i < plan->n_calls;) {
-        if (plan->call_of[i]->loop != NULL) {
-            COTI_TRY(coti_plan_loop_slots(p, plan->call_group[i], &i));
-            continue;
-        }
-        COTI_TRY(make_slots(p, i));
-        note_load(p, i++, loaded);
+        COTI_TRY(make_group_slots(p, &i, loaded));
     }
     plan->program.loaded = loaded;
     plan->program.buffer = p->buffer;

@@ -167,6 +167,14 @@ static cot_status find_own(coti_planner *p, const level *at, uint32_t id, int32_
     return COT_OK;
 }
 
+/* A slot of a call in the loop moves on with its steps. */
+static cot_status note_stride(const coti_planner *p, level *at, int32_t i_call, int32_t slot,
+                              int64_t bytes) {
+    COTI_TRY(coti_vec_reserve(p->context, &at->strides, at->strides.count + 1));
+    at->strides.data[at->strides.count++] = (cotr_stride){i_call - at->first_call, slot, bytes};
+    return COT_OK;
+}
+
 /*
  * The buffer of a slot: from loop to loop outwards, as far as the memory is another's. Strides on
  * the way are noted.
@@ -176,11 +184,7 @@ static cot_status find_slot(coti_planner *p, level *at, const coti_operand *oper
     for (; at != NULL && operand->kind == COTI_OPERAND_STATE; at = at->up) {
         const coti_loop_memory *memory =
             &at->loop->memory[input_of(at->loop->body->graph, operand->id)];
-        if (memory->stride != 0) {
-            COTI_TRY(coti_vec_reserve(p->context, &at->strides, at->strides.count + 1));
-            at->strides.data[at->strides.count++] =
-                (cotr_stride){i_call - at->first_call, slot, memory->stride};
-        }
+        COTI_TRY(memory->stride != 0 ? note_stride(p, at, i_call, slot, memory->stride) : COT_OK);
         if (memory->operand < 0) {
             return find_own(p, at, operand->id, buffer_out);
         }
@@ -206,7 +210,7 @@ static cot_status make_slots(coti_planner *p, level *at, const coti_operand *con
 
 static cot_status make_kernel_slots(coti_planner *p, level *at, const coti_group *group,
                                     int32_t i_call) {
-    const coti_operand *operand[COTI_MAX_SLOTS];
+    const coti_operand *operand[COTI_MAX_SLOTS] = {NULL};
     for (int32_t s = 0; s < group->kernel->n_slots; s++) {
         operand[s] = &group->operand[s];
     }
@@ -228,12 +232,10 @@ static cot_status make_copy_slots(coti_planner *p, level *at, const level *inner
         }
         const coti_operand *from = &inner->group->operand[memory->initial];
         COTI_TRY(find_slot(p, at, from, *i_call, 0, &slot[0]));
-        if (memory->operand >= 0) {
-            const coti_operand *to = &inner->group->operand[memory->operand];
-            COTI_TRY(find_slot(p, at, to, *i_call, 1, &slot[1]));
-        } else {
-            COTI_TRY(find_own(p, inner, graph->input.data[i], &slot[1]));
-        }
+        const coti_operand *to =
+            memory->operand >= 0 ? &inner->group->operand[memory->operand] : NULL;
+        COTI_TRY(to != NULL ? find_slot(p, at, to, *i_call, 1, &slot[1])
+                            : find_own(p, inner, graph->input.data[i], &slot[1]));
         p->plan->call[(*i_call)++].slot = slot;
     }
     return COT_OK;

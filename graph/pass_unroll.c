@@ -70,17 +70,17 @@ static cot_value *stack_of(const steps *s, int32_t result) {
 
 static cot_status run_step(const steps *s, int64_t t) {
     const coti_scan *scan = &s->scan;
-    const int32_t C = scan->n_carries, n_outputs = C + scan->n_stacks;
-    for (int32_t i = C; i < C + scan->n_sequences; i++) {
+    const int32_t n_carries = scan->n_carries, n_outputs = n_carries + scan->n_stacks;
+    for (int32_t i = n_carries; i < n_carries + scan->n_sequences; i++) {
         const coti_node *node = coti_node_at(scan->body, scan->body->input.data[i]);
         s->input[i] = take(s->operand[i], &node->shape, t);
     }
-    for (int32_t i = 0; i < C; i++) {
+    for (int32_t i = 0; i < n_carries; i++) {
         stack_of(s, n_outputs + i)[t] = s->input[i];
     }
     COTI_TRY(coti_graph_inline(s->rewrite->to, scan->body, s->input, s->output));
     for (int32_t i = 0; i < n_outputs; i++) {
-        *(i < C ? &s->input[i] : &stack_of(s, i)[t]) = s->output[i];
+        *(i < n_carries ? &s->input[i] : &stack_of(s, i)[t]) = s->output[i];
     }
     return COT_OK;
 }
