@@ -280,7 +280,7 @@ static cot_status walk_node(walk *w, uint32_t id) {
                      .needs = w->needs,
                      .output = coti_remat_read(&w->remat, id, id),
                      .g = w->cotangent[id]};
-    coti_results_give(&w->results, w->cotangent, &call);
+    coti_results_give(&w->results, id, w->cotangent, &call);
     w->graph->layer = node.layer;
     rule_table[node.op](&call, w->grad);
     for (int32_t i = 0; i < node.n_inputs; i++) {

@@ -64,8 +64,8 @@ cot_status coti_results_find(const cot_graph *graph, uint32_t last_id, const boo
     return status;
 }
 
-void coti_results_give(const coti_results *results, const cot_value *cotangent, coti_vjp *call) {
-    uint32_t id = call->output.id;
+void coti_results_give(const coti_results *results, uint32_t id, const cot_value *cotangent,
+                       coti_vjp *call) {
     if (results->first == NULL || results->first[id] != id) {
         return;
     }

@@ -24,7 +24,9 @@ static inline bool coti_results_later(const coti_results *results, uint32_t id) 
     return results->first != NULL && results->first[id] != 0 && results->first[id] != id;
 }
 
-/* Give a call of a rule at the first node of an execution the cotangents of all. */
-void coti_results_give(const coti_results *results, const cot_value *cotangent, coti_vjp *call);
+/* Give a call of a rule at node `id`, the first of its execution, the cotangents of all. What the
+ * rule reads as its output may be a copy. */
+void coti_results_give(const coti_results *results, uint32_t id, const cot_value *cotangent,
+                       coti_vjp *call);
 
 #endif
