@@ -43,16 +43,7 @@ void call_scan(world *w) {
         shape.dim[axis] = options.steps;
         operand[1] = cot_op_broadcast(operand[1], shape, axes, shape.rank - 1);
     }
-    const cot_context *spoilt = failed(w);
-    if (spoilt != NULL && cot_error_get(spoilt).status == COT_E_NOMEM) {
-        accept_status(w, COT_E_NOMEM);
-        cot_graph_destroy(made);
-        return;
-    }
-    /* What else making these may have complained of is not the scan's. */
-    for (int k = 0; k < N_CONTEXTS; k++) {
-        cot_error_clear(w->context[k]);
-    }
+    before(w);       /* what making these may have met is not the scan's */
     w->quiet = true; /* poisoned operands */
     if (body != NULL && cot_graph_n_outputs(body) <= N_LIST) {
         const cot_status status = cot_op_scan(body, operand, 2, &options, result);
