@@ -86,6 +86,7 @@ uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id) {
 
 /* ---- clusters ---- */
 
+/* Loops over axes name COT_MAX_RANK, which no shape's rank exceeds: gcc sees it nowhere else. */
 static void add_dim(coti_cluster *c, coti_place *place, const cot_shape *shape, int32_t axis) {
     place->dim[axis] = (int8_t)c->n_dims;
     c->extent[c->n_dims++] = shape->dim[axis];
@@ -96,7 +97,7 @@ static void start_product(coti_cluster *c, coti_place *place, const coti_node *n
                           int32_t n_free) {
     int32_t n_batch = ((const coti_attr_DOT *)node->attr)->a_batch.n;
     c->skeleton = COTI_SKELETON_GEMM;
-    for (int32_t a = 0; a < node->shape.rank; a++) {
+    for (int32_t a = 0; a < node->shape.rank && a < COT_MAX_RANK; a++) {
         if (coti_axis_live(&node->shape, a)) {
             c->axis_class[c->n_dims] = (int8_t)(a < n_batch ? 0 : a < n_batch + n_free ? 1 : 2);
             add_dim(c, place, &node->shape, a);
@@ -113,7 +114,7 @@ static void start_reduction(coti_cluster *c, coti_place *place, const cot_shape 
         coti_reduces_rowwise(shape, reduced) ? COTI_SKELETON_ROWRED : COTI_SKELETON_COLRED;
     for (int32_t part = 0; part < 2; part++) {
         c->n_kept = c->n_dims;
-        for (int32_t a = 0; a < shape->rank; a++) {
+        for (int32_t a = 0; a < shape->rank && a < COT_MAX_RANK; a++) {
             if ((int32_t)(reduced >> a & 1) == part && coti_axis_live(shape, a)) {
                 add_dim(c, place, shape, a);
             }
@@ -125,7 +126,7 @@ static void start_reduction(coti_cluster *c, coti_place *place, const cot_shape 
 
 static void start_map(coti_cluster *c, coti_place *place, const cot_shape *shape) {
     c->skeleton = COTI_SKELETON_MAP;
-    for (int32_t a = 0; a < shape->rank; a++) {
+    for (int32_t a = 0; a < shape->rank && a < COT_MAX_RANK; a++) {
         if (coti_axis_live(shape, a)) {
             add_dim(c, place, shape, a);
         }
@@ -317,22 +318,26 @@ static cot_status begin_era(const coti_fusion *f, coti_map *eras, uint32_t *n_er
     return COT_OK;
 }
 
+/* A node's era is not before those of its operands; a view is barred as its operands are. */
+static void inherit_era(const coti_fusion *f, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
+    coti_member *m = &f->member[id];
+    const bool is_view = coti_op_table[node->op].kind == COTI_KIND_VIEW;
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        const coti_member *from = &f->member[node->input[i]];
+        m->era = from->era > m->era ? from->era : m->era;
+        m->barred = m->barred || (is_view && from->barred);
+    }
+}
+
 /* Of a node the latest era of its operands; a barrier begins one, unless a later one has begun. */
 static cot_status find_eras(const coti_fusion *f, coti_map *eras) {
     uint32_t n_eras = 0;
     for (uint32_t id = 1; id < f->graph->node.count; id++) {
-        const coti_node *node = coti_fnode(f, id);
-        coti_member *m = &f->member[id];
-        bool is_view = coti_op_table[node->op].kind == COTI_KIND_VIEW;
-        if (node->op == COT_OP_BARRIER) {
-            COTI_TRY(begin_era(f, eras, &n_eras, id));
-            m->barred = true;
-        }
-        for (int32_t i = 0; i < node->n_inputs; i++) {
-            const coti_member *from = &f->member[node->input[i]];
-            m->era = from->era > m->era ? from->era : m->era;
-            m->barred = m->barred || (is_view && from->barred);
-        }
+        const bool begins = coti_fnode(f, id)->op == COT_OP_BARRIER;
+        COTI_TRY(begins ? begin_era(f, eras, &n_eras, id) : COT_OK);
+        f->member[id].barred = f->member[id].barred || begins;
+        inherit_era(f, id);
     }
     return COT_OK;
 }

@@ -242,7 +242,8 @@ static cot_status lower_copies(coti_lowering *l, coti_lowered_list *list, size_t
             continue;
         }
         memset(&place, -1, sizeof place);
-        for (int32_t a = 0; a < shape->rank; a++) {
+        /* The second bound, which no rank exceeds, is for gcc: it does not see the first's. */
+        for (int32_t a = 0; a < shape->rank && a < COT_MAX_RANK; a++) {
             if (coti_axis_live(shape, a)) {
                 place.dim[a] = (int8_t)c.n_dims;
                 c.extent[c.n_dims++] = shape->dim[a];

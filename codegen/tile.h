@@ -10,9 +10,9 @@
 /*
  * Fill form, tile_broadcast, tile_vectors, pack, unit_m and unit_n of a product whose extents and
  * strides are set. A function of those, of max_rows (an estimate for a batched extent) and of the
- * target; never of threads.
+ * machine; never of threads.
  */
-void coti_tile_choose(coti_gemm *gemm, const coti_target *target, int64_t max_rows);
+void coti_tile_choose(coti_gemm *gemm, const coti_target *machine, int64_t max_rows);
 
 /* Lanes of a hardware vector of the product's dtype. */
 int32_t coti_tile_lanes(const coti_gemm *gemm, const coti_target *target);

@@ -228,7 +228,7 @@ static LLVMValueRef join(coti_emit *e, LLVMValueRef v_low, LLVMValueRef v_high) 
 }
 
 LLVMValueRef coti_emit_math64(coti_emit *e, coti_math64 which, const LLVMValueRef *v_arg) {
-    LLVMValueRef v_function = get_function(e, which), v_part[COTI_LANES];
+    LLVMValueRef v_function = get_function(e, which), v_part[COTI_LANES] = {NULL};
     int32_t lanes = coti_l_lanes(v_arg[0]), width = register_lanes(e);
     int32_t n = functions[which].n_args, parts = lanes > width ? lanes / width : 1;
     for (int32_t p = 0; p < parts; p++) {
