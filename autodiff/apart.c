@@ -69,11 +69,11 @@ cot_value coti_apart_placeholder(coti_apart *apart, cot_value like, cot_value ac
     } while (taken != NULL && taken->value != 0);
     cot_value input =
         cot_op_input(apart->graph, cot_value_dtype(like), cot_value_shape(like), name);
-    if (input.graph != NULL &&
-        coti_vec_push(apart->graph->context, &apart->actual, actual) != COT_OK) {
-        return coti_poison();
+    if (input.graph == NULL) {
+        return input;
     }
-    return input;
+    cot_status status = coti_vec_push(apart->graph->context, &apart->actual, actual);
+    return status == COT_OK ? input : coti_poison();
 }
 
 /* used[id]: some node or output of the graph reads node id. */

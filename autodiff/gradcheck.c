@@ -100,8 +100,8 @@ static cot_status make_room(coti_check *check, bool whole, coti_check_result *re
     return made ? COT_OK : COT_E_NOMEM;
 }
 
-/* Name what the gradient's graph has after what it stands for. */
-static cot_status name_second(coti_check_job *j) {
+/* Name the inputs of the gradient's graph after what they stand for. */
+static cot_status name_leaves(coti_check_job *j) {
     coti_check *second = j->second;
     const cot_graph *graph = j->gradient;
     int32_t k = 0;
@@ -118,15 +118,23 @@ static cot_status name_second(coti_check_job *j) {
             return COT_E_NOMEM;
         }
     }
+    return COT_OK;
+}
+
+/* And its outputs, one for each leaf that is a float. */
+static cot_status name_outputs(coti_check_job *j) {
+    coti_check *second = j->second;
     int32_t n = 0;
     for (int32_t i = 0; i < j->check->n_leaves; i++) {
         const coti_check_part *leaf = &j->check->leaf[i];
-        if (leaf->at >= 0) {
-            second->output[n].name =
-                coti_arena_printf(&second->arena, "gradient by %s", leaf->name);
-            COTI_TRY(second->output[n].name == NULL ? COT_E_NOMEM : COT_OK);
-            n++;
+        if (leaf->at < 0) {
+            continue;
         }
+        const char *name = coti_arena_printf(&second->arena, "gradient by %s", leaf->name);
+        if (name == NULL) {
+            return COT_E_NOMEM;
+        }
+        second->output[n++].name = name;
     }
     return COT_OK;
 }
@@ -155,7 +163,8 @@ static cot_status make_second(coti_check_job *j) {
         return COT_OK;
     }
     COTI_TRY(coti_check_create(j->gradient, j->options.rows, &j->second));
-    COTI_TRY(name_second(j));
+    COTI_TRY(name_leaves(j));
+    COTI_TRY(name_outputs(j));
     return make_room(j->second, j->options.jacobian == COT_ON, &j->second_result);
 }
 

@@ -89,31 +89,41 @@ static void mark_needed(const search *s, uint32_t root, bool *is_needed) {
     }
 }
 
-static cot_status part_fill(part *p, uint32_t root) {
-    const search *s = p->s;
-    const cot_graph *source = s->check->source;
+/* The lists of a part that ends in `root`, and its graph, empty. */
+static cot_status part_make(part *p, uint32_t root) {
+    const cot_graph *source = p->s->check->source;
     size_t n = source->node.count;
     size_t widest = 1;
     for (uint32_t id = 1; id <= root; id++) {
         size_t n_inputs = (size_t)coti_node_at(source, id)->n_inputs;
         widest = n_inputs > widest ? n_inputs : widest;
     }
-    bool *is_needed = coti_arena_array(&p->arena, n, sizeof *is_needed);
     p->map = coti_arena_array(&p->arena, n, sizeof *p->map);
     p->origin = coti_arena_array(&p->arena, n, sizeof *p->origin);
     p->input = coti_arena_array(&p->arena, widest, sizeof *p->input);
     p->graph = cot_graph_create(source->context, "part");
-    if (is_needed == NULL || p->map == NULL || p->origin == NULL || p->input == NULL ||
-        p->graph == NULL) {
+    bool made = p->map != NULL && p->origin != NULL && p->input != NULL && p->graph != NULL;
+    return made ? COT_OK : COT_E_NOMEM;
+}
+
+/* A node of the source that the part needs: as it is, or as an input. */
+static cot_status add_needed(part *p, uint32_t id) {
+    const coti_node *node = coti_node_at(p->s->check->source, id);
+    bool inside = p->s->is_in[id] || (node->n_inputs == 0 && !is_leaf(node));
+    return inside ? add_node(p, id) : add_input(p, id);
+}
+
+static cot_status part_fill(part *p, uint32_t root) {
+    const search *s = p->s;
+    const cot_graph *source = s->check->source;
+    bool *is_needed = coti_arena_array(&p->arena, source->node.count, sizeof *is_needed);
+    if (is_needed == NULL) {
         return COT_E_NOMEM;
     }
+    COTI_TRY(part_make(p, root));
     mark_needed(s, root, is_needed);
     for (uint32_t id = 1; id <= root; id++) {
-        const coti_node *node = coti_node_at(source, id);
-        bool inside = s->is_in[id] || (node->n_inputs == 0 && !is_leaf(node));
-        if (is_needed[id]) {
-            COTI_TRY(inside ? add_node(p, id) : add_input(p, id));
-        }
+        COTI_TRY(is_needed[id] ? add_needed(p, id) : COT_OK);
     }
     COTI_TRY(cot_graph_output(p->map[root], "y"));
     bool varies = false;
@@ -239,10 +249,11 @@ static cot_status find_cone(search *s, uint32_t *found_out) {
         const coti_node *node = coti_node_at(source, id);
         bool failed = false;
         s->is_in[id] = !is_leaf(node) && s->value[id].data != NULL;
-        if (is_candidate(s, id) && s->n_tries < MOST_TRIES) {
-            s->n_tries++;
-            COTI_TRY(try_part(s, id, NULL, &failed));
+        if (!is_candidate(s, id) || s->n_tries >= MOST_TRIES) {
+            continue;
         }
+        s->n_tries++;
+        COTI_TRY(try_part(s, id, NULL, &failed));
         if (failed) {
             *found_out = id;
             return COT_OK;

@@ -92,6 +92,15 @@ static void round_result(trial *t, uint32_t id, const double *size) {
     }
 }
 
+/* out: as many as x has. */
+static void take_magnitude(const coti_tensor *x, double *out) {
+    const double *from = x->data;
+    int64_t count = coti_tensor_count(x);
+    for (int64_t k = 0; k < count; k++) {
+        out[k] = fabs(from[k]);
+    }
+}
+
 /* The sums of the absolute values of a sum's terms, in `arena`. */
 static cot_status sum_sizes(trial *t, coti_arena *arena, uint32_t id, coti_tensor *size) {
     const coti_node *node = coti_node_at(t->check->forward, id);
@@ -101,10 +110,8 @@ static cot_status sum_sizes(trial *t, coti_arena *arena, uint32_t id, coti_tenso
             continue; /* indices */
         }
         COTI_TRY(room_for(t, arena, node->input[i], &t->magnitude[i]));
-        int64_t count = coti_tensor_count(&t->magnitude[i]);
-        for (int64_t k = 0; k < count; k++) {
-            ((double *)t->magnitude[i].data)[k] = fabs(((const double *)t->in[i].data)[k]);
-        }
+        COTI_ASSERT(t->check->context, t->magnitude[i].data != NULL);
+        take_magnitude(&t->in[i], t->magnitude[i].data);
     }
     COTI_TRY(room_for(t, arena, id, size));
     return coti_eval_node(t->check->context, node, t->magnitude, t->check->rows, size);

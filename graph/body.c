@@ -170,6 +170,7 @@ cot_status coti_graph_body(cot_graph *graph, const cot_graph *body, const cot_gr
         sealed = (cot_graph *)(uintptr_t)body; /* shared: only its count of references changes */
         sealed->references++;
     }
+    COTI_ASSERT(graph->context, sealed != NULL);
     return hold(graph, sealed, own_out);
 }
 
@@ -209,14 +210,16 @@ cot_status coti_bodies_find(coti_bodies *bodies, const cot_graph *graph) {
     while (depth > 0) {
         visit *top = &stack[depth - 1];
         const cot_graph *next = next_body(top);
-        if (next != NULL) {
-            if (coti_bodies_at(bodies, next) == SIZE_MAX) {
-                COTI_ASSERT(graph->context, depth <= COTI_MAX_BODY_DEPTH);
-                stack[depth++] = (visit){next, 1, 0};
-            }
-        } else if (--depth > 0) {
-            COTI_TRY(list_body(bodies, top->graph));
+        if (next != NULL && coti_bodies_at(bodies, next) != SIZE_MAX) {
+            continue; /* listed already */
         }
+        COTI_ASSERT(graph->context, next == NULL || depth <= COTI_MAX_BODY_DEPTH);
+        if (next != NULL) {
+            stack[depth++] = (visit){next, 1, 0};
+            continue;
+        }
+        depth--;
+        COTI_TRY(depth > 0 ? list_body(bodies, top->graph) : COT_OK);
     }
     return COT_OK;
 }

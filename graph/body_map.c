@@ -74,7 +74,8 @@ cot_status coti_body_map_attr(const coti_body_map *map, coti_arena *arena, const
     }
     for (const coti_field *f = coti_attr_fields(attr); f->name != NULL; f++) {
         if (f->type == COTI_FIELD_BODY) {
-            coti_attr_BODY_type *body = (coti_attr_BODY_type *)(void *)(replaced + f->offset);
+            void *field = replaced + f->offset;
+            coti_attr_BODY_type *body = field;
             *body = map->mapped[coti_bodies_at(&map->bodies, *body)];
         }
     }

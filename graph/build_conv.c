@@ -25,18 +25,15 @@ static void take_attributes(coti_conv *c, const coti_attr_INTS_type *stride,
     copy_spatial(c->high, high->v, c->n);
 }
 
-/* Where the kind of the operand does not say: x's extents, or the kernel's, are the size. */
+/* What no operand has is the size: x's extents of CONV_DX, the kernel's of CONV_DW. */
 static void take_shapes(coti_conv *c, cot_op op, const coti_attr_INTS_type *size,
                         const cot_shape *a, const cot_shape *b) {
-    const cot_shape *x = op != COT_OP_CONV_DX ? a : NULL;
-    const cot_shape *w = op != COT_OP_CONV_DW ? b : NULL;
-    const cot_shape *y = op == COT_OP_CONV_DX ? a : b;
-    copy_spatial(c->x, x != NULL ? &x->dim[1] : size->v, c->n);
-    copy_spatial(c->k, w != NULL ? w->dim : size->v, c->n);
+    copy_spatial(c->x, op == COT_OP_CONV_DX ? size->v : &a->dim[1], c->n);
+    copy_spatial(c->k, op == COT_OP_CONV_DW ? size->v : b->dim, c->n);
     c->batch = a->dim[0];
     c->batched = a->batched;
-    c->cin = x != NULL ? x->dim[c->n + 1] : w->dim[c->n] * c->groups;
-    c->cout = w != NULL ? w->dim[c->n + 1] : y->dim[c->n + 1];
+    c->cin = op == COT_OP_CONV_DX ? b->dim[c->n] * c->groups : a->dim[c->n + 1];
+    c->cout = b->dim[c->n + 1]; /* b: the kernel, or y's cotangent */
 }
 
 coti_conv coti_conv_of(cot_op op, const void *attr, const cot_shape *a, const cot_shape *b) {

@@ -187,18 +187,15 @@ static cot_value spread_windows(cot_value windows, const group_terms *t) {
 
 /* A kernel [k.., a, group b], or [k.., b, group a] with `exchanged`, as terms. */
 static cot_value spread_kernel(cot_value w, const group_terms *t, bool exchanged) {
-    int32_t first = 1 + t->n_places;
+    const int32_t first = 1 + t->n_places, last = t->shape.rank - 1;
+    const bool swaps = exchanged && t->n_a > 0;
     cot_shape split = {.rank = 0};
-    for (int32_t i = first; i < t->shape.rank; i++) {
-        split.dim[split.rank++] = t->shape.dim[i];
-    }
-    if (exchanged && t->n_a > 0) {
-        int64_t a = split.dim[split.rank - 3];
-        split.dim[split.rank - 3] = split.dim[split.rank - 1];
-        split.dim[split.rank - 1] = a;
+    for (int32_t i = first; i <= last; i++) {
+        int32_t from = swaps && i >= last - 2 ? 2 * last - 2 - i : i; /* b, group, a */
+        split.dim[split.rank++] = t->shape.dim[from];
     }
     w = cot_op_reshape(w, split);
-    if (exchanged && t->n_a > 0) {
+    if (swaps) {
         int32_t axes[COT_MAX_RANK];
         for (int32_t i = 0; i < split.rank; i++) {
             axes[i] = i < t->n_taps ? i : 2 * t->n_taps + 2 - i;

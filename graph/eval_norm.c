@@ -30,6 +30,7 @@ static int64_t part_of(const partition *p, int64_t i) {
     return p->op == COT_OP_BATCH_NORM ? i % p->channels : i / p->channels;
 }
 
+/* Of an x that has elements. */
 static partition partition_of(const coti_eval *eval) {
     const cot_shape *shape = &eval->input[0].shape;
     int64_t elements = coti_tensor_count(&eval->input[0]);
@@ -38,7 +39,7 @@ static partition partition_of(const coti_eval *eval) {
         const coti_attr_GROUPS *attr = eval->node->attr;
         p.epsilon = attr->epsilon;
         p.groups = attr->groups;
-        p.row = shape->dim[0] == 0 ? 0 : elements / shape->dim[0];
+        p.row = elements / shape->dim[0];
         p.n_parts = shape->dim[0] * attr->groups;
         return p;
     }
@@ -80,11 +81,11 @@ static void find_statistics(const coti_tensor *x, const partition *p, statistics
 
 static cot_status normalise(const coti_eval *eval) {
     const coti_tensor *x = &eval->input[0];
-    const partition p = partition_of(eval);
     int64_t elements = coti_tensor_count(x);
     if (elements == 0) {
         return COT_OK;
     }
+    const partition p = partition_of(eval);
     statistics *part = coti_calloc(eval->context, (size_t)p.n_parts, sizeof *part);
     if (part == NULL) {
         return COT_E_NOMEM;

@@ -32,22 +32,26 @@ static cot_status make_tensor(const loop *l, uint32_t id, coti_tensor *tensor) {
     return tensor->data != NULL ? COT_OK : COT_E_NOMEM;
 }
 
+/* The body's i-th input: room of its own, or the operand, where that is a constant. */
+static cot_status make_input(const loop *l, int32_t i) {
+    if (is_owned(l, i)) {
+        return make_tensor(l, l->scan.body->input.data[i], &l->input[i]);
+    }
+    l->input[i] = l->eval->input[i];
+    return COT_OK;
+}
+
 static cot_status make_tensors(loop *l) {
-    const cot_graph *body = l->scan.body;
     l->input = coti_calloc(l->eval->context, (size_t)l->n_inputs, sizeof *l->input);
     l->output = coti_calloc(l->eval->context, (size_t)l->n_outputs, sizeof *l->output);
     if (l->input == NULL || l->output == NULL) {
         return COT_E_NOMEM;
     }
     for (int32_t i = 0; i < l->n_inputs; i++) {
-        if (is_owned(l, i)) {
-            COTI_TRY(make_tensor(l, body->input.data[i], &l->input[i]));
-        } else {
-            l->input[i] = l->eval->input[i];
-        }
+        COTI_TRY(make_input(l, i));
     }
     for (int32_t i = 0; i < l->n_outputs; i++) {
-        COTI_TRY(make_tensor(l, body->output.data[i].value, &l->output[i]));
+        COTI_TRY(make_tensor(l, l->scan.body->output.data[i].value, &l->output[i]));
     }
     return COT_OK;
 }

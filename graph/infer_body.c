@@ -85,9 +85,10 @@ static cot_status check_backward(const coti_infer *infer, const cot_graph *backw
     for (int32_t i = 0, k = 0; i < infer->n_inputs; i++) {
         const coti_node *x = coti_infer_in(infer, i);
         const coti_body_type wanted = {"an operand's cotangent", (cot_dtype)x->dtype, &x->shape};
-        if (is_float(wanted.dtype)) {
-            COTI_TRY(coti_infer_body_output(infer, backward, (size_t)k++, &wanted));
+        if (!is_float(wanted.dtype)) {
+            continue;
         }
+        COTI_TRY(coti_infer_body_output(infer, backward, (size_t)k++, &wanted));
     }
     return COT_OK;
 }
