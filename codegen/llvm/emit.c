@@ -118,11 +118,19 @@ static void emit_skeleton(coti_emit *e) {
     }
 }
 
-static void emit_function(coti_emit *e, const char *symbol) {
-    make_types(e);
-    make_function(e, symbol);
-    LLVMPositionBuilderAtEnd(e->builder, coti_l_block(e, "entry"));
-    load_arguments(e);
+/* Does the kernel store anything, for some row count? Where an extent is 0 its operands may be
+ * empty, and nothing of them may be read, not even what is the same at all points. */
+static bool has_points(const coti_kernel *kernel) {
+    for (int32_t d = 0; d < kernel->n_kept; d++) {
+        if (kernel->extent[d] == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The body of a kernel, where the call's range is not empty. */
+static void emit_points(coti_emit *e) {
     coti_branch any;
     coti_branch_begin(e, &any, LLVMBuildICmp(e->builder, LLVMIntSLT, e->v_begin, e->v_end, ""),
                       "body");
@@ -130,6 +138,16 @@ static void emit_function(coti_emit *e, const char *symbol) {
     emit_uniforms(e, &e->kernel->gemm.side, e->v_uniform_side);
     emit_skeleton(e);
     coti_branch_end(e, &any);
+}
+
+static void emit_function(coti_emit *e, const char *symbol) {
+    make_types(e);
+    make_function(e, symbol);
+    LLVMPositionBuilderAtEnd(e->builder, coti_l_block(e, "entry"));
+    load_arguments(e);
+    if (has_points(e->kernel)) {
+        emit_points(e);
+    }
     LLVMBuildRetVoid(e->builder);
 }
 
