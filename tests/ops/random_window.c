@@ -42,16 +42,34 @@ static cot_value make_kernel(random_graph *g, cot_shape shape) {
     }
     cot_value w = cot_op_constant_array(g->graph, COT_F32, shape, data);
     cot_value scale;
-    if (!choose(g, COT_F32, &scale) || cot_value_shape(scale).rank != 0) {
+    w = g->real == COT_F32 ? w : cot_op_cast(w, g->real);
+    if (!choose(g, g->real, &scale) || cot_value_shape(scale).rank != 0) {
         return w;
     }
     return cot_op_binary(COT_OP_MUL, w, cot_op_unary(COT_OP_TANH, scale));
 }
 
+/* A convolution, and now and then its own transposes of what it gives. */
+static void keep_conv(random_graph *g, cot_value x, cot_value w, const cot_conv_axes *axes) {
+    cot_value y = cot_op_conv(x, w, axes);
+    const cot_shape of_x = cot_value_shape(x), of_w = cot_value_shape(w);
+    keep(g, y);
+    switch (small_enough(y) ? below(g, 3) : 0) {
+    case 1:
+        keep(g, cot_op_conv_dx(y, w, of_x.dim + 1, axes));
+        break;
+    case 2:
+        keep(g, cot_op_conv_dw(x, y, of_w.dim, axes));
+        break;
+    default:
+        break;
+    }
+}
+
 /* A convolution of a value of rank 2 or 3, seen as one of one spatial axis or of two. */
 void random_try_conv(random_graph *g) {
     cot_value x;
-    if (!choose(g, COT_F32, &x)) {
+    if (!choose(g, g->real, &x)) {
         return;
     }
     cot_shape shape = cot_value_shape(x);
@@ -77,14 +95,14 @@ void random_try_conv(random_graph *g) {
     kernel.dim[n + 1] = axes.groups * (1 + below(g, 2));
     cot_value w = make_kernel(g, kernel);
     if (w.graph != NULL) {
-        keep(g, cot_op_conv(x, w, &axes));
+        keep_conv(g, x, w, &axes);
     }
 }
 
 /* A pool of a value of rank 2 or 3, seen as a convolution sees it. */
 void random_try_pool(random_graph *g) {
     cot_value x;
-    if (!choose(g, COT_F32, &x)) {
+    if (!choose(g, g->real, &x)) {
         return;
     }
     cot_shape shape = cot_value_shape(x);
