@@ -36,7 +36,9 @@ cot_status cot_op_moments(cot_value x, const int32_t *axes, int32_t n_axes, bool
         moments.mean = with_axes(moments.mean, x, &sorted);
         moments.variance = with_axes(moments.variance, x, &sorted);
     }
-    bool made = moments.mean.graph != NULL && moments.variance.graph != NULL;
+    /* What else was made is as good as they are: an error in any of it is an error. */
+    bool made = moments.mean.graph != NULL && moments.variance.graph != NULL &&
+                moments.centred.graph != NULL;
     *mean_out = made ? moments.mean : coti_poison();
     *variance_out = made ? moments.variance : coti_poison();
     if (made) {
