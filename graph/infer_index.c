@@ -165,6 +165,18 @@ cot_status coti_infer_DYNAMIC_UPDATE(coti_infer *infer) {
 
 /* ---- order, running sums ---- */
 
+/* Elements of x once more for each of its last axis: what counting ranks compares. */
+static bool has_room_for_ranks(const cot_shape *shape) {
+    int64_t last = shape->dim[shape->rank - 1];
+    int64_t count = last > 1 ? last : 1;
+    for (int32_t a = 0; a < shape->rank; a++) {
+        if (shape->dim[a] > 1 && !coti_size_mul(count, shape->dim[a], &count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* x: floats or integers [*,n], n not N; result i32 as x. */
 cot_status coti_infer_ARGSORT(coti_infer *infer) {
     const coti_attr_ARGSORT *attr = infer->attr;
@@ -180,6 +192,12 @@ cot_status coti_infer_ARGSORT(coti_infer *infer) {
     if (x->shape.dim[x->shape.rank - 1] > INT32_MAX) {
         return COTI_INFER_FAIL(infer, COT_E_SHAPE, "the last axis has more than %d elements",
                                INT32_MAX);
+    }
+    if (!has_room_for_ranks(&x->shape)) {
+        return COTI_INFER_FAIL(infer, COT_E_SHAPE,
+                               "comparing each element with its row would take more than %lld "
+                               "comparisons",
+                               (long long)COTI_SIZE_MAX);
     }
     infer->dtype = COT_I32;
     return COT_OK;
