@@ -90,6 +90,13 @@ static cot_status copy_lists(product *p, cot_value *y, cot_value *wrt, cot_value
     return COT_OK;
 }
 
+/* The gradient of an inner product of the copy, unless it could not be made. */
+static cot_status differentiate(const product *p, cot_value inner, const cot_value *wrt, int32_t n,
+                                cot_value *grads_out) {
+    return inner.graph != NULL ? cot_grad(inner, wrt, n, grads_out)
+                               : cot_error_get(p->apart.graph->context).status;
+}
+
 /* J v of each y, in the copy. */
 static cot_status make_jvp(product *p, const cot_value *y, const cot_value *wrt,
                            const cot_value *vector, cot_value *result) {
@@ -102,8 +109,8 @@ static cot_status make_jvp(product *p, const cot_value *y, const cot_value *wrt,
     for (int32_t i = 0; i < p->n_y; i++) {
         u[i] = coti_apart_placeholder(&p->apart, y[i], coti_poison());
     }
-    COTI_TRY(cot_grad(inner_product(graph, u, y, p->n_y), wrt, p->n, g));
-    return cot_grad(inner_product(graph, g, vector, p->n), u, p->n_y, result);
+    COTI_TRY(differentiate(p, inner_product(graph, u, y, p->n_y), wrt, p->n, g));
+    return differentiate(p, inner_product(graph, g, vector, p->n), u, p->n_y, result);
 }
 
 /* H v of the only y, in the copy. */
@@ -114,7 +121,7 @@ static cot_status make_hvp(product *p, const cot_value *y, const cot_value *wrt,
         return COT_E_NOMEM;
     }
     COTI_TRY(cot_grad(y[0], wrt, p->n, g));
-    return cot_grad(inner_product(p->apart.graph, g, vector, p->n), wrt, p->n, result);
+    return differentiate(p, inner_product(p->apart.graph, g, vector, p->n), wrt, p->n, result);
 }
 
 typedef cot_status (*make_fn)(product *p, const cot_value *y, const cot_value *wrt,
