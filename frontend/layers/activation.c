@@ -2,6 +2,7 @@
  * Activations as graph values, and the layer that applies one. Each is an operation of its own or
  * a few; formulas stand beside the constants in cotangent/layers.h.
  */
+#include "formula.h"
 #include "layer.h"
 
 const char *cot_activation_name(cot_activation_kind activation) {
@@ -19,37 +20,19 @@ bool coti_activation_is_valid(cot_activation_kind activation) {
 
 /* ---- shorthand ---- */
 
-static cot_value number(cot_value like, double value) {
-    return cot_op_constant(like.graph, cot_value_dtype(like), value);
-}
-static cot_value add(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_ADD, a, b);
-}
-static cot_value sub(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_SUB, a, b);
-}
-static cot_value mul(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_MUL, a, b);
-}
-static cot_value scale(cot_value x, double factor) {
-    return mul(x, number(x, factor));
-}
-static cot_value plus(cot_value x, double term) {
-    return add(x, number(x, term));
-}
 static cot_value size_of(cot_value x) {
     return cot_op_unary(COT_OP_ABS, x);
 }
 
 /* (x OP value) ? then : otherwise */
 static cot_value where(cot_op op, cot_value x, double value, cot_value then, cot_value otherwise) {
-    return cot_op_select(cot_op_binary(op, x, number(x, value)), then, otherwise);
+    return cot_op_select(cot_op_binary(op, x, coti_number(x, value)), then, otherwise);
 }
 
 /* x within [low, high], flat on the borders too; a NaN stays. */
 static cot_value clip(cot_value x, double low, double high) {
-    cot_value above = where(COT_OP_LE, x, low, number(x, low), x);
-    return where(COT_OP_GE, x, high, number(x, high), above);
+    cot_value above = where(COT_OP_LE, x, low, coti_number(x, low), x);
+    return where(COT_OP_GE, x, high, coti_number(x, high), above);
 }
 
 /* ---- the activations, by their formulas ---- */
@@ -72,21 +55,21 @@ static cot_value gelu(cot_value x) {
 
 /* Hendrycks, Gimpel: "Gaussian error linear units", section 2. */
 static cot_value gelu_tanh(cot_value x) {
-    cot_value inner = add(x, scale(mul(mul(x, x), x), 0.044715));
-    cot_value gate = tanh_of(scale(inner, 0.79788456080286535588));
-    return mul(scale(x, 0.5), plus(gate, 1.0));
+    cot_value inner = coti_add(x, coti_scale(coti_mul(coti_mul(x, x), x), 0.044715));
+    cot_value gate = tanh_of(coti_scale(inner, 0.79788456080286535588));
+    return coti_mul(coti_scale(x, 0.5), coti_plus(gate, 1.0));
 }
 
 static cot_value relu6(cot_value x) {
-    return where(COT_OP_GE, x, 6.0, number(x, 6.0), relu(x));
+    return where(COT_OP_GE, x, 6.0, coti_number(x, 6.0), relu(x));
 }
 static cot_value leaky_relu(cot_value x) {
-    return where(COT_OP_GT, x, 0.0, x, scale(x, 0.2));
+    return where(COT_OP_GT, x, 0.0, x, coti_scale(x, 0.2));
 }
 
 /* exp(x) - 1 where x <= 0; elsewhere something finite that nobody looks at. */
 static cot_value grown(cot_value x) {
-    return cot_op_unary(COT_OP_EXPM1, where(COT_OP_GT, x, 0.0, number(x, 0.0), x));
+    return cot_op_unary(COT_OP_EXPM1, where(COT_OP_GT, x, 0.0, coti_number(x, 0.0), x));
 }
 static cot_value elu(cot_value x) {
     return where(COT_OP_GT, x, 0.0, x, grown(x));
@@ -94,27 +77,27 @@ static cot_value elu(cot_value x) {
 
 /* Klambauer et al., "Self-normalizing neural networks", 2017. */
 static cot_value selu(cot_value x) {
-    cot_value left = scale(grown(x), 1.6732632423543772);
-    return scale(where(COT_OP_GT, x, 0.0, x, left), 1.0507009873554805);
+    cot_value left = coti_scale(grown(x), 1.6732632423543772);
+    return coti_scale(where(COT_OP_GT, x, 0.0, x, left), 1.0507009873554805);
 }
 
 static cot_value softplus(cot_value x) {
     return cot_op_unary(COT_OP_SOFTPLUS, x);
 }
 static cot_value softsign(cot_value x) {
-    return cot_op_binary(COT_OP_DIV, x, plus(size_of(x), 1.0));
+    return cot_op_binary(COT_OP_DIV, x, coti_plus(size_of(x), 1.0));
 }
 static cot_value silu(cot_value x) {
-    return mul(x, sigmoid(x));
+    return coti_mul(x, sigmoid(x));
 }
 static cot_value mish(cot_value x) {
-    return mul(x, tanh_of(softplus(x)));
+    return coti_mul(x, tanh_of(softplus(x)));
 }
 static cot_value hard_sigmoid(cot_value x) {
-    return cot_op_binary(COT_OP_DIV, relu6(plus(x, 3.0)), number(x, 6.0));
+    return cot_op_binary(COT_OP_DIV, relu6(coti_plus(x, 3.0)), coti_number(x, 6.0));
 }
 static cot_value hard_silu(cot_value x) {
-    return mul(x, hard_sigmoid(x));
+    return coti_mul(x, hard_sigmoid(x));
 }
 static cot_value hard_tanh(cot_value x) {
     return clip(x, -1.0, 1.0);
@@ -126,25 +109,25 @@ static cot_value log_sigmoid(cot_value x) {
     return cot_op_unary(COT_OP_NEG, softplus(cot_op_unary(COT_OP_NEG, x)));
 }
 static cot_value squareplus(cot_value x) {
-    return scale(add(x, cot_op_unary(COT_OP_SQRT, plus(mul(x, x), 4.0))), 0.5);
+    return coti_scale(coti_add(x, cot_op_unary(COT_OP_SQRT, coti_plus(coti_mul(x, x), 4.0))), 0.5);
 }
 static cot_value soft_shrink(cot_value x) {
-    cot_value moved = sub(x, scale(cot_op_unary(COT_OP_SIGN, x), 0.5));
-    return where(COT_OP_LE, size_of(x), 0.5, number(x, 0.0), moved);
+    cot_value moved = coti_sub(x, coti_scale(cot_op_unary(COT_OP_SIGN, x), 0.5));
+    return where(COT_OP_LE, size_of(x), 0.5, coti_number(x, 0.0), moved);
 }
 static cot_value hard_shrink(cot_value x) {
-    return where(COT_OP_LE, size_of(x), 0.5, number(x, 0.0), x);
+    return where(COT_OP_LE, size_of(x), 0.5, coti_number(x, 0.0), x);
 }
 static cot_value tanh_shrink(cot_value x) {
-    return sub(x, tanh_of(x));
+    return coti_sub(x, tanh_of(x));
 }
 static cot_value sparse_plus(cot_value x) {
-    cot_value raised = plus(x, 1.0);
-    cot_value middle = scale(mul(raised, raised), 0.25);
-    return where(COT_OP_LE, x, -1.0, number(x, 0.0), where(COT_OP_LT, x, 1.0, middle, x));
+    cot_value raised = coti_plus(x, 1.0);
+    cot_value middle = coti_scale(coti_mul(raised, raised), 0.25);
+    return where(COT_OP_LE, x, -1.0, coti_number(x, 0.0), where(COT_OP_LT, x, 1.0, middle, x));
 }
 static cot_value sparse_sigmoid(cot_value x) {
-    return clip(scale(plus(x, 1.0), 0.5), 0.0, 1.0);
+    return clip(coti_scale(coti_plus(x, 1.0), 0.5), 0.0, 1.0);
 }
 
 /*
@@ -156,14 +139,15 @@ static cot_value sparsemax(cot_value x) {
     const int32_t last = -1;
     cot_shape shape = cot_value_shape(x);
     cot_value z = cot_op_sort(x, true);
-    cot_value rank = plus(cot_op_iota(x.graph, cot_value_dtype(x), shape, shape.rank - 1), 1.0);
-    cot_value above = plus(mul(rank, z), 1.0);
+    cot_value rank =
+        coti_plus(cot_op_iota(x.graph, cot_value_dtype(x), shape, shape.rank - 1), 1.0);
+    cot_value above = coti_plus(coti_mul(rank, z), 1.0);
     cot_value is_in = cot_op_binary(COT_OP_GT, above, cot_op_cumsum(z, shape.rank - 1));
     cot_value member = cot_op_cast(is_in, cot_value_dtype(x));
     cot_value k = cot_op_reduce(COT_OP_SUM, member, &last, 1, true);
     cot_value sum =
-        cot_op_reduce(COT_OP_SUM, cot_op_select(is_in, z, number(z, 0.0)), &last, 1, true);
-    return relu(sub(x, cot_op_binary(COT_OP_DIV, plus(sum, -1.0), k)));
+        cot_op_reduce(COT_OP_SUM, cot_op_select(is_in, z, coti_number(z, 0.0)), &last, 1, true);
+    return relu(coti_sub(x, cot_op_binary(COT_OP_DIV, coti_plus(sum, -1.0), k)));
 }
 
 static cot_value (*const functions[])(cot_value x) = {

@@ -5,6 +5,7 @@
  * categorical cross-entropy divides by their sum and clips; the sparse one clips, and its
  * logarithms go through a softmax (again TensorFlow's way).
  */
+#include "frontend/layers/formula.h"
 #include "frontend/training/training.h"
 
 #include <math.h>
@@ -66,33 +67,12 @@ cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, c
 
 static const int32_t last_axis[1] = {-1};
 
-static cot_value number(cot_value like, double value) {
-    return cot_op_constant(like.graph, cot_value_dtype(like), value);
-}
-static cot_value add(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_ADD, a, b);
-}
-static cot_value sub(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_SUB, a, b);
-}
-static cot_value mul(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_MUL, a, b);
-}
-static cot_value over(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_DIV, a, b);
-}
-static cot_value scale(cot_value x, double factor) {
-    return mul(x, number(x, factor));
-}
-static cot_value plus(cot_value x, double term) {
-    return add(x, number(x, term));
-}
 /* 1 - x */
 static cot_value rest(cot_value x) {
-    return sub(number(x, 1.0), x);
+    return coti_sub(coti_number(x, 1.0), x);
 }
 static cot_value square(cot_value x) {
-    return mul(x, x);
+    return coti_mul(x, x);
 }
 static cot_value log_of(cot_value x) {
     return cot_op_unary(COT_OP_LOG, x);
@@ -109,13 +89,14 @@ static cot_value sum(cot_value x) {
 
 /* max(x, low): the gradient at the bound is 1, and a NaN stays. */
 static cot_value at_least(cot_value x, double low) {
-    return cot_op_select(cot_op_binary(COT_OP_LT, x, number(x, low)), number(x, low), x);
+    return cot_op_select(cot_op_binary(COT_OP_LT, x, coti_number(x, low)), coti_number(x, low), x);
 }
 
 /* x within [low, high]; as at_least. */
 static cot_value clip(cot_value x, double low, double high) {
     cot_value above = at_least(x, low);
-    return cot_op_select(cot_op_binary(COT_OP_GT, x, number(x, high)), number(x, high), above);
+    return cot_op_select(cot_op_binary(COT_OP_GT, x, coti_number(x, high)), coti_number(x, high),
+                         above);
 }
 
 static cot_value sum_of_batch(cot_value x) {
@@ -149,7 +130,7 @@ static cot_value probabilities(const row_loss *l, cot_activation_kind squash) {
 /* t (1 - s) + s / classes */
 static cot_value smooth(const row_loss *l, double classes) {
     double s = l->head->numbers.label_smoothing;
-    return s == 0.0 ? l->t : plus(scale(l->t, 1.0 - s), s / classes);
+    return s == 0.0 ? l->t : coti_plus(coti_scale(l->t, 1.0 - s), s / classes);
 }
 
 static double n_classes(const row_loss *l) {
@@ -160,13 +141,14 @@ static double n_classes(const row_loss *l) {
 /* p / sum(p), within [e, 1 - e]. */
 static cot_value shares(cot_value p) {
     cot_value total = cot_op_reduce(COT_OP_SUM, p, last_axis, 1, true);
-    return clip(over(p, total), EPSILON, 1.0 - EPSILON);
+    return clip(coti_div(p, total), EPSILON, 1.0 - EPSILON);
 }
 
 static cot_value categorical_crossentropy(const row_loss *l) {
     cot_value t = smooth(l, n_classes(l));
-    return l->logits.graph != NULL ? cot_op_softmax_cross_entropy(t, l->logits)
-                                   : cot_op_unary(COT_OP_NEG, sum(mul(t, log_of(shares(l->p)))));
+    return l->logits.graph != NULL
+               ? cot_op_softmax_cross_entropy(t, l->logits)
+               : cot_op_unary(COT_OP_NEG, sum(coti_mul(t, log_of(shares(l->p)))));
 }
 
 static cot_value sparse_categorical_crossentropy(const row_loss *l) {
@@ -180,11 +162,11 @@ static cot_value binary_terms(const row_loss *l, cot_value t) {
     if (l->logits.graph != NULL) {
         cot_value x = l->logits;
         cot_value tail = cot_op_unary(COT_OP_EXP, cot_op_unary(COT_OP_NEG, size_of(x)));
-        cot_value slope = sub(cot_op_unary(COT_OP_RELU, x), mul(x, t));
-        return add(slope, cot_op_unary(COT_OP_LOG1P, tail));
+        cot_value slope = coti_sub(cot_op_unary(COT_OP_RELU, x), coti_mul(x, t));
+        return coti_add(slope, cot_op_unary(COT_OP_LOG1P, tail));
     }
     cot_value p = clip(l->p, EPSILON, 1.0 - EPSILON);
-    cot_value right = add(mul(t, log_of(p)), mul(rest(t), log_of(rest(p))));
+    cot_value right = coti_add(coti_mul(t, log_of(p)), coti_mul(rest(t), log_of(rest(p))));
     return cot_op_unary(COT_OP_NEG, right);
 }
 
@@ -193,17 +175,18 @@ static cot_value binary_crossentropy(const row_loss *l) {
 }
 
 static cot_value power(cot_value x, double exponent) {
-    return cot_op_binary(COT_OP_POW, x, number(x, exponent));
+    return cot_op_binary(COT_OP_POW, x, coti_number(x, exponent));
 }
 
 static cot_value binary_focal_crossentropy(const row_loss *l) {
     const cot_loss_options *numbers = &l->head->numbers;
     cot_value t = smooth(l, 2.0);
     cot_value p = probabilities(l, COT_SIGMOID);
-    cot_value right = add(mul(t, p), mul(rest(t), rest(p)));
-    cot_value terms = mul(power(rest(right), numbers->gamma), binary_terms(l, t));
+    cot_value right = coti_add(coti_mul(t, p), coti_mul(rest(t), rest(p)));
+    cot_value terms = coti_mul(power(rest(right), numbers->gamma), binary_terms(l, t));
     if (numbers->apply_class_balancing) {
-        terms = mul(terms, add(scale(t, numbers->alpha), scale(rest(t), 1.0 - numbers->alpha)));
+        terms = coti_mul(terms, coti_add(coti_scale(t, numbers->alpha),
+                                         coti_scale(rest(t), 1.0 - numbers->alpha)));
     }
     return mean(terms);
 }
@@ -212,80 +195,81 @@ static cot_value categorical_focal_crossentropy(const row_loss *l) {
     const cot_loss_options *numbers = &l->head->numbers;
     cot_value t = smooth(l, n_classes(l));
     cot_value p = shares(probabilities(l, COT_SOFTMAX));
-    cot_value terms = mul(power(rest(p), numbers->gamma), mul(t, log_of(p)));
-    return scale(sum(terms), -numbers->alpha);
+    cot_value terms = coti_mul(power(rest(p), numbers->gamma), coti_mul(t, log_of(p)));
+    return coti_scale(sum(terms), -numbers->alpha);
 }
 
 /* ---- distances ---- */
 
 static cot_value mean_squared_error(const row_loss *l) {
-    return mean(square(sub(l->t, l->p)));
+    return mean(square(coti_sub(l->t, l->p)));
 }
 
 static cot_value mean_absolute_error(const row_loss *l) {
-    return mean(size_of(sub(l->t, l->p)));
+    return mean(size_of(coti_sub(l->t, l->p)));
 }
 
 static cot_value mean_absolute_percentage_error(const row_loss *l) {
-    cot_value part = size_of(over(sub(l->t, l->p), at_least(size_of(l->t), EPSILON)));
-    return scale(mean(part), 100.0);
+    cot_value part = size_of(coti_div(coti_sub(l->t, l->p), at_least(size_of(l->t), EPSILON)));
+    return coti_scale(mean(part), 100.0);
 }
 
 static cot_value mean_squared_logarithmic_error(const row_loss *l) {
-    cot_value of_p = log_of(plus(at_least(l->p, EPSILON), 1.0));
-    cot_value of_t = log_of(plus(at_least(l->t, EPSILON), 1.0));
-    return mean(square(sub(of_p, of_t)));
+    cot_value of_p = log_of(coti_plus(at_least(l->p, EPSILON), 1.0));
+    cot_value of_t = log_of(coti_plus(at_least(l->t, EPSILON), 1.0));
+    return mean(square(coti_sub(of_p, of_t)));
 }
 
 static cot_value huber(const row_loss *l) {
     double delta = l->head->numbers.delta;
-    cot_value error = sub(l->p, l->t);
+    cot_value error = coti_sub(l->p, l->t);
     cot_value distance = size_of(error);
-    cot_value far = plus(scale(distance, delta), -0.5 * delta * delta);
-    cot_value is_near = cot_op_binary(COT_OP_LE, distance, number(distance, delta));
-    return mean(cot_op_select(is_near, scale(square(error), 0.5), far));
+    cot_value far = coti_plus(coti_scale(distance, delta), -0.5 * delta * delta);
+    cot_value is_near = cot_op_binary(COT_OP_LE, distance, coti_number(distance, delta));
+    return mean(cot_op_select(is_near, coti_scale(square(error), 0.5), far));
 }
 
 /* log(cosh(x)) = |x| + log1p(exp(-2 |x|)) - log(2): nothing overflows. */
 static cot_value log_cosh(const row_loss *l) {
-    cot_value distance = size_of(sub(l->p, l->t));
-    cot_value tail = cot_op_unary(COT_OP_LOG1P, cot_op_unary(COT_OP_EXP, scale(distance, -2.0)));
-    return mean(plus(add(distance, tail), -0.69314718055994530942));
+    cot_value distance = size_of(coti_sub(l->p, l->t));
+    cot_value tail =
+        cot_op_unary(COT_OP_LOG1P, cot_op_unary(COT_OP_EXP, coti_scale(distance, -2.0)));
+    return mean(coti_plus(coti_add(distance, tail), -0.69314718055994530942));
 }
 
 /* x / max(|x|, e) over the last axis. */
 static cot_value direction(cot_value x) {
     cot_value squares = cot_op_reduce(COT_OP_SUM, square(x), last_axis, 1, true);
-    return mul(x, cot_op_unary(COT_OP_RSQRT, at_least(squares, EPSILON * EPSILON)));
+    return coti_mul(x, cot_op_unary(COT_OP_RSQRT, at_least(squares, EPSILON * EPSILON)));
 }
 
 static cot_value cosine_similarity(const row_loss *l) {
-    return cot_op_unary(COT_OP_NEG, sum(mul(direction(l->t), direction(l->p))));
+    return cot_op_unary(COT_OP_NEG, sum(coti_mul(direction(l->t), direction(l->p))));
 }
 
 static cot_value kl_divergence(const row_loss *l) {
     cot_value t = clip(l->t, EPSILON, 1.0);
-    return sum(mul(t, log_of(over(t, clip(l->p, EPSILON, 1.0)))));
+    return sum(coti_mul(t, log_of(coti_div(t, clip(l->p, EPSILON, 1.0)))));
 }
 
 static cot_value poisson(const row_loss *l) {
-    return mean(sub(l->p, mul(l->t, log_of(plus(l->p, EPSILON)))));
+    return mean(coti_sub(l->p, coti_mul(l->t, log_of(coti_plus(l->p, EPSILON)))));
 }
 
 /* ---- margins ---- */
 
 /* 2 t - 1 if every target of the batch is 0 or 1, else t. */
 static cot_value signs(cot_value t) {
-    cot_value is_zero = cot_op_binary(COT_OP_EQ, t, number(t, 0.0));
-    cot_value is_one = cot_op_binary(COT_OP_EQ, t, number(t, 1.0));
+    cot_value is_zero = cot_op_binary(COT_OP_EQ, t, coti_number(t, 0.0));
+    cot_value is_one = cot_op_binary(COT_OP_EQ, t, coti_number(t, 1.0));
     cot_value is_other = cot_op_unary(COT_OP_NOT, cot_op_binary(COT_OP_OR, is_zero, is_one));
     cot_value n_others = sum_of_batch(cot_op_cast(is_other, cot_value_dtype(t)));
-    cot_value is_binary = cot_op_binary(COT_OP_EQ, n_others, number(t, 0.0));
-    return cot_op_select(is_binary, plus(scale(t, 2.0), -1.0), t);
+    cot_value is_binary = cot_op_binary(COT_OP_EQ, n_others, coti_number(t, 0.0));
+    return cot_op_select(is_binary, coti_plus(coti_scale(t, 2.0), -1.0), t);
 }
 
 static cot_value margins(const row_loss *l) {
-    return cot_op_unary(COT_OP_RELU, rest(mul(signs(l->t), l->p)));
+    return cot_op_unary(COT_OP_RELU, rest(coti_mul(signs(l->t), l->p)));
 }
 
 static cot_value hinge(const row_loss *l) {
@@ -297,26 +281,28 @@ static cot_value squared_hinge(const row_loss *l) {
 }
 
 static cot_value categorical_hinge(const row_loss *l) {
-    cot_value right = sum(mul(l->t, l->p));
-    cot_value wrong = cot_op_reduce(COT_OP_REDUCE_MAX, mul(rest(l->t), l->p), last_axis, 1, false);
-    return cot_op_unary(COT_OP_RELU, plus(sub(wrong, right), 1.0));
+    cot_value right = sum(coti_mul(l->t, l->p));
+    cot_value wrong =
+        cot_op_reduce(COT_OP_REDUCE_MAX, coti_mul(rest(l->t), l->p), last_axis, 1, false);
+    return cot_op_unary(COT_OP_RELU, coti_plus(coti_sub(wrong, right), 1.0));
 }
 
 /* ---- overlaps of a whole batch ---- */
 
 static cot_value dice(const row_loss *l) {
-    cot_value both = sum_of_batch(mul(l->t, l->p));
-    cot_value all = add(sum_of_batch(l->t), sum_of_batch(l->p));
-    return for_each_row(rest(over(scale(both, 2.0), plus(all, EPSILON))), l->p);
+    cot_value both = sum_of_batch(coti_mul(l->t, l->p));
+    cot_value all = coti_add(sum_of_batch(l->t), sum_of_batch(l->p));
+    return for_each_row(rest(coti_div(coti_scale(both, 2.0), coti_plus(all, EPSILON))), l->p);
 }
 
 static cot_value tversky(const row_loss *l) {
     const cot_loss_options *numbers = &l->head->numbers;
-    cot_value both = sum_of_batch(mul(l->t, l->p));
-    cot_value missed = sum_of_batch(mul(l->t, rest(l->p)));
-    cot_value false_ones = sum_of_batch(mul(rest(l->t), l->p));
-    cot_value errors = add(scale(missed, numbers->alpha), scale(false_ones, numbers->beta));
-    return for_each_row(rest(over(both, plus(add(both, errors), EPSILON))), l->p);
+    cot_value both = sum_of_batch(coti_mul(l->t, l->p));
+    cot_value missed = sum_of_batch(coti_mul(l->t, rest(l->p)));
+    cot_value false_ones = sum_of_batch(coti_mul(rest(l->t), l->p));
+    cot_value errors =
+        coti_add(coti_scale(missed, numbers->alpha), coti_scale(false_ones, numbers->beta));
+    return for_each_row(rest(coti_div(both, coti_plus(coti_add(both, errors), EPSILON))), l->p);
 }
 
 /* ---- the table ---- */

@@ -3,6 +3,7 @@
  * beside the names in cotangent/training.h. An argmax is taken of a softmax's logits where there
  * are any: it keeps their order, so its values are not needed.
  */
+#include "frontend/layers/formula.h"
 #include "frontend/training/training.h"
 
 #include <math.h>
@@ -49,10 +50,6 @@ static cot_value as_real(const row_metric *m, cot_value x) {
     return cot_op_cast(x, m->head->type.dtype);
 }
 
-static cot_value number(cot_value like, double value) {
-    return cot_op_constant(like.graph, cot_value_dtype(like), value);
-}
-
 static cot_value sum_of_batch(cot_value x) {
     static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
     return cot_op_reduce(COT_OP_SUM, x, axes, cot_value_shape(x).rank, false);
@@ -68,7 +65,7 @@ static cot_value pair(cot_value a, cot_value b) {
 /* ---- accuracies: a value of each row ---- */
 
 static cot_value binary_accuracy(const row_metric *m) {
-    cot_value guess = as_real(m, cot_op_binary(COT_OP_GT, m->p, number(m->p, 0.5)));
+    cot_value guess = as_real(m, cot_op_binary(COT_OP_GT, m->p, coti_number(m->p, 0.5)));
     cot_value hit = as_real(m, cot_op_binary(COT_OP_EQ, m->t, guess));
     return cot_op_mean(hit, last_axis, 1, false);
 }
@@ -86,14 +83,14 @@ static cot_value sparse_categorical_accuracy(const row_metric *m) {
 static cot_value value_at(const row_metric *m, cot_value class) {
     const cot_shape *shape = &m->head->type.shape;
     cot_value hot = cot_op_one_hot(class, shape->dim[shape->rank - 1], COT_BOOL);
-    cot_value zero = number(m->scores, 0.0);
+    cot_value zero = coti_number(m->scores, 0.0);
     return cot_op_reduce(COT_OP_SUM, cot_op_select(hot, m->scores, zero), last_axis, 1, true);
 }
 
 static cot_value in_top_k(const row_metric *m, cot_value class) {
     cot_value is_larger = cot_op_binary(COT_OP_GT, m->scores, value_at(m, class));
     cot_value n_larger = cot_op_reduce(COT_OP_SUM, as_real(m, is_larger), last_axis, 1, false);
-    return as_real(m, cot_op_binary(COT_OP_LT, n_larger, number(n_larger, m->head->top_k)));
+    return as_real(m, cot_op_binary(COT_OP_LT, n_larger, coti_number(n_larger, m->head->top_k)));
 }
 
 static cot_value top_k_categorical_accuracy(const row_metric *m) {
@@ -113,8 +110,8 @@ static cot_value squared_error(const row_metric *m) {
 
 /* How many elements have t != 0 (or t == 0) and p > 0.5 (or p <= 0.5). */
 static cot_value count(const row_metric *m, cot_op of_t, cot_op of_p) {
-    cot_value is_so = cot_op_binary(of_t, m->t, number(m->t, 0.0));
-    cot_value is_said = cot_op_binary(of_p, m->p, number(m->p, 0.5));
+    cot_value is_so = cot_op_binary(of_t, m->t, coti_number(m->t, 0.0));
+    cot_value is_said = cot_op_binary(of_p, m->p, coti_number(m->p, 0.5));
     return sum_of_batch(as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)));
 }
 
@@ -162,7 +159,7 @@ static cot_value thresholds(const row_metric *m) {
 static cot_value curve_counts(const row_metric *m) {
     static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
     cot_value is_said = cot_op_binary(COT_OP_GT, at_thresholds(m->p), thresholds(m));
-    cot_value is_so = at_thresholds(cot_op_binary(COT_OP_NE, m->t, number(m->t, 0.0)));
+    cot_value is_so = at_thresholds(cot_op_binary(COT_OP_NE, m->t, coti_number(m->t, 0.0)));
     cot_value is_not = cot_op_unary(COT_OP_NOT, is_so);
     int32_t rank = cot_value_shape(is_so).rank - 1;
     const cot_value both[2] = {

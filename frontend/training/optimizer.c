@@ -8,6 +8,7 @@
  * Each weight's chain ends in updates of its own states, so that fusion can put it into the
  * epilogue of the product that makes the gradient.
  */
+#include "frontend/layers/formula.h"
 #include "frontend/training/training.h"
 
 #include <math.h>
@@ -183,10 +184,6 @@ static cot_value binary(cot_op op, cot_value a, cot_value b) {
     return cot_op_binary(op, a, b);
 }
 
-static cot_value constant_of(cot_value x, double value) {
-    return cot_op_constant(x.graph, cot_value_dtype(x), value);
-}
-
 /* What the whole step shares. */
 typedef struct update {
     const coti_optimizer *optimizer;
@@ -203,14 +200,14 @@ typedef struct update {
 /* floor(x / k) of i64 x >= 0, exact below 2^53. */
 static cot_value quotient(cot_value x, int32_t k) {
     cot_value real = cot_op_cast(x, COT_F64);
-    cot_value whole = cot_op_unary(COT_OP_FLOOR, binary(COT_OP_DIV, real, constant_of(real, k)));
+    cot_value whole = cot_op_unary(COT_OP_FLOOR, binary(COT_OP_DIV, real, coti_number(real, k)));
     return cot_op_cast(whole, COT_I64);
 }
 
 /* (x + 1) % k == 0 */
 static cot_value ends_round(cot_value x, int32_t k) {
-    cot_value next = binary(COT_OP_ADD, x, constant_of(x, 1.0));
-    cot_value round = binary(COT_OP_MUL, quotient(next, k), constant_of(x, k));
+    cot_value next = binary(COT_OP_ADD, x, coti_number(x, 1.0));
+    cot_value round = binary(COT_OP_MUL, quotient(next, k), coti_number(x, k));
     return binary(COT_OP_EQ, next, round);
 }
 
@@ -227,8 +224,8 @@ static void begin_update(update *u, const coti_training *training, cot_graph *gr
     }
     if (all->decay != 0.0) {
         cot_value steps = cot_op_cast(u->iterations, COT_F32);
-        cot_value slower = binary(COT_OP_MUL, steps, constant_of(steps, all->decay));
-        cot_value below = binary(COT_OP_ADD, slower, constant_of(steps, 1.0));
+        cot_value slower = binary(COT_OP_MUL, steps, coti_number(steps, all->decay));
+        cot_value below = binary(COT_OP_ADD, slower, coti_number(steps, 1.0));
         u->rate = binary(COT_OP_DIV, u->rate, below);
     }
     if (u->class->has_product) {
@@ -252,26 +249,26 @@ static cot_value collect(const update *u, cot_value gradient, cot_variable *coll
                          cot_status *status) {
     const cot_optimizer_options *all = &u->optimizer->all;
     if (all->loss_scale_factor != 1.0) {
-        gradient = binary(COT_OP_DIV, gradient, constant_of(gradient, all->loss_scale_factor));
+        gradient = binary(COT_OP_DIV, gradient, coti_number(gradient, all->loss_scale_factor));
     }
     if (collected == NULL) {
         return gradient;
     }
     cot_value before = cot_op_state(gradient.graph, collected);
     cot_value sum = binary(COT_OP_ADD, gradient, before);
-    cot_value k = constant_of(sum, all->gradient_accumulation_steps);
-    *status = cot_graph_update(before, if_update(u, constant_of(sum, 0.0), sum));
+    cot_value k = coti_number(sum, all->gradient_accumulation_steps);
+    *status = cot_graph_update(before, if_update(u, coti_number(sum, 0.0), sum));
     return binary(COT_OP_DIV, sum, k);
 }
 
 static cot_value clip(const update *u, cot_value g) {
     const cot_optimizer_options *all = &u->optimizer->all;
     if (all->clipvalue != 0.0) {
-        cot_value below = binary(COT_OP_MIN, g, constant_of(g, all->clipvalue));
-        return binary(COT_OP_MAX, below, constant_of(g, -all->clipvalue));
+        cot_value below = binary(COT_OP_MIN, g, coti_number(g, all->clipvalue));
+        return binary(COT_OP_MAX, below, coti_number(g, -all->clipvalue));
     }
     if (all->clipnorm != 0.0) {
-        cot_value most = constant_of(g, all->clipnorm);
+        cot_value most = coti_number(g, all->clipnorm);
         cot_value norm = cot_op_unary(COT_OP_SQRT, sum_of_squares(g));
         return binary(COT_OP_DIV, binary(COT_OP_MUL, g, most), binary(COT_OP_MAX, norm, most));
     }
@@ -287,9 +284,9 @@ static cot_value global_scale(const cot_value *gradient, int32_t n, double most)
         sum = binary(COT_OP_ADD, sum, cot_op_cast(sum_of_squares(gradient[i]), COT_F64));
     }
     cot_value norm = cot_op_unary(COT_OP_SQRT, sum);
-    cot_value share = binary(COT_OP_DIV, constant_of(norm, 1.0), norm);
-    cot_value least = binary(COT_OP_MIN, share, constant_of(norm, 1.0 / most));
-    cot_value scale = binary(COT_OP_MUL, least, constant_of(norm, most));
+    cot_value share = binary(COT_OP_DIV, coti_number(norm, 1.0), norm);
+    cot_value least = binary(COT_OP_MIN, share, coti_number(norm, 1.0 / most));
+    cot_value scale = binary(COT_OP_MUL, least, coti_number(norm, most));
     return binary(COT_OP_ADD, scale, binary(COT_OP_SUB, norm, norm));
 }
 
@@ -297,9 +294,9 @@ static cot_value global_scale(const cot_value *gradient, int32_t n, double most)
 static cot_status move_average(const update *u, cot_variable *average, cot_value *weight) {
     const cot_optimizer_options *all = &u->optimizer->all;
     cot_value before = cot_op_state(weight->graph, average);
-    cot_value is_first = binary(COT_OP_EQ, u->done, constant_of(u->done, 0.0));
-    cot_value kept = binary(COT_OP_MUL, before, constant_of(before, all->ema_momentum));
-    cot_value share = binary(COT_OP_MUL, *weight, constant_of(before, 1.0 - all->ema_momentum));
+    cot_value is_first = binary(COT_OP_EQ, u->done, coti_number(u->done, 0.0));
+    cot_value kept = binary(COT_OP_MUL, before, coti_number(before, all->ema_momentum));
+    cot_value share = binary(COT_OP_MUL, *weight, coti_number(before, 1.0 - all->ema_momentum));
     cot_value after = cot_op_select(is_first, *weight, binary(COT_OP_ADD, kept, share));
     if (all->ema_overwrite_frequency > 0) {
         cot_value overwrites = ends_round(u->done, all->ema_overwrite_frequency);
@@ -317,7 +314,7 @@ static cot_status update_weight(update *u, cot_variable *weight, cot_value gradi
     coti_slot slot[COTI_MOST_SLOTS];
     int32_t n_slots = u->class->slots(u->optimizer, &shape, slot);
     cot_value before = cot_op_state(graph, weight);
-    cot_value one = constant_of(u->done, 1.0);
+    cot_value one = coti_number(u->done, 1.0);
     coti_step s = {.optimizer = u->optimizer,
                    .weight = before,
                    .gradient = clip(u, gradient),
@@ -328,7 +325,7 @@ static cot_status update_weight(update *u, cot_variable *weight, cot_value gradi
     }
     double decay = u->optimizer->all.weight_decay;
     if (decay != 0.0) {
-        cot_value part = binary(COT_OP_MUL, before, constant_of(before, decay));
+        cot_value part = binary(COT_OP_MUL, before, coti_number(before, decay));
         s.weight = binary(COT_OP_SUB, before, binary(COT_OP_MUL, part, s.rate));
     }
     for (int32_t i = 0; i < n_slots; i++) {
@@ -395,7 +392,7 @@ static cot_status update_weights(const coti_training *training, cot_graph *graph
         cot_value after = cot_op_cast(u.new_product, COT_F32);
         COTI_TRY(cot_graph_update(u.product, if_update(&u, after, u.product)));
     }
-    cot_value one = constant_of(u.iterations, 1.0);
+    cot_value one = coti_number(u.iterations, 1.0);
     return cot_graph_update(u.iterations, binary(COT_OP_ADD, u.iterations, one));
 }
 

@@ -3,62 +3,42 @@
  * and sources stand in cotangent/optimizers.h. A rule knows one weight; what all optimizers do
  * before and after it is in optimizer.c.
  */
+#include "frontend/layers/formula.h"
 #include "frontend/training/optimizer.h"
 
 /* ---- shorthand ---- */
 
-static cot_value number(cot_value like, double value) {
-    return cot_op_constant(like.graph, cot_value_dtype(like), value);
-}
-static cot_value add(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_ADD, a, b);
-}
-static cot_value sub(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_SUB, a, b);
-}
-static cot_value mul(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_MUL, a, b);
-}
-static cot_value over(cot_value a, cot_value b) {
-    return cot_op_binary(COT_OP_DIV, a, b);
-}
 static cot_value larger(cot_value a, cot_value b) {
     return cot_op_binary(COT_OP_MAX, a, b);
 }
-static cot_value scale(cot_value x, double factor) {
-    return mul(x, number(x, factor));
-}
-static cot_value plus(cot_value x, double term) {
-    return add(x, number(x, term));
-}
 static cot_value square(cot_value x) {
-    return mul(x, x);
+    return coti_mul(x, x);
 }
 static cot_value root(cot_value x) {
     return cot_op_unary(COT_OP_SQRT, x);
 }
 static cot_value power(cot_value x, double exponent) {
-    return cot_op_binary(COT_OP_POW, x, number(x, exponent));
+    return cot_op_binary(COT_OP_POW, x, coti_number(x, exponent));
 }
 
 /* beta^t */
 static cot_value decayed(double beta, cot_value t) {
-    return cot_op_binary(COT_OP_POW, number(t, beta), t);
+    return cot_op_binary(COT_OP_POW, coti_number(t, beta), t);
 }
 
 /* 1 - beta^t, in the weights' dtype, as Keras: cancellation at small t is part of the result. */
 static cot_value correction(double beta, cot_value t) {
-    return sub(number(t, 1.0), decayed(beta, t));
+    return coti_sub(coti_number(t, 1.0), decayed(beta, t));
 }
 
 /* x + (target - x) * (1 - beta), the factor rounded once from double. */
 static cot_value approach(cot_value x, cot_value target, double beta) {
-    return add(x, scale(sub(target, x), 1.0 - beta));
+    return coti_add(x, coti_scale(coti_sub(target, x), 1.0 - beta));
 }
 
 /* rho x + (1 - rho) target */
 static cot_value blend(cot_value x, cot_value target, double rho) {
-    return add(scale(x, rho), scale(target, 1.0 - rho));
+    return coti_add(coti_scale(x, rho), coti_scale(target, 1.0 - rho));
 }
 
 static cot_value mean_of_all(cot_value x) {
@@ -85,18 +65,18 @@ static int32_t sgd_slots(const coti_optimizer *optimizer, const cot_shape *shape
 
 static void sgd_update(coti_step *s) {
     const cot_sgd_options *options = &s->optimizer->sgd;
-    cot_value scaled = mul(s->gradient, s->rate);
+    cot_value scaled = coti_mul(s->gradient, s->rate);
     if (options->momentum == 0.0) {
-        s->new_weight = sub(s->weight, scaled);
+        s->new_weight = coti_sub(s->weight, scaled);
         return;
     }
-    cot_value velocity = sub(scale(s->slot[0], options->momentum), scaled);
+    cot_value velocity = coti_sub(coti_scale(s->slot[0], options->momentum), scaled);
     cot_value change = velocity;
     if (options->nesterov) {
-        change = sub(scale(velocity, options->momentum), scaled);
+        change = coti_sub(coti_scale(velocity, options->momentum), scaled);
     }
     s->new_slot[0] = velocity;
-    s->new_weight = add(s->weight, change);
+    s->new_weight = coti_add(s->weight, change);
 }
 
 /* ---- Adam and its kin ---- */
@@ -133,16 +113,16 @@ static void adam_update(coti_step *s) {
         v = s->new_slot[2] = larger(s->slot[2], v);
     }
     if (options->epsilon_inside) {
-        cot_value m_hat = over(m, correction(options->beta_1, s->t));
-        cot_value v_hat = over(v, correction(options->beta_2, s->t));
-        cot_value below = root(plus(v_hat, options->epsilon));
-        s->new_weight = sub(s->weight, over(mul(m_hat, s->rate), below));
+        cot_value m_hat = coti_div(m, correction(options->beta_1, s->t));
+        cot_value v_hat = coti_div(v, correction(options->beta_2, s->t));
+        cot_value below = root(coti_plus(v_hat, options->epsilon));
+        s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m_hat, s->rate), below));
         return;
     }
-    cot_value alpha = over(mul(s->rate, root(correction(options->beta_2, s->t))),
-                           correction(options->beta_1, s->t));
-    cot_value below = plus(root(v), options->epsilon);
-    s->new_weight = sub(s->weight, over(mul(m, alpha), below));
+    cot_value alpha = coti_div(coti_mul(s->rate, root(correction(options->beta_2, s->t))),
+                               correction(options->beta_1, s->t));
+    cot_value below = coti_plus(root(v), options->epsilon);
+    s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m, alpha), below));
 }
 
 static int32_t adamax_slots(const coti_optimizer *optimizer, const cot_shape *shape,
@@ -157,47 +137,47 @@ static void adamax_update(coti_step *s) {
     const cot_adamax_options *options = &s->optimizer->adamax;
     cot_value m = s->new_slot[0] = approach(s->slot[0], s->gradient, options->beta_1);
     cot_value size = cot_op_unary(COT_OP_ABS, s->gradient);
-    cot_value u = s->new_slot[1] = larger(scale(s->slot[1], options->beta_2), size);
-    cot_value below = mul(correction(options->beta_1, s->t), plus(u, options->epsilon));
-    s->new_weight = sub(s->weight, over(mul(s->rate, m), below));
+    cot_value u = s->new_slot[1] = larger(coti_scale(s->slot[1], options->beta_2), size);
+    cot_value below = coti_mul(correction(options->beta_1, s->t), coti_plus(u, options->epsilon));
+    s->new_weight = coti_sub(s->weight, coti_div(coti_mul(s->rate, m), below));
 }
 
 /* beta_1 (1 - 0.96^t / 2) */
 static cot_value nadam_momentum(double beta_1, cot_value t) {
-    return scale(sub(number(t, 1.0), scale(decayed(0.96, t), 0.5)), beta_1);
+    return coti_scale(coti_sub(coti_number(t, 1.0), coti_scale(decayed(0.96, t), 0.5)), beta_1);
 }
 
 static void nadam_update(coti_step *s) {
     const cot_adamax_options *options = &s->optimizer->adamax;
-    cot_value one = number(s->t, 1.0);
+    cot_value one = coti_number(s->t, 1.0);
     cot_value u = nadam_momentum(options->beta_1, s->t);
-    cot_value u_next = nadam_momentum(options->beta_1, add(s->t, one));
-    cot_value product = s->new_product = mul(s->product, u);
-    cot_value product_next = mul(product, u_next);
+    cot_value u_next = nadam_momentum(options->beta_1, coti_add(s->t, one));
+    cot_value product = s->new_product = coti_mul(s->product, u);
+    cot_value product_next = coti_mul(product, u_next);
     move_moments(s, options->beta_1, options->beta_2);
-    cot_value ahead = over(mul(u_next, s->new_slot[0]), sub(one, product_next));
-    cot_value now = over(mul(sub(one, u), s->gradient), sub(one, product));
-    cot_value v_hat = over(s->new_slot[1], correction(options->beta_2, s->t));
-    cot_value below = plus(root(v_hat), options->epsilon);
-    s->new_weight = sub(s->weight, over(mul(add(ahead, now), s->rate), below));
+    cot_value ahead = coti_div(coti_mul(u_next, s->new_slot[0]), coti_sub(one, product_next));
+    cot_value now = coti_div(coti_mul(coti_sub(one, u), s->gradient), coti_sub(one, product));
+    cot_value v_hat = coti_div(s->new_slot[1], correction(options->beta_2, s->t));
+    cot_value below = coti_plus(root(v_hat), options->epsilon);
+    s->new_weight = coti_sub(s->weight, coti_div(coti_mul(coti_add(ahead, now), s->rate), below));
 }
 
 static cot_value where_positive(cot_value x, cot_value then, cot_value otherwise) {
-    return cot_op_select(cot_op_binary(COT_OP_GT, x, number(x, 0.0)), then, otherwise);
+    return cot_op_select(cot_op_binary(COT_OP_GT, x, coti_number(x, 0.0)), then, otherwise);
 }
 
 static void lamb_update(coti_step *s) {
     const cot_adamax_options *options = &s->optimizer->adamax;
     move_moments(s, options->beta_1, options->beta_2);
-    cot_value m_hat = over(s->new_slot[0], correction(options->beta_1, s->t));
-    cot_value v_hat = over(s->new_slot[1], correction(options->beta_2, s->t));
-    cot_value u = over(m_hat, plus(root(v_hat), options->epsilon));
+    cot_value m_hat = coti_div(s->new_slot[0], correction(options->beta_1, s->t));
+    cot_value v_hat = coti_div(s->new_slot[1], correction(options->beta_2, s->t));
+    cot_value u = coti_div(m_hat, coti_plus(root(v_hat), options->epsilon));
     cot_value of_weight = norm(s->weight);
     cot_value of_update = norm(u);
-    cot_value one = number(of_weight, 1.0);
-    cot_value ratio =
-        where_positive(of_weight, where_positive(of_update, over(of_weight, of_update), one), one);
-    s->new_weight = sub(s->weight, mul(mul(ratio, s->rate), u));
+    cot_value one = coti_number(of_weight, 1.0);
+    cot_value ratio = where_positive(
+        of_weight, where_positive(of_update, coti_div(of_weight, of_update), one), one);
+    s->new_weight = coti_sub(s->weight, coti_mul(coti_mul(ratio, s->rate), u));
 }
 
 static int32_t lion_slots(const coti_optimizer *optimizer, const cot_shape *shape,
@@ -210,7 +190,7 @@ static int32_t lion_slots(const coti_optimizer *optimizer, const cot_shape *shap
 static void lion_update(coti_step *s) {
     const cot_lion_options *options = &s->optimizer->lion;
     cot_value way = cot_op_unary(COT_OP_SIGN, blend(s->slot[0], s->gradient, options->beta_1));
-    s->new_weight = sub(s->weight, mul(s->rate, way));
+    s->new_weight = coti_sub(s->weight, coti_mul(s->rate, way));
     s->new_slot[0] = blend(s->slot[0], s->gradient, options->beta_2);
 }
 
@@ -236,13 +216,14 @@ static void rmsprop_update(coti_step *s) {
     if (options->centered) {
         int32_t i = has_momentum ? 2 : 1;
         s->new_slot[i] = blend(s->slot[i], s->gradient, options->rho);
-        spread = sub(spread, square(s->new_slot[i]));
+        spread = coti_sub(spread, square(s->new_slot[i]));
     }
-    cot_value change = over(mul(s->rate, s->gradient), root(plus(spread, options->epsilon)));
+    cot_value change =
+        coti_div(coti_mul(s->rate, s->gradient), root(coti_plus(spread, options->epsilon)));
     if (has_momentum) {
-        change = s->new_slot[1] = add(scale(s->slot[1], options->momentum), change);
+        change = s->new_slot[1] = coti_add(coti_scale(s->slot[1], options->momentum), change);
     }
-    s->new_weight = sub(s->weight, change);
+    s->new_weight = coti_sub(s->weight, change);
 }
 
 static int32_t adagrad_slots(const coti_optimizer *optimizer, const cot_shape *shape,
@@ -252,9 +233,9 @@ static int32_t adagrad_slots(const coti_optimizer *optimizer, const cot_shape *s
 }
 
 static void adagrad_update(coti_step *s) {
-    cot_value sum = s->new_slot[0] = add(s->slot[0], square(s->gradient));
-    cot_value below = root(plus(sum, s->optimizer->adagrad.epsilon));
-    s->new_weight = sub(s->weight, over(mul(s->rate, s->gradient), below));
+    cot_value sum = s->new_slot[0] = coti_add(s->slot[0], square(s->gradient));
+    cot_value below = root(coti_plus(sum, s->optimizer->adagrad.epsilon));
+    s->new_weight = coti_sub(s->weight, coti_div(coti_mul(s->rate, s->gradient), below));
 }
 
 static int32_t adadelta_slots(const coti_optimizer *optimizer, const cot_shape *shape,
@@ -268,10 +249,10 @@ static int32_t adadelta_slots(const coti_optimizer *optimizer, const cot_shape *
 static void adadelta_update(coti_step *s) {
     const cot_adadelta_options *options = &s->optimizer->adadelta;
     cot_value of_gradient = s->new_slot[0] = blend(s->slot[0], square(s->gradient), options->rho);
-    cot_value above = mul(root(plus(s->slot[1], options->epsilon)), s->gradient);
-    cot_value change = over(above, root(plus(of_gradient, options->epsilon)));
+    cot_value above = coti_mul(root(coti_plus(s->slot[1], options->epsilon)), s->gradient);
+    cot_value change = coti_div(above, root(coti_plus(of_gradient, options->epsilon)));
     s->new_slot[1] = blend(s->slot[1], square(change), options->rho);
-    s->new_weight = sub(s->weight, mul(s->rate, change));
+    s->new_weight = coti_sub(s->weight, coti_mul(s->rate, change));
 }
 
 static int32_t ftrl_slots(const coti_optimizer *optimizer, const cot_shape *shape,
@@ -287,19 +268,21 @@ static void ftrl_update(coti_step *s) {
     cot_value gradient = s->gradient;
     if (options->l2_shrinkage_regularization_strength != 0.0) {
         double twice = 2.0 * options->l2_shrinkage_regularization_strength;
-        gradient = add(gradient, scale(s->weight, twice));
+        gradient = coti_add(gradient, coti_scale(s->weight, twice));
     }
-    cot_value sum = s->new_slot[0] = add(s->slot[0], square(s->gradient));
+    cot_value sum = s->new_slot[0] = coti_add(s->slot[0], square(s->gradient));
     cot_value after = power(sum, p);
-    cot_value grown = over(sub(after, power(s->slot[0], p)), s->rate);
-    cot_value linear = s->new_slot[1] = add(s->slot[1], sub(gradient, mul(grown, s->weight)));
-    cot_value l2 = plus(over(number(s->rate, options->beta), scale(s->rate, 2.0)),
-                        options->l2_regularization_strength);
-    cot_value quadratic = add(over(after, s->rate), scale(l2, 2.0));
-    cot_value low = number(linear, -options->l1_regularization_strength);
-    cot_value high = number(linear, options->l1_regularization_strength);
+    cot_value grown = coti_div(coti_sub(after, power(s->slot[0], p)), s->rate);
+    cot_value linear = s->new_slot[1] =
+        coti_add(s->slot[1], coti_sub(gradient, coti_mul(grown, s->weight)));
+    cot_value l2 =
+        coti_plus(coti_div(coti_number(s->rate, options->beta), coti_scale(s->rate, 2.0)),
+                  options->l2_regularization_strength);
+    cot_value quadratic = coti_add(coti_div(after, s->rate), coti_scale(l2, 2.0));
+    cot_value low = coti_number(linear, -options->l1_regularization_strength);
+    cot_value high = coti_number(linear, options->l1_regularization_strength);
     cot_value clipped = cot_op_binary(COT_OP_MIN, larger(linear, low), high);
-    s->new_weight = over(sub(clipped, linear), quadratic);
+    s->new_weight = coti_div(coti_sub(clipped, linear), quadratic);
 }
 
 /* ---- Adafactor ---- */
@@ -323,7 +306,7 @@ static int32_t adafactor_slots(const coti_optimizer *optimizer, const cot_shape 
 
 /* b x + (1 - b) target, b a value */
 static cot_value blend_by(cot_value x, cot_value target, cot_value b) {
-    return add(mul(b, x), mul(sub(number(b, 1.0), b), target));
+    return coti_add(coti_mul(b, x), coti_mul(coti_sub(coti_number(b, 1.0), b), target));
 }
 
 /* x [.., n] or [.., m, n] without its axis `gone` (-1 or -2), repeated along it again. */
@@ -340,7 +323,7 @@ static cot_value give_back(cot_value x, const cot_shape *shape, int32_t gone) {
 
 /* The second moment: factored for a weight of rank 2 or more. */
 static cot_value adafactor_moment(coti_step *s, cot_value b) {
-    cot_value spread = plus(square(s->gradient), s->optimizer->adafactor.epsilon_1);
+    cot_value spread = coti_plus(square(s->gradient), s->optimizer->adafactor.epsilon_1);
     cot_shape shape = cot_value_shape(s->weight);
     if (shape.rank < 2) {
         return s->new_slot[0] = blend_by(s->slot[0], spread, b);
@@ -349,25 +332,25 @@ static cot_value adafactor_moment(coti_step *s, cot_value b) {
     const int32_t before = -2;
     cot_value r = s->new_slot[0] = blend_by(s->slot[0], cot_op_mean(spread, &last, 1, false), b);
     cot_value c = s->new_slot[1] = blend_by(s->slot[1], cot_op_mean(spread, &before, 1, false), b);
-    cot_value share = over(r, cot_op_mean(r, &last, 1, true));
-    return mul(give_back(share, &shape, -1), give_back(c, &shape, -2));
+    cot_value share = coti_div(r, cot_op_mean(r, &last, 1, true));
+    return coti_mul(give_back(share, &shape, -1), give_back(c, &shape, -2));
 }
 
 static void adafactor_update(coti_step *s) {
     const cot_adafactor_options *options = &s->optimizer->adafactor;
-    cot_value one = number(s->t, 1.0);
+    cot_value one = coti_number(s->t, 1.0);
     cot_value rate = s->rate;
     if (options->relative_step != COT_OFF) {
-        rate = cot_op_binary(COT_OP_MIN, rate, over(one, root(s->t)));
+        rate = cot_op_binary(COT_OP_MIN, rate, coti_div(one, root(s->t)));
     }
-    cot_value b = sub(one, power(s->t, options->beta_2_decay));
+    cot_value b = coti_sub(one, power(s->t, options->beta_2_decay));
     cot_value v = adafactor_moment(s, b);
-    cot_value u = over(s->gradient, root(v));
-    cot_value size = scale(root(mean_of_all(square(u))), 1.0 / options->clip_threshold);
-    u = over(u, larger(one, size));
+    cot_value u = coti_div(s->gradient, root(v));
+    cot_value size = coti_scale(root(mean_of_all(square(u))), 1.0 / options->clip_threshold);
+    u = coti_div(u, larger(one, size));
     cot_value of_weight = root(mean_of_all(square(s->weight)));
-    cot_value alpha = mul(larger(number(rate, options->epsilon_2), of_weight), rate);
-    s->new_weight = sub(s->weight, mul(alpha, u));
+    cot_value alpha = coti_mul(larger(coti_number(rate, options->epsilon_2), of_weight), rate);
+    s->new_weight = coti_sub(s->weight, coti_mul(alpha, u));
 }
 
 /* ---- the table ---- */
