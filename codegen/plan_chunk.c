@@ -17,8 +17,8 @@
 #include "planner.h"
 
 enum {
-    GRAIN = 8,      /* rows: candidates are its multiples */
-    MOST_ROWS = 256 /* from here on weights' traffic is small beside the arithmetic */
+    GRAIN = 8,       /* rows of a product, at least: candidates are multiples of so many */
+    MOST_GRAINS = 32 /* from here on weights' traffic is small beside the arithmetic */
 };
 
 /* Half of a small core's second-level cache. */
@@ -81,7 +81,8 @@ static double row_bytes(const coti_planner *p, int32_t g) {
 /* What does not depend on the chunk, summed over a chain once. */
 typedef struct chain_facts {
     double row_time, row_bytes, shared_bytes, n_calls;
-    int32_t first, end; /* of its groups, in order */
+    int64_t product_rows; /* the fewest that a row is to a product over rows; 0: there is none */
+    int32_t first, end;   /* of its groups, in order */
 } chain_facts;
 
 static bool is_row_product(const coti_group *group) {
@@ -94,6 +95,10 @@ static void add_group(const coti_planner *p, const coti_group *group, double tim
                       chain_facts *facts) {
     if (group->loop == NULL) {
         const double work = is_row_product(group) ? 0 : group->work;
+        if (is_row_product(group) &&
+            (facts->product_rows == 0 || group->coefficient < facts->product_rows)) {
+            facts->product_rows = group->coefficient;
+        }
         facts->row_time += times * work / (double)p->groups->max_rows / p->target->lanes;
         facts->n_calls += times;
         return;
@@ -141,18 +146,29 @@ static double step_time(const coti_planner *p, const chain_facts *facts, int64_t
     return time * (double)divide_up(n_chunks, p->context->threads);
 }
 
+/* Rows of which chunks are multiples, a power of two: fewer where each is many to all products, a
+ * sequence or an image. */
+static int64_t grain_of(const chain_facts *facts) {
+    int64_t grain = GRAIN;
+    while (grain > 1 && grain / 2 * facts->product_rows >= GRAIN) {
+        grain /= 2;
+    }
+    return grain;
+}
+
 void coti_plan_chunk(const coti_planner *p, int32_t i_chain) {
     cotr_chain *chain = &p->chain[i_chain];
     const chain_facts facts = find_facts(p, i_chain);
-    const int64_t max_rows = divide_up(p->groups->max_rows, GRAIN) * GRAIN;
-    const int64_t most = max_rows < MOST_ROWS ? max_rows : MOST_ROWS;
-    double best = step_time(p, &facts, GRAIN);
-    for (int64_t chunk = GRAIN; chunk <= most; chunk += GRAIN) {
+    const int64_t grain = grain_of(&facts);
+    const int64_t max_rows = divide_up(p->groups->max_rows, grain) * grain;
+    const int64_t most = max_rows < MOST_GRAINS * grain ? max_rows : MOST_GRAINS * grain;
+    double best = step_time(p, &facts, grain);
+    for (int64_t chunk = grain; chunk <= most; chunk += grain) {
         double time = step_time(p, &facts, chunk);
         best = time < best ? time : best;
     }
-    chain->grain = GRAIN;
-    for (chain->chunk = GRAIN; step_time(p, &facts, chain->chunk) > tolerance * best;) {
-        chain->chunk += GRAIN;
+    chain->grain = grain;
+    for (chain->chunk = grain; step_time(p, &facts, chain->chunk) > tolerance * best;) {
+        chain->chunk += grain;
     }
 }

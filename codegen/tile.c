@@ -11,6 +11,7 @@
  *               one vector, AVX-512 broadcasts within the fma
  *   aliasing    rows of the broadcast operand that lie a multiple of a page apart share one set of
  *               the first cache; more of them than it has ways evict each other
+ *   wrapping    so do its k's that lie pages apart, in the second cache
  *   distance    a broadcast operand whose k's lie apart and that is too large for the first cache
  *               is fetched anew for each panel: the less often, the wider the panels
  *   packing     each element of the panel, for each range of s that packs it anew; a panel that one
@@ -32,21 +33,23 @@ enum {
     CACHE_WAYS = 8,
     F32_BYTES = 4,
     LINE_ELEMENTS = 16,
-    APART_BYTES = 512,      /* k no further apart are read as one run */
-    NEAR_BYTES = 16384,     /* half of the first cache */
-    RANGE_ROWS = 64,        /* rows of the batch that are thought to come with one call */
-    LEAST_CHAINS = 8,       /* sums that must run at once to hide an fma's latency */
-    STREAM_REGISTERS = 10,  /* for a piece of a transposition, a vector, a broadcast */
-    TARGET_UNITS = 16,      /* at least, where units stay large enough: the work is to be shared */
-    LEAST_UNIT_TIME = 8192, /* vector fmas */
-    MOST_UNIT_TIME = 49152
+    APART_BYTES = 512,       /* k no further apart are read as one run */
+    NEAR_BYTES = 16384,      /* half of the first cache */
+    RANGE_ROWS = 64,         /* rows of the batch that are thought to come with one call */
+    LEAST_CHAINS = 8,        /* sums that must run at once to hide an fma's latency */
+    SECOND_CACHE_ROWS = 256, /* pages apart, that the second cache holds of one place in a page */
+    STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
+    TARGET_UNITS = 16,       /* at least, where units stay large enough: the work is to be shared */
+    LEAST_UNIT_TIME = 8192,  /* vector fmas */
+    MOST_UNIT_TIME = 49152,  /* but for units of so many vectors, which ... */
+    UNIT_VECTORS = 192       /* ... read each operand few times, however long k is */
 };
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
 static const double copy_time = 2, transpose_time = 8, gather_time = 48, end_time = 3;
 static const double tile_call_time = 30, issue_time = 0.05, line_time = 2;
 static const double fma_code_time = 20, transposition_code_time = 2000;
-static const double alias_factor = 1.8, stream_factor = 1.05;
+static const double alias_factor = 1.8, wrap_factor = 1.15, stream_factor = 1.05;
 
 /* The product along its two axes, for one form. */
 typedef struct shape {
@@ -125,6 +128,17 @@ static bool aliases(const shape *p, int32_t height) {
     return height > CACHE_WAYS * (PAGE_BYTES / larger(apart, 1));
 }
 
+/*
+ * Do the broadcast operand's k's, pages apart, fall into so few sets that the second cache does not
+ * hold a tile's until the next tile, which has the other half of the same lines? The vector
+ * operand's lines are read once for each tile anyway, and asked for ahead.
+ */
+static bool wraps(const shape *p) {
+    int64_t bytes = p->s_k_stride * F32_BYTES;
+    return bytes != 0 && bytes % PAGE_BYTES == 0 &&
+           smaller(p->k, COTI_ROW_BLOCK) > SECOND_CACHE_ROWS;
+}
+
 /* Time to fetch the lines of s for one panel. */
 static double distance_time(const shape *p, int32_t height) {
     bool near = p->s_k_stride * F32_BYTES <= APART_BYTES || p->s * p->k * F32_BYTES <= NEAR_BYTES;
@@ -174,6 +188,7 @@ static double estimate(const shape *p, const coti_target *target, const coti_gem
     time += transposes ? transposition_code_time : 0;
     time += distance_time(p, height) * (double)(n_full + (rest > 0));
     time *= aliases(p, height) ? alias_factor : 1;
+    time *= wraps(p) ? wrap_factor : 1;
     if (coti_tile_streams(gemm, target)) {
         return time * stream_factor;
     }
@@ -232,7 +247,7 @@ static int64_t cut(int64_t extent, int64_t step, int64_t n) {
 static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *target) {
     int64_t width = (int64_t)gemm->tile_vectors * target->lanes;
     double time = (double)p->s * (double)divide_up(p->v, target->lanes) * (double)larger(p->k, 1);
-    double wanted = time / (double)MOST_UNIT_TIME;
+    double wanted = time / (double)larger(MOST_UNIT_TIME, UNIT_VECTORS * p->k);
     wanted = wanted < (double)TARGET_UNITS ? (double)TARGET_UNITS : wanted;
     double most = time * (double)larger(gemm->b, 1) / (double)LEAST_UNIT_TIME;
     wanted = (wanted < most ? wanted : most) / (double)larger(gemm->b, 1);

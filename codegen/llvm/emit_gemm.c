@@ -116,10 +116,10 @@ static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_pl
     LLVMValueRef v_v = packed ? scratch(e, plan->panel_at, "v_panel")
                               : operand(e, n, &plan->v, c->v_k0, n->v_v_start);
     LLVMValueRef v_stride = coti_l_i64(e, packed ? plan->width : plan->v.k_stride);
-    LLVMBuildCall2(
-        e->builder, coti_gemm_tile_type(e), n->v_function,
-        (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first, place->v_ahead},
-        COTI_GEMM_TILE_ARGS, "");
+    LLVMBuildCall2(e->builder, coti_gemm_tile_type(e), n->v_function,
+                   (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first,
+                                    place->v_ahead, scratch(e, plan->fetch_at, "v_fetches")},
+                   COTI_GEMM_TILE_ARGS, "");
 }
 
 static void call_end(coti_emit *e, const nest *n, const tile_place *place) {
@@ -190,6 +190,9 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     call_pack(e, n, &c);
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "tile");
     tile_place place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
+    if (n->plan->n_fetches > 0) {
+        coti_gemm_emit_fetch_table(e, n->plan, n->v_b, place.v_start, n->v_v_start);
+    }
     call_tile(e, n, &c, &place);
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &chunks);

@@ -99,8 +99,9 @@ LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const
 /* Return, and go back to the outer function. */
 void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f);
 
-/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead): see emit_gemm_tile.c. */
-enum { COTI_GEMM_TILE_ARGS = 7 };
+/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead, ptr fetches): see
+ * emit_gemm_tile.c. */
+enum { COTI_GEMM_TILE_ARGS = 8 };
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t height,
                                  int32_t vectors);
@@ -155,8 +156,8 @@ int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan 
  */
 void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
                                 LLVMValueRef v_s, LLVMValueRef v_v);
-/* In a tile function, at step v_k: ask for one of them. v_c: the tile's block, its first one. */
-void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_c,
+/* In a tile function, at step v_k: ask for one of them. */
+void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_table,
                           LLVMValueRef v_k);
 
 /* ---- the ends (emit_gemm_end.c) ---- */

@@ -101,13 +101,11 @@ void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan, LLVMVa
     }
 }
 
-void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_c,
+void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_table,
                           LLVMValueRef v_k) {
     LLVMValueRef v_last = coti_l_i64(e, plan->n_fetches - 1);
     LLVMValueRef v_inside = LLVMBuildICmp(e->builder, LLVMIntSLT, v_k, v_last, "");
     LLVMValueRef v_i = coti_l_select(e, v_inside, v_k, v_last, "");
-    LLVMValueRef v_table =
-        coti_l_element(e, e->t_i8, v_c, coti_l_i64(e, plan->fetch_at - plan->c_at), "v_fetches");
     LLVMValueRef v_line =
         coti_l_load(e, e->t_ptr, coti_l_element(e, e->t_ptr, v_table, v_i, ""), "v_line");
     coti_gemm_emit_prefetch(e, v_line, FIRST_CACHE);

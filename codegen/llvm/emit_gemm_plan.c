@@ -192,9 +192,8 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     plan->ahead_v = plan->pack == COTI_GEMM_PACK_NONE && plan->v.extent > plan->width &&
                     s > (int64_t)FEW_TILES * plan->height;
     plan->ahead_s = s > plan->height && s * k * plan->bytes > L1_PANEL_BYTES;
-    bool alone = plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk;
     bool updates = !gemm->m_rows && !gemm->b_rows && gemm->m * gemm->n >= STREAMED_ELEMENTS;
-    if (alone && (updates || (gemm->m_rows && gemm->m * gemm->n >= STREAMED_ROW))) {
+    if (updates || (gemm->m_rows && gemm->m * gemm->n >= STREAMED_ROW)) {
         plan->n_fetches = coti_gemm_count_fetches(kernel, plan);
     }
 }

@@ -2,7 +2,7 @@
  * The microkernel: one register tile over one chunk of k, in a function of its own, so that the
  * register allocator sees nothing else.
  *
- *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead)
+ *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead, ptr fetches)
  *
  * s          element (first row of the tile, first k) of the broadcast operand; its strides are
  *            constants of the code
@@ -11,6 +11,7 @@
  * c          the tile's block in scratch: rows of plan->width elements, `vectors` vectors used
  * first      no chunk of this tile has been summed before
  * ahead      elements from v to a vector of the next panel
+ * fetches    addresses that the steps ask for (emit_gemm_fetch.c)
  *
  * Sums go on from chunk to chunk (c is where they wait), but when k is the batch: then each chunk
  * is a block that is summed from 0 and added to the sum of the blocks before.
@@ -49,7 +50,7 @@ enum { SECOND_CACHE = 2 };
 typedef struct tile {
     const coti_gemm_plan *plan;
     int32_t height, vectors, n;
-    LLVMValueRef v_c, v_ahead;
+    LLVMValueRef v_c, v_ahead, v_fetches;
     LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
 } tile;
 
@@ -143,7 +144,7 @@ static void ask_ahead(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRe
                       LLVMValueRef v_v_at, LLVMValueRef v_k) {
     const coti_gemm_plan *plan = t->plan;
     if (plan->n_fetches > 0) {
-        coti_gemm_emit_fetch(e, plan, t->v_c, v_k);
+        coti_gemm_emit_fetch(e, plan, t->v_fetches, v_k);
     }
     if (plan->ahead_v) {
         coti_gemm_emit_prefetch(e, coti_l_element(e, coti_gemm_element(e), v_v_at, t->v_ahead, ""),
@@ -191,7 +192,7 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
 
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e) {
     LLVMTypeRef parameter[COTI_GEMM_TILE_ARGS] = {e->t_ptr, e->t_ptr, e->t_ptr, e->t_i64,
-                                                  e->t_i64, e->t_i1,  e->t_i64};
+                                                  e->t_i64, e->t_i1,  e->t_i64, e->t_ptr};
     return LLVMFunctionType(e->t_void, parameter, COTI_GEMM_TILE_ARGS, false);
 }
 
@@ -206,7 +207,8 @@ LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32
               .vectors = vectors,
               .n = height * vectors,
               .v_c = LLVMGetParam(v_function, 2),
-              .v_ahead = LLVMGetParam(v_function, 6)};
+              .v_ahead = LLVMGetParam(v_function, 6),
+              .v_fetches = LLVMGetParam(v_function, 7)};
     LLVMValueRef v_first = LLVMGetParam(v_function, 5);
     bool blocks = e->kernel->gemm.k_rows;
     if (plan->one_chunk || blocks) {

@@ -250,6 +250,8 @@ static void chunks_fit_tiles_and_threads(void **state) {
     assert_true(chunk_of(tile8, 1, 1000, 128) <= 16);
     assert_int_equal(chunk_of(tile24, 1, 1000, 960) % 24, 0);
     assert_int_equal(chunk_of(along_m, 1, 1000, 1024) % 16, 0);
+    /* A row of a sequence is a task by itself, whatever else the chain does a row. */
+    assert_int_equal(chunk_of(tile8, 64, 1000, 16), 1);
     /* 3 rows of N are 24 of 8 N. */
     assert_true(chunk_of(tile24, 3, 1000, 960) <= 16);
     /* Weights that are read from afar, or packed, for each chunk: fewer chunks. */

@@ -144,6 +144,27 @@ static void test_rows_that_alias(void **state) {
     assert_true(gemm.tile_broadcast <= 8 || gemm.form == COTI_GEMM_N_VECTORS);
 }
 
+/*
+ * The weights of a layer of a sequence, 64 rows of k to one of the batch: the operand whose k's are
+ * pages apart is read in vectors, and a unit reads no more than a sixth of what it multiplies with.
+ */
+static void test_long_k(void **state) {
+    (void)state;
+    const int64_t shape[][2] = {{1024, 256}, {256, 1024}, {256, 256}};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        coti_gemm gemm = weights(shape[i][0], shape[i][1]);
+        gemm.k = 64;
+        coti_tile_choose(&gemm, avx512, 16);
+        if (shape[i][0] != shape[i][1]) {
+            assert_int_equal(gemm.form == COTI_GEMM_M_VECTORS, shape[i][0] == 1024);
+        }
+        assert_false(gemm.pack);
+        int64_t area = gemm.unit_m * gemm.unit_n;
+        assert_true(6 * (gemm.unit_m + gemm.unit_n) <= area);
+        assert_in_range(coti_tile_units(&gemm), 16, 128);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_product),
@@ -152,6 +173,7 @@ int main(void) {
         cmocka_unit_test(test_wide_forward_reads_weights_in_place),
         cmocka_unit_test(test_back_packs_the_gradient),
         cmocka_unit_test(test_rows_that_alias),
+        cmocka_unit_test(test_long_k),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
