@@ -45,9 +45,21 @@ static LLVMValueRef coti_emit_MUL(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFMul(e->builder, call->v[0], call->v[1], "")
                       : LLVMBuildMul(e->builder, call->v[0], call->v[1], "");
 }
+/*
+ * LLVM 19 takes a lane in which both operands are known to be 0 for one whose quotient is 0, and
+ * leaves out the select that would have made it so: 0 / 0 in a masked lane then joins a sum. The
+ * fence, which costs no instruction, keeps it from knowing the divisor.
+ */
 static LLVMValueRef coti_emit_DIV(coti_emit *e, const op_call *call) {
-    return call->real ? LLVMBuildFDiv(e->builder, call->v[0], call->v[1], "")
-                      : unsupported(e, call);
+    if (!call->real) {
+        return unsupported(e, call);
+    }
+    LLVMValueRef v_divisor = call->v[1];
+    if (!LLVMIsConstant(v_divisor)) {
+        LLVMTypeRef type = LLVMTypeOf(v_divisor);
+        v_divisor = coti_l_intrinsic(e, "llvm.arithmetic.fence", &type, 1, &v_divisor, 1, "");
+    }
+    return LLVMBuildFDiv(e->builder, call->v[0], v_divisor, "");
 }
 static LLVMValueRef coti_emit_NEG(coti_emit *e, const op_call *call) {
     return call->real ? LLVMBuildFNeg(e->builder, call->v[0], "")
