@@ -38,6 +38,8 @@
 #include "cotangent/inspect.h"
 #include "cotangent/layers.h"
 #include "cotangent/model.h"
+#include "cotangent/optimizers.h"
+#include "cotangent/schedules.h"
 #include "cotangent/training.h"
 
 #endif

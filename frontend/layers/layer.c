@@ -4,6 +4,7 @@
  */
 #include "layer.h"
 
+#include <math.h>
 #include <string.h>
 
 cot_status coti_options_copy(cot_context *context, const char *function, const void *options,
@@ -25,6 +26,29 @@ cot_status coti_options_copy(cot_context *context, const char *function, const v
         }
     }
     memcpy(copy, options, bytes < copy_bytes ? bytes : copy_bytes);
+    return COT_OK;
+}
+
+cot_status coti_options_numbers(cot_context *context, const char *function,
+                                const coti_option *option, void *options) {
+    for (; option->name != NULL; option++) {
+        char *at = (char *)options + option->offset;
+        double value = 0.0;
+        memcpy(&value, at, sizeof value);
+        if (value == 0.0 && !signbit(value)) {
+            value = option->otherwise;
+            memcpy(at, &value, sizeof value);
+        }
+        if (isnan(option->otherwise) && isnan(value)) {
+            return COTI_FAIL_OP(context, COT_E_ARG, function, NULL, "%s: %s is missing", function,
+                                option->name);
+        }
+        if (!(value >= option->low && value <= option->high)) {
+            return COTI_FAIL_OP(context, COT_E_ARG, function, NULL,
+                                "%s: %s is %g, expected %g to %g", function, option->name, value,
+                                option->low, option->high);
+        }
+    }
     return COT_OK;
 }
 

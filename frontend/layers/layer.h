@@ -131,6 +131,19 @@ cot_status coti_layer_add_weight(cot_layer *layer, const char *name, coti_type t
 cot_status coti_options_copy(cot_context *context, const char *function, const void *options,
                              void *copy, size_t copy_bytes);
 
+/* A number of an option struct. */
+typedef struct coti_option {
+    const char *name; /* NULL ends a list */
+    size_t offset;    /* of the double in the struct */
+    double otherwise; /* what a zero means; NaN: it must be given */
+    double low, high; /* what it must lie in */
+} coti_option;
+
+/* Fill in the defaults of a list of numbers of `options` and check their ranges. function: for the
+ * messages. fails: COT_E_ARG */
+cot_status coti_options_numbers(cot_context *context, const char *function,
+                                const coti_option *option, void *options);
+
 /* ---- activation.c, initializer.c ---- */
 
 bool coti_activation_is_valid(cot_activation_kind activation);

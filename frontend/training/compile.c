@@ -10,6 +10,7 @@
  * thrice: for training, evaluation (no gradients) and prediction (no targets). Each program serves
  * any number of rows up to its largest. The model is changed only when all has succeeded.
  */
+#include "frontend/training/schedule.h"
 #include "frontend/training/training.h"
 
 #include <math.h>
@@ -215,7 +216,8 @@ static cot_status check_trainable(const coti_training *training) {
 }
 
 static cot_status make_training(coti_training *training, const cot_compile_options *options) {
-    COTI_TRY(coti_optimizer_read(training->context, options->optimizer, &training->optimizer));
+    COTI_TRY(coti_optimizer_read(training->context, &training->arena, options->optimizer,
+                                 &training->optimizer));
     COTI_TRY(coti_resolve_heads(training, options));
     COTI_TRY(check_trainable(training));
     COTI_TRY(coti_resolve_logs(training));
@@ -305,13 +307,30 @@ cot_variable *cot_model_optimizer_variable(const cot_model *model, int32_t i) {
                                                                 : NULL;
 }
 
-double cot_model_learning_rate(const cot_model *model) {
+cot_status coti_learning_rate(const coti_training *training, double *rate_out) {
+    const cot_schedule *schedule = training->optimizer.all.schedule;
     float rate = NAN;
-    const cot_variable *variable = cot_model_optimizer_variable(model, 1);
-    if (variable != NULL && cot_variable_get(variable, &rate, sizeof rate) != COT_OK) {
-        rate = NAN;
+    int64_t iterations = 0;
+    *rate_out = NAN;
+    if (training->n_variables == 0) {
+        return COT_OK;
     }
-    return (double)rate;
+    if (schedule == NULL) {
+        COTI_TRY(cot_variable_get(training->variable[1], &rate, sizeof rate));
+        *rate_out = (double)rate;
+        return COT_OK;
+    }
+    COTI_TRY(cot_variable_get(training->variable[0], &iterations, sizeof iterations));
+    COTI_TRY(coti_schedule_at(training->context, schedule, iterations, rate_out));
+    *rate_out = (double)(float)*rate_out; /* as the step rounds it */
+    return COT_OK;
+}
+
+double cot_model_learning_rate(const cot_model *model) {
+    double rate = NAN;
+    bool is_known = model != NULL && model->training != NULL &&
+                    coti_learning_rate(model->training, &rate) == COT_OK;
+    return is_known ? rate : NAN;
 }
 
 cot_status cot_model_set_learning_rate(cot_model *model, double learning_rate) {
@@ -320,6 +339,12 @@ cot_status cot_model_set_learning_rate(cot_model *model, double learning_rate) {
     if (training->n_variables == 0) {
         return COTI_FAIL(model->context, COT_E_ARG,
                          "cot_model_set_learning_rate: model \"%s\" has no optimizer", model->name);
+    }
+    if (training->optimizer.all.schedule != NULL) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_set_learning_rate: model \"%s\": the learning rate follows a "
+                         "schedule (%s)",
+                         model->name, cot_schedule_name(training->optimizer.all.schedule->kind));
     }
     if (!(learning_rate >= 0.0 && learning_rate <= 3e38)) {
         return COTI_FAIL(model->context, COT_E_ARG,

@@ -335,7 +335,9 @@ static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *lo
         COTI_TRY(coti_evaluate(f->training, f->validation, f->options.validation_batch_size,
                                f->options.cancel, NULL, f->value + n));
     }
-    f->value[2 * n] = cot_model_learning_rate(f->model);
+    if (f->logs_rate) {
+        COTI_TRY(coti_learning_rate(f->training, &f->value[2 * n]));
+    }
     *logs_out = epoch_logs(f);
     COTI_TRY(call_back(f, EPOCH_END, epoch, logs_out));
     COTI_TRY(coti_history_append(f->model->history, epoch, f->epoch_value));

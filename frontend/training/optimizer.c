@@ -9,33 +9,16 @@
  * epilogue of the product that makes the gradient.
  */
 #include "frontend/layers/formula.h"
+#include "frontend/training/schedule.h"
 #include "frontend/training/training.h"
 
-#include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 /* ---- options ---- */
 
 const char *cot_optimizer_name(cot_optimizer_kind kind) {
     const coti_optimizer_class *class = coti_optimizer_class_of(kind);
     return class != NULL ? class->name : "?";
-}
-
-/* Fill in the default and check the range of one number. */
-static cot_status read_option(cot_context *context, const char *optimizer,
-                              const coti_option *option, coti_optimizer *out) {
-    double value = 0.0;
-    memcpy(&value, (const char *)out + option->offset, sizeof value);
-    if (value == 0.0 && !signbit(value)) {
-        value = option->otherwise;
-        memcpy((char *)out + option->offset, &value, sizeof value);
-    }
-    return value >= option->low && value <= option->high
-               ? COT_OK
-               : COTI_FAIL_OP(context, COT_E_ARG, optimizer, NULL,
-                              "%s: %s is %g, expected %g to %g", optimizer, option->name, value,
-                              option->low, option->high);
 }
 
 #define LARGEST 3e38
@@ -69,7 +52,21 @@ static cot_status check_counts(cot_context *context, const char *name,
     return COT_OK;
 }
 
-cot_status coti_optimizer_read(cot_context *context, const cot_optimizer *given,
+/* The schedule, copied; `decay` is another way to say one. */
+static cot_status read_schedule(cot_context *context, coti_arena *arena, const char *name,
+                                cot_optimizer_options *all) {
+    if (all->schedule == NULL) {
+        return COT_OK;
+    }
+    if (all->decay != 0.0) {
+        return COTI_FAIL_OP(context, COT_E_ARG, name, NULL,
+                            "%s: decay is %g beside a schedule, expected one of them", name,
+                            all->decay);
+    }
+    return coti_schedule_read(context, arena, all->schedule, all->learning_rate, &all->schedule);
+}
+
+cot_status coti_optimizer_read(cot_context *context, coti_arena *arena, const cot_optimizer *given,
                                coti_optimizer *out) {
     *out = (coti_optimizer){.base = {0}};
     if (given == NULL) {
@@ -81,12 +78,9 @@ cot_status coti_optimizer_read(cot_context *context, const cot_optimizer *given,
                          (int)given->kind);
     }
     COTI_TRY(coti_options_copy(context, class->name, given, out, class->options_bytes));
-    for (const coti_option *option = common_options; option->name != NULL; option++) {
-        COTI_TRY(read_option(context, class->name, option, out));
-    }
-    for (const coti_option *option = class->option; option->name != NULL; option++) {
-        COTI_TRY(read_option(context, class->name, option, out));
-    }
+    COTI_TRY(coti_options_numbers(context, class->name, common_options, out));
+    COTI_TRY(coti_options_numbers(context, class->name, class->option, out));
+    COTI_TRY(read_schedule(context, arena, class->name, &out->all));
     return check_counts(context, class->name, &out->all);
 }
 
@@ -166,7 +160,11 @@ cot_status coti_optimizer_make_variables(coti_training *training) {
         return COT_E_NOMEM;
     }
     const cot_shape scalar = {0};
+    const cot_schedule *schedule = training->optimizer.all.schedule;
     double rate = training->optimizer.all.learning_rate;
+    if (schedule != NULL) {
+        COTI_TRY(coti_schedule_at(training->context, schedule, 0, &rate));
+    }
     COTI_TRY(add_variable(training, COT_I64, scalar, "optimizer/iterations", 0.0));
     COTI_TRY(add_variable(training, COT_F32, scalar, "optimizer/learning_rate", rate));
     int32_t n = coti_trainable(model, weight);
@@ -221,6 +219,10 @@ static void begin_update(update *u, const coti_training *training, cot_graph *gr
     if (collects(u->optimizer)) {
         u->done = quotient(u->iterations, all->gradient_accumulation_steps);
         u->is_update = ends_round(u->iterations, all->gradient_accumulation_steps);
+    }
+    if (all->schedule != NULL) {
+        cot_value step = cot_op_cast(u->iterations, COT_F64);
+        u->rate = cot_op_cast(coti_schedule_build(all->schedule, step), COT_F32);
     }
     if (all->decay != 0.0) {
         cot_value steps = cot_op_cast(u->iterations, COT_F32);
@@ -391,6 +393,9 @@ static cot_status update_weights(const coti_training *training, cot_graph *graph
     if (u.class->has_product && n > 0) {
         cot_value after = cot_op_cast(u.new_product, COT_F32);
         COTI_TRY(cot_graph_update(u.product, if_update(&u, after, u.product)));
+    }
+    if (u.optimizer->all.schedule != NULL) {
+        COTI_TRY(cot_graph_update(cot_op_state(graph, training->variable[1]), u.rate));
     }
     cot_value one = coti_number(u.iterations, 1.0);
     return cot_graph_update(u.iterations, binary(COT_OP_ADD, u.iterations, one));

@@ -8,7 +8,7 @@
 
 #include "cotangent/graph.h"
 #include "cotangent/optimizers.h"
-#include "graph/graph.h"
+#include "frontend/layers/layer.h"
 
 /* Options of any optimizer, by base.kind, with defaults filled in. */
 typedef union coti_optimizer {
@@ -46,13 +46,6 @@ typedef struct coti_step {
     cot_value new_weight, new_slot[COTI_MOST_SLOTS];
     cot_value new_product; /* Nadam's, else poison */
 } coti_step;
-
-/* A number of an optimizer's options. */
-typedef struct coti_option {
-    const char *name; /* NULL ends a list */
-    size_t offset;
-    double otherwise, low, high;
-} coti_option;
 
 typedef struct coti_optimizer_class {
     const char *name;

@@ -84,8 +84,9 @@ cot_status coti_resolve_logs(coti_training *training);
 
 /* ---- optimizer.c ---- */
 
-/* given may be NULL. fails: COT_E_ARG (unknown kind, a number out of range). */
-cot_status coti_optimizer_read(cot_context *context, const cot_optimizer *given,
+/* given may be NULL. What it points to is copied into the arena. fails: COT_E_ARG (unknown kind, a
+ * number out of range), COT_E_NOMEM. */
+cot_status coti_optimizer_read(cot_context *context, coti_arena *arena, const cot_optimizer *given,
                                coti_optimizer *out);
 
 /* Make iterations, learning rate and slots for the trainable weights. */
@@ -202,6 +203,9 @@ void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t *order_out);
 
 /* Make the training program anew for steps of up to max_rows rows; the state stays. */
 cot_status coti_recompile_train(coti_training *training, int64_t max_rows);
+
+/* The next step's learning rate; NaN without an optimizer. fails: COT_E_NOMEM, with a schedule */
+cot_status coti_learning_rate(const coti_training *training, double *rate_out);
 
 /* The model's training state, or COT_E_ARG: `function` needs a compiled model. */
 cot_status coti_training_of(const cot_model *model, const char *function,

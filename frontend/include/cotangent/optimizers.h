@@ -15,6 +15,7 @@
 #define COTANGENT_OPTIMIZERS_H
 
 #include "base.h"
+#include "schedules.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,6 +57,8 @@ typedef struct cot_optimizer {
  * over gradient_accumulation_steps, clipped; the weight decays; it is updated; its average follows.
  *
  *   learning_rate       lr. It is a variable: it may be set between steps
+ *   schedule            lr as a function of the step (cotangent/schedules.h); NULL: constant. Then
+ *                       the variable holds the latest step's rate, and cannot be set
  *   decay               lr / (1 + decay * iterations), the `decay` of Keras's first optimizers
  *   weight_decay        w -= w * weight_decay * lr before the update, as AdamW's, in any optimizer,
  *                       biases too
@@ -76,6 +79,7 @@ typedef struct cot_optimizer {
 #define COT_OPTIMIZER_FIELDS                                                                       \
     cot_optimizer base;                                                                            \
     double learning_rate;                                                                          \
+    const cot_schedule *schedule;                                                                  \
     double decay;                                                                                  \
     double weight_decay;                                                                           \
     double clipnorm;                                                                               \
@@ -87,7 +91,7 @@ typedef struct cot_optimizer {
     int32_t gradient_accumulation_steps;                                                           \
     double loss_scale_factor;
 #define COT_OPTIMIZER_FIELDS_INIT(options, kind)                                                   \
-    {sizeof(options), kind}, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, false, 0.0, 0, 0, 0.0
+    {sizeof(options), kind}, 0.0, NULL, 0.0, 0.0, 0.0, 0.0, 0.0, false, 0.0, 0, 0, 0.0
 
 /* The options of any optimizer begin like these. */
 typedef struct cot_optimizer_options {

@@ -207,7 +207,10 @@ COT_API const cot_program *cot_model_predict_program(const cot_model *model);
 COT_API int32_t cot_model_n_optimizer_variables(const cot_model *model);
 COT_API cot_variable *cot_model_optimizer_variable(const cot_model *model, int32_t i);
 
-/* The learning rate; NaN without an optimizer. It may be set between steps, also by callbacks. */
+/*
+ * The learning rate of the next step, before `decay`; NaN without an optimizer. It may be set
+ * between steps, also by callbacks, unless it follows a schedule (COT_E_ARG).
+ */
 COT_API double cot_model_learning_rate(const cot_model *model);
 COT_API cot_status cot_model_set_learning_rate(cot_model *model, double learning_rate);
 

@@ -57,8 +57,14 @@ static cot_status use(cot_model *model, const cot_dataset *data) {
     float y[10], z[5];
     cot_console console = console_for(&text);
     cot_logs report;
+    static const int64_t boundaries[2] = {1, 3};
+    static const double values[3] = {0.1, 0.05, 0.01};
     cot_status status = cot_model_compile(
-        model, .optimizer = cot_adam(), .metrics = {COT_ACCURACY}, .max_batch = 2,
+        model,
+        .optimizer =
+            cot_adam(.schedule = cot_piecewise_constant_decay(.boundaries = boundaries,
+                                                              .values = values, .n_boundaries = 2)),
+        .metrics = {COT_ACCURACY}, .max_batch = 2,
         .outputs = {cot_output("y", .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY),
                     cot_output("z", .loss = COT_MEAN_SQUARED_ERROR, .loss_weight = 2.0)});
     if (status == COT_OK) {

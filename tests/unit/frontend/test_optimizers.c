@@ -2,9 +2,7 @@
  * Optimizers against Keras's traces: weights v = [1, -2, 0.5] and w = [3] take steps with gradients
  * [0.1 t, -0.2, 0.3 (-1)^t] and [0.4]; their values after steps 1, 2 and 5.
  */
-#include "frontend_support.h"
-
-#include "frontend/training/training.h"
+#include "optimizer_support.h"
 
 #include <math.h>
 
@@ -14,62 +12,6 @@ typedef struct trace {
     double after[3][4]; /* steps 1, 2, 5 */
     int32_t n_slots;    /* of both weights together */
 } trace;
-
-/* A model with weights of 3 and 1 elements, optimizer variables, and a program of the update. */
-typedef struct setup {
-    cot_context *context;
-    cot_model *model;
-    coti_training *training;
-    cot_program *program;
-    cot_session *session;
-} setup;
-
-static cot_program *compile_update(coti_training *training) {
-    cot_graph *graph = cot_graph_create(training->context, "update");
-    cot_value gradient[2] = {cot_op_input(graph, COT_F32, COT_SHAPE(3, 1), "gv"),
-                             cot_op_input(graph, COT_F32, COT_SHAPE(1, 1), "gw")};
-    CHECK_OK(training->context, coti_optimizer_update(training, graph, gradient));
-    cot_program *program = cot_program_create(graph, NULL);
-    cot_graph_destroy(graph);
-    assert_non_null(program);
-    return program;
-}
-
-static setup begin(const cot_optimizer *optimizer) {
-    setup s = {.context = new_context(1)};
-    static const float v[3] = {1.0f, -2.0f, 0.5f}, w[1] = {3.0f};
-    s.model = cot_sequential_create(s.context, COT_F32, COT_SHAPE(3), NULL);
-    cot_sequential_add(s.model, cot_dense_layer(s.context, 1, .use_bias = COT_OFF));
-    cot_sequential_add(s.model, cot_dense_layer(s.context, 1, .use_bias = COT_OFF));
-    CHECK_OK(s.context, cot_variable_set(cot_model_weight(s.model, 0), v, sizeof v));
-    CHECK_OK(s.context, cot_variable_set(cot_model_weight(s.model, 1), w, sizeof w));
-    s.training = coti_calloc(s.context, 1, sizeof *s.training);
-    s.training->context = s.context;
-    s.training->model = s.model;
-    coti_arena_init(&s.training->arena, s.context);
-    CHECK_OK(s.context, coti_optimizer_read(s.context, optimizer, &s.training->optimizer));
-    CHECK_OK(s.context, coti_optimizer_make_variables(s.training));
-    s.program = compile_update(s.training);
-    s.session = cot_session_create(s.program);
-    assert_non_null(s.session);
-    return s;
-}
-
-static void end(setup *s) {
-    cot_session_destroy(s->session);
-    cot_program_destroy(s->program);
-    coti_training_destroy(s->training);
-    cot_model_destroy(s->model);
-    cot_context_destroy(s->context);
-}
-
-static void step(const setup *s, int t) {
-    float gv[3] = {(float)(0.1 * t), -0.2f, t % 2 == 0 ? 0.3f : -0.3f}, gw[1] = {0.4f};
-    cot_array av = array_of(gv, 1, 3), aw = array_of(gw, 1, 1);
-    assert_int_equal(cot_session_bind(s->session, "gv", &av), COT_OK);
-    assert_int_equal(cot_session_bind(s->session, "gw", &aw), COT_OK);
-    assert_int_equal(cot_session_run(s->session, 1), COT_OK);
-}
 
 static void check_trace(const trace *expected) {
     setup s = begin(expected->optimizer);
@@ -272,27 +214,19 @@ static void defaults_and_zeros(void **state) {
     (void)state;
     cot_context *context = new_context(1);
     coti_optimizer o;
-    CHECK_OK(context, coti_optimizer_read(context, cot_sgd(), &o));
+    CHECK_OK(context, coti_optimizer_read(context, NULL, cot_sgd(), &o));
     CHECK_NEAR(o.sgd.learning_rate, 0.01, 0.0);
-    CHECK_OK(context, coti_optimizer_read(context, cot_adam(), &o));
+    CHECK_OK(context, coti_optimizer_read(context, NULL, cot_adam(), &o));
     CHECK_NEAR(o.adam.learning_rate, 0.001, 0.0);
     CHECK_NEAR(o.adam.beta_1, 0.9, 0.0);
     CHECK_NEAR(o.adam.beta_2, 0.999, 0.0);
     CHECK_NEAR(o.adam.epsilon, 1e-7, 0.0);
-    CHECK_OK(context, coti_optimizer_read(
-                          context, cot_adam(.beta_1 = COT_ZERO, .learning_rate = COT_ZERO), &o));
+    CHECK_OK(context,
+             coti_optimizer_read(context, NULL,
+                                 cot_adam(.beta_1 = COT_ZERO, .learning_rate = COT_ZERO), &o));
     CHECK_NEAR(o.adam.beta_1, 0.0, 0.0);
     CHECK_NEAR(o.adam.learning_rate, 0.0, 0.0);
     cot_context_destroy(context);
-}
-
-/* The gradient of w at step t is this; v's is zero. */
-static void step_with(const setup *s, float gradient) {
-    static const float zero[3] = {0};
-    cot_array av = array_of(zero, 1, 3), aw = array_of(&gradient, 1, 1);
-    assert_int_equal(cot_session_bind(s->session, "gv", &av), COT_OK);
-    assert_int_equal(cot_session_bind(s->session, "gw", &aw), COT_OK);
-    assert_int_equal(cot_session_run(s->session, 1), COT_OK);
 }
 
 /* The lecture's Adam: corrected moments, epsilon inside the root. An epsilon as large as the
