@@ -107,7 +107,7 @@ static cot_status make_calls(coti_planner *p) {
     COTI_TRY(make_tables(p->plan, n));
     for (int32_t i = 0; i < p->groups->n_groups; i++) {
         const int32_t g = p->order[i];
-        COTI_TRY(coti_plan_append_calls(p, g, p->groups, &p->groups->group[g], 0));
+        COTI_TRY(coti_plan_append_calls(p, g, p->groups, &p->groups->group[g], 0, 1));
     }
     coti_map index;
     coti_map_init(&index, p->context);

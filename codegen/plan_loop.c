@@ -71,7 +71,7 @@ static cotr_call *append_call(coti_planner *p, int32_t outer, const coti_groups 
 }
 
 static cot_status append_loop(coti_planner *p, int32_t outer, const coti_groups *groups,
-                              const coti_group *group, int32_t depth) {
+                              const coti_group *group, int32_t depth, double steps) {
     const coti_group *chain_group = &p->groups->group[outer];
     const coti_loop *loop = group->loop;
     if (depth >= COTR_MAX_NESTING) {
@@ -92,22 +92,24 @@ static cot_status append_loop(coti_planner *p, int32_t outer, const coti_groups 
     call->loop.reverse = loop->reverse;
     const int32_t first = p->plan->n_calls;
     for (int32_t g = 0; g < loop->body->n_groups; g++) {
-        COTI_TRY(coti_plan_append_calls(p, outer, loop->body, &loop->body->group[g], depth + 1));
+        COTI_TRY(coti_plan_append_calls(p, outer, loop->body, &loop->body->group[g], depth + 1,
+                                        steps * (double)loop->steps));
     }
     call->loop.n_calls = p->plan->n_calls - first;
     return COT_OK;
 }
 
 cot_status coti_plan_append_calls(coti_planner *p, int32_t outer, const coti_groups *groups,
-                                  const coti_group *group, int32_t depth) {
+                                  const coti_group *group, int32_t depth, double steps) {
     if (group->loop != NULL) {
-        return append_loop(p, outer, groups, group, depth);
+        return append_loop(p, outer, groups, group, depth, steps);
     }
     cotr_call *call = append_call(p, outer, groups, group);
     const char *hint = group->kernel->hint;
     call->name = coti_arena_strdup(&p->plan->arena, hint != NULL ? hint : "kernel");
     call->n_slots = group->kernel->n_slots;
     call->coefficient = group->rows ? group->coefficient : 1;
+    call->work = group->work * steps;
     set_range(&p->groups->group[outer], group, call);
     return call->name != NULL ? COT_OK : COT_E_NOMEM;
 }

@@ -110,10 +110,10 @@ cot_status coti_plan_make_constant(coti_planner *p, const coti_node *node, int32
 /* Calls that a group becomes; operands of all its kernels and copies, and its memory. */
 int32_t coti_plan_count_calls(const coti_group *group);
 size_t coti_plan_count_operands(const coti_group *group);
-/* Append the calls of a group, which is `depth` loops deep in group `outer`. COT_E_UNSUPPORTED: too
- * many loops in each other. */
+/* Append the calls of a group, which is `depth` loops deep in group `outer` and made `steps` times
+ * in all. COT_E_UNSUPPORTED: too many loops in each other. */
 cot_status coti_plan_append_calls(coti_planner *p, int32_t outer, const coti_groups *groups,
-                                  const coti_group *group, int32_t depth);
+                                  const coti_group *group, int32_t depth, double steps);
 /* Make the slots of loop g's calls, from *i_call on, which goes on behind them; place what is its
  * own from the start of a block. */
 cot_status coti_plan_loop_slots(coti_planner *p, int32_t g, int32_t *i_call);

@@ -8,6 +8,7 @@
  * step, and a step that runs out of memory leaves the variables as they were.
  */
 #include "compile.h"
+#include "cotangent/inspect.h"
 
 #include <stdio.h>
 
@@ -289,4 +290,43 @@ cot_status cot_session_run(cot_session *session, int64_t rows) {
                                  (long long)most);
     }
     return coti_session_run_range(session, 0, rows, rows, NULL, NULL);
+}
+
+/* ---- where the time goes ---- */
+
+void cot_session_set_profiling(cot_session *session, bool on) {
+    if (session != NULL) {
+        cotr_session_set_timing(session->runtime, on);
+    }
+}
+
+int32_t cot_session_n_calls(const cot_session *session) {
+    int32_t n = 0;
+    for (int32_t i = 0; session != NULL && i < session->program->runtime.n_phases; i++) {
+        const cotr_phase *phase = &session->program->runtime.phase[i];
+        for (int32_t j = 0; j < phase->n_chains; j++) {
+            n += phase->chain[j].n_calls;
+        }
+    }
+    return n;
+}
+
+cot_call_info cot_session_call(const cot_session *session, int32_t i_call) {
+    int32_t first = 0;
+    for (int32_t i = 0; session != NULL && i < session->program->runtime.n_phases; i++) {
+        const cotr_phase *phase = &session->program->runtime.phase[i];
+        for (int32_t j = 0; j < phase->n_chains; j++) {
+            const cotr_chain *chain = &phase->chain[j];
+            if (i_call >= first && i_call < first + chain->n_calls) {
+                const cotr_call *call = &chain->call[i_call - first];
+                return (cot_call_info){.kernel = call->name,
+                                       .phase = i,
+                                       .seconds =
+                                           cotr_session_call_seconds(session->runtime, i_call),
+                                       .flops = call->work};
+            }
+            first += chain->n_calls;
+        }
+    }
+    return (cot_call_info){0};
 }

@@ -104,6 +104,7 @@ typedef struct cotr_call {
     cotr_call_kind kind;
     cotr_range_kind range;
     int64_t units;
+    double work; /* estimated flops of all its range, and all its steps, at the largest row count */
     cotr_loop loop; /* of a LOOP */
 } cotr_call;
 

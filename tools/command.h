@@ -40,6 +40,10 @@ cot_graph *command_read_graph(cot_context *context, const char *path);
 /* "cotangent COMMAND: the context's error" on stderr; returns COMMAND_FAILED. */
 int command_fail(const char *command, const cot_context *context);
 
+/* What each call of the session's plan has cost, a line each, the longest first, after `steps` runs
+ * on the program's largest row count; false: no memory. */
+bool command_print_profile(const cot_session *session, int64_t steps);
+
 /* A cot_write_fn to the FILE given as user. */
 bool command_write(const char *text, size_t bytes, void *user);
 

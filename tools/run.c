@@ -17,6 +17,7 @@ const char *const command_run_help =
     "  --seed N      of the numbers: 0\n"
     "  --print N     most elements to show of each output: 8\n"
     "  --time        show the median time of a step\n"
+    "  --profile     show the time of each kernel call\n"
     "  --compare     run the reference evaluator too; exit status 1 if an output differs by more "
     "than\n"
     "                --tolerance (1e-5) relative to its largest element\n";
@@ -24,7 +25,7 @@ const char *const command_run_help =
 typedef struct run_options {
     int64_t rows, steps, seed, print;
     double tolerance;
-    bool time, compare;
+    bool time, profile, compare;
 } run_options;
 
 /* One run's outputs, as doubles. */
@@ -223,7 +224,12 @@ static int run_once(const char *path, const run_options *options, cot_switch jit
                                           : COT_E_NOMEM;
     }
     if (status == COT_OK) {
+        cot_session_set_profiling(session, options->profile);
         status = run_bound(graph, session, options, out);
+    }
+    if (status == COT_OK && options->profile && jit != COT_OFF &&
+        !command_print_profile(session, options->steps)) {
+        status = COT_E_NOMEM;
     }
     if (status != COT_OK) {
         const char *message = session == NULL ? "" : cot_session_message(session);
@@ -315,11 +321,15 @@ static int run_and_show(const char *path, const run_options *options) {
 int command_run(int argc, char **argv) {
     const char *path = NULL;
     run_options options = {.rows = 4, .steps = 1, .print = 8, .tolerance = 1e-5};
-    const command_option table[] = {
-        {"--rows", 'i', &options.rows},           {"--steps", 'i', &options.steps},
-        {"--seed", 'i', &options.seed},           {"--print", 'i', &options.print},
-        {"--tolerance", 'f', &options.tolerance}, {"--time", 'b', &options.time},
-        {"--compare", 'b', &options.compare},     {NULL, 0, NULL}};
+    const command_option table[] = {{"--rows", 'i', &options.rows},
+                                    {"--steps", 'i', &options.steps},
+                                    {"--seed", 'i', &options.seed},
+                                    {"--print", 'i', &options.print},
+                                    {"--tolerance", 'f', &options.tolerance},
+                                    {"--time", 'b', &options.time},
+                                    {"--profile", 'b', &options.profile},
+                                    {"--compare", 'b', &options.compare},
+                                    {NULL, 0, NULL}};
     if (command_parse(argc, argv, table, &path, 1) != 1 || options.steps < 1 || options.rows < 1) {
         (void)fputs(command_run_help, stderr);
         return COMMAND_USAGE;

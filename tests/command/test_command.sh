@@ -46,6 +46,12 @@ fi
 "$cotangent" run --rows 5 --compare --time --steps 3 "$work/grad" >"$work/run"
 expect "loss = " "$work/run"
 expect "largest difference from the evaluator" "$work/run"
+if [ "$llvm" = 1 ]; then
+  "$cotangent" run --rows 5 --steps 20 --profile "$work/grad" >"$work/run"
+  calls=$(grep -c '^    call ' "$work/plan")
+  [ "$(grep -cE '^# +[0-9]+ +[0-9]+ +[0-9.]+ ' "$work/run")" = "$calls" ] || fail "the profile has not all $calls calls"
+  awk '/^# +[0-9]+ / { share += $5 } END { exit share < 99 || share > 101 }' "$work/run" || fail "shares are not 100 %"
+fi
 "$cotangent" gradcheck "$graph" >"$work/check"
 expect "passed" "$work/check"
 "$cotangent" gradcheck --f32 --second --full --seed 3 --tolerance 1e-6 "$graph" >"$work/check"

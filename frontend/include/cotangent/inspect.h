@@ -136,6 +136,32 @@ COT_API cot_status cot_gradcheck(const cot_graph *graph, const cot_gradcheck_opt
 COT_API cot_status cot_model_gradcheck(const cot_model *model, const cot_gradcheck_options *options,
                                        cot_gradcheck_report *report_out);
 
+/* ---- where the time of a run goes ---- */
+
+/*
+ * A call of the plan: a kernel on all its rows or units, in tasks of several threads. Calls are
+ * numbered as in the dump of stage "plan". A loop's calls follow the loop, which has no time
+ * itself.
+ */
+typedef struct cot_call_info {
+    const char *kernel; /* what it computes, as in the dumps; lives as long as the program */
+    int32_t phase;      /* the phase in which it runs, from 0 */
+    double seconds; /* spent in it since profiling was switched on, summed over threads and runs */
+    double flops;   /* of one run at the largest row count: products and sums count 2 an element,
+                       other elementwise operations 1, functions 20; an estimate */
+} cot_call_info;
+
+/*
+ * Count the time of each call in the runs that follow, from 0 again (on); or no longer, and keep
+ * what is counted (off, as at first). It costs two readings of the clock a call and task, some
+ * 50 ns. NULL: nothing happens.
+ */
+COT_API void cot_session_set_profiling(cot_session *session, bool on);
+/* Calls of the session's program; 0 where it runs on the evaluator. */
+COT_API int32_t cot_session_n_calls(const cot_session *session);
+/* Call i; all zero where there is none. */
+COT_API cot_call_info cot_session_call(const cot_session *session, int32_t i_call);
+
 /* ---- stages of compilation ---- */
 
 /*

@@ -91,10 +91,50 @@ static void dumps_go_to_files(void **state) {
     cot_context_destroy(context);
 }
 
+/* Time is counted while it is asked for, call by call, and on kernels only. */
+static void calls_tell_their_time(void **state) {
+    (void)state;
+    static float x[MAX_ROWS * COLUMNS];
+    const cot_array array = {
+        .data = x, .n_rows = MAX_ROWS, .row_elements = COLUMNS, .dtype = COT_F32};
+    cot_context *context = network_context(jit);
+    network n = network_make(context);
+    cot_program *program = network_program(n.graph, MAX_ROWS);
+    cot_session *session = cot_session_create(program);
+    assert_int_equal(cot_session_bind(session, "x", &array), COT_OK);
+    const int32_t n_calls = cot_session_n_calls(session);
+    assert_int_equal(n_calls, jit ? cot_program_get_info(program).n_calls : 0);
+    double seconds[3] = {0}, flops = 0;
+    for (int32_t run = 0; run < 3; run++) {
+        cot_session_set_profiling(session, run == 1);
+        assert_int_equal(cot_session_run(session, MAX_ROWS), COT_OK);
+        for (int32_t i = 0; i < n_calls; i++) {
+            cot_call_info call = cot_session_call(session, i);
+            assert_non_null(call.kernel);
+            assert_in_range(call.phase, 0, n_calls - 1);
+            seconds[run] += call.seconds;
+            flops += run == 0 ? call.flops : 0;
+        }
+    }
+    assert_true(seconds[0] == 0 && seconds[1] == seconds[2]);
+    assert_true(seconds[1] > 0 || !jit);
+    assert_true(flops >= 2.0 * MAX_ROWS * COLUMNS * OUT || !jit);
+    assert_null(cot_session_call(session, n_calls).kernel);
+    assert_null(cot_session_call(session, -1).kernel);
+    assert_null(cot_session_call(NULL, 0).kernel);
+    assert_int_equal(cot_session_n_calls(NULL), 0);
+    cot_session_set_profiling(NULL, true);
+    cot_session_destroy(session);
+    cot_program_destroy(program);
+    network_drop(&n);
+    cot_context_destroy(context);
+}
+
 static int run_all(bool with_jit) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stages_are_shown),
         cmocka_unit_test(dumps_go_to_files),
+        cmocka_unit_test(calls_tell_their_time),
     };
     jit = with_jit;
     return cmocka_run_group_tests_name(with_jit ? "on kernels" : "on the evaluator", tests, NULL,
