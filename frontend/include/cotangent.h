@@ -33,6 +33,7 @@
 
 #include "cotangent/base.h"
 #include "cotangent/callbacks.h"
+#include "cotangent/checkpoint.h"
 #include "cotangent/data.h"
 #include "cotangent/graph.h"
 #include "cotangent/inspect.h"

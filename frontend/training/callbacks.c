@@ -15,15 +15,14 @@ static double value_or(double value, double otherwise) {
     return value == 0.0 && !signbit(value) ? otherwise : value;
 }
 
-static const char *monitor_or_default(const char *monitor) {
+const char *coti_monitor_name(const char *monitor) {
     return monitor != NULL ? monitor : "val_loss";
 }
 
 /* ---- watching a number ---- */
 
-/* +1: more is better, -1: less is. */
-static cot_status direction_of(const cot_model *model, const char *callback, const char *monitor,
-                               cot_monitor_mode mode, int32_t *direction_out) {
+cot_status coti_monitor_direction(const cot_model *model, const char *callback, const char *monitor,
+                                  cot_monitor_mode mode, int32_t *direction_out) {
     *direction_out = mode == COT_MODE_MAX ? 1 : mode == COT_MODE_MIN ? -1 : 0;
     if (*direction_out == 0) {
         *direction_out = coti_log_direction(model->training, monitor);
@@ -35,9 +34,8 @@ static cot_status direction_of(const cot_model *model, const char *callback, con
                            callback, monitor);
 }
 
-/* The number, which must be there. */
-static cot_status find_number(const cot_model *model, const char *callback, const char *monitor,
-                              const cot_logs *logs, double *value_out) {
+cot_status coti_monitor_number(const cot_model *model, const char *callback, const char *monitor,
+                               const cot_logs *logs, double *value_out) {
     char names[256] = "";
     size_t used = 0;
     for (int32_t i = 0; i < logs->n; i++) {
@@ -55,6 +53,10 @@ static cot_status find_number(const cot_model *model, const char *callback, cons
                      monitor, names);
 }
 
+int32_t coti_count_of(double value) {
+    return value >= INT32_MIN && value <= INT32_MAX ? (int32_t)value : 0;
+}
+
 /* Nothing yet: the first number is better, whatever it is. */
 static double worst(int32_t direction) {
     return direction > 0 ? -INFINITY : INFINITY;
@@ -69,8 +71,8 @@ static bool is_better(double value, double best, double min_delta, int32_t direc
 static cot_status early_begin(cot_model *model, void *user) {
     cot_early_stopping_callback *c = user;
     int32_t direction = 0;
-    COTI_TRY(
-        direction_of(model, "early_stopping", monitor_or_default(c->monitor), c->mode, &direction));
+    COTI_TRY(coti_monitor_direction(model, "early_stopping", coti_monitor_name(c->monitor), c->mode,
+                                    &direction));
     c->best = worst(direction);
     c->best_epoch = c->stopped_epoch = c->wait = 0;
     coti_model_forget_weights(model);
@@ -95,14 +97,14 @@ static cot_status early_improved(cot_model *model, cot_early_stopping_callback *
 static cot_status early_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs,
                                   void *user) {
     cot_early_stopping_callback *c = user;
-    const char *monitor = monitor_or_default(c->monitor);
+    const char *monitor = coti_monitor_name(c->monitor);
     double value = 0.0;
     int32_t direction = 0;
     if (epoch < c->start_from_epoch) {
         return COT_OK;
     }
-    COTI_TRY(find_number(model, "early_stopping", monitor, logs, &value));
-    COTI_TRY(direction_of(model, "early_stopping", monitor, c->mode, &direction));
+    COTI_TRY(coti_monitor_number(model, "early_stopping", monitor, logs, &value));
+    COTI_TRY(coti_monitor_direction(model, "early_stopping", monitor, c->mode, &direction));
     c->wait++;
     if (is_better(value, c->best, c->min_delta, direction)) {
         return early_improved(model, c, epoch, value, direction);
@@ -124,11 +126,35 @@ static cot_status early_end(cot_model *model, const cot_logs *logs, void *user) 
     return COT_OK;
 }
 
+static cot_status early_get(const cot_model *model, double *state_out, void *user) {
+    const cot_early_stopping_callback *c = user;
+    (void)model;
+    state_out[0] = c->best;
+    state_out[1] = c->best_epoch;
+    state_out[2] = c->stopped_epoch;
+    state_out[3] = c->wait;
+    return COT_OK;
+}
+
+static cot_status early_set(cot_model *model, const double *state, void *user) {
+    cot_early_stopping_callback *c = user;
+    (void)model;
+    c->best = state[0];
+    c->best_epoch = coti_count_of(state[1]);
+    c->stopped_epoch = coti_count_of(state[2]);
+    c->wait = coti_count_of(state[3]);
+    return COT_OK;
+}
+
 cot_callback cot_early_stopping_base(void) {
     return (cot_callback){.struct_size = sizeof(cot_callback),
                           .on_train_begin = early_begin,
                           .on_epoch_end = early_epoch_end,
-                          .on_train_end = early_end};
+                          .on_train_end = early_end,
+                          .kind = "early_stopping",
+                          .n_state = 4,
+                          .get_state = early_get,
+                          .set_state = early_set};
 }
 
 /* ---- reduction of the learning rate ---- */
@@ -141,8 +167,8 @@ static cot_status reduce_begin(cot_model *model, void *user) {
         return COTI_FAIL(model->context, COT_E_ARG,
                          "reduce_lr_on_plateau: factor is %g, expected 0 to below 1", factor);
     }
-    COTI_TRY(direction_of(model, "reduce_lr_on_plateau", monitor_or_default(c->monitor), c->mode,
-                          &direction));
+    COTI_TRY(coti_monitor_direction(model, "reduce_lr_on_plateau", coti_monitor_name(c->monitor),
+                                    c->mode, &direction));
     c->best = worst(direction);
     c->wait = c->cooling = 0;
     return COT_OK;
@@ -159,12 +185,12 @@ static cot_status reduce_rate(cot_model *model, const cot_reduce_lr_callback *c)
 static cot_status reduce_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs,
                                    void *user) {
     cot_reduce_lr_callback *c = user;
-    const char *monitor = monitor_or_default(c->monitor);
+    const char *monitor = coti_monitor_name(c->monitor);
     double value = 0.0;
     int32_t direction = 0;
     (void)epoch;
-    COTI_TRY(find_number(model, "reduce_lr_on_plateau", monitor, logs, &value));
-    COTI_TRY(direction_of(model, "reduce_lr_on_plateau", monitor, c->mode, &direction));
+    COTI_TRY(coti_monitor_number(model, "reduce_lr_on_plateau", monitor, logs, &value));
+    COTI_TRY(coti_monitor_direction(model, "reduce_lr_on_plateau", monitor, c->mode, &direction));
     if (c->cooling > 0) {
         c->cooling--;
         c->wait = 0;
@@ -180,11 +206,33 @@ static cot_status reduce_epoch_end(cot_model *model, int32_t epoch, const cot_lo
     return COT_OK;
 }
 
+static cot_status reduce_get(const cot_model *model, double *state_out, void *user) {
+    const cot_reduce_lr_callback *c = user;
+    (void)model;
+    state_out[0] = c->best;
+    state_out[1] = c->wait;
+    state_out[2] = c->cooling;
+    return COT_OK;
+}
+
+static cot_status reduce_set(cot_model *model, const double *state, void *user) {
+    cot_reduce_lr_callback *c = user;
+    (void)model;
+    c->best = state[0];
+    c->wait = coti_count_of(state[1]);
+    c->cooling = coti_count_of(state[2]);
+    return COT_OK;
+}
+
 cot_callback cot_reduce_lr_base(void) {
     return (cot_callback){.struct_size = sizeof(cot_callback),
                           .on_train_begin = reduce_begin,
                           .on_epoch_end = reduce_epoch_end,
-                          .logs_learning_rate = true};
+                          .logs_learning_rate = true,
+                          .kind = "reduce_lr_on_plateau",
+                          .n_state = 3,
+                          .get_state = reduce_get,
+                          .set_state = reduce_set};
 }
 
 /* ---- a schedule by epochs ---- */
@@ -216,7 +264,7 @@ static cot_status nan_begin(cot_model *model, void *user) {
 static cot_status nan_batch_end(cot_model *model, int64_t batch, const cot_logs *logs, void *user) {
     cot_terminate_on_nan_callback *c = user;
     double loss = 0.0;
-    COTI_TRY(find_number(model, "terminate_on_nan", "loss", logs, &loss));
+    COTI_TRY(coti_monitor_number(model, "terminate_on_nan", "loss", logs, &loss));
     if (!isfinite(loss) && !c->has_stopped) {
         c->has_stopped = true;
         c->batch = batch;
@@ -225,10 +273,30 @@ static cot_status nan_batch_end(cot_model *model, int64_t batch, const cot_logs 
     return COT_OK;
 }
 
+static cot_status nan_get(const cot_model *model, double *state_out, void *user) {
+    const cot_terminate_on_nan_callback *c = user;
+    (void)model;
+    state_out[0] = c->has_stopped;
+    state_out[1] = (double)c->batch;
+    return COT_OK;
+}
+
+static cot_status nan_set(cot_model *model, const double *state, void *user) {
+    cot_terminate_on_nan_callback *c = user;
+    (void)model;
+    c->has_stopped = state[0] != 0.0;
+    c->batch = coti_count_of(state[1]);
+    return COT_OK;
+}
+
 cot_callback cot_terminate_on_nan_base(void) {
     return (cot_callback){.struct_size = sizeof(cot_callback),
                           .on_train_begin = nan_begin,
-                          .on_batch_end = nan_batch_end};
+                          .on_batch_end = nan_batch_end,
+                          .kind = "terminate_on_nan",
+                          .n_state = 2,
+                          .get_state = nan_get,
+                          .set_state = nan_set};
 }
 
 /* ---- a table in a file ---- */

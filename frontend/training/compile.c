@@ -199,6 +199,7 @@ void coti_training_destroy(coti_training *training) {
     for (int32_t i = 0; i < training->n_variables; i++) {
         cot_variable_release(training->variable[i]);
     }
+    coti_resume_forget(training);
     coti_arena_clear(&training->arena);
     coti_free(training->context, training);
 }

@@ -29,6 +29,7 @@ typedef struct fit {
     bool shown;
     bool per_batch; /* a callback wants every batch */
     bool logs_rate; /* a callback wants the learning rate in the logs */
+    coti_place place;
 } fit;
 
 /* ---- options ---- */
@@ -177,13 +178,22 @@ static cot_status make_progress(fit *f) {
     return COT_OK;
 }
 
+static void *user_of(const cot_callback *own, const cot_callback *given) {
+    return own->user != NULL ? own->user : (void *)(uintptr_t)given; /* NULL: it is its own */
+}
+
+static bool has_batches(const cot_callback *own, const cot_callback *given) {
+    return (own->on_batch_begin != NULL || own->on_batch_end != NULL) &&
+           (own->wants_batches == NULL || own->wants_batches(user_of(own, given)));
+}
+
 /* Are they callbacks, and what does one of them want? */
 static cot_status check_callbacks(fit *f) {
     for (int32_t i = 0; i < COT_MAX_CALLBACKS && f->options.callbacks[i] != NULL; i++) {
         cot_callback own;
         COTI_TRY(coti_options_copy(f->context, "cot_callback", f->options.callbacks[i], &own,
                                    sizeof own));
-        f->per_batch = f->per_batch || own.on_batch_begin != NULL || own.on_batch_end != NULL;
+        f->per_batch = f->per_batch || has_batches(&own, f->options.callbacks[i]);
         f->logs_rate = f->logs_rate || own.logs_learning_rate;
     }
     return COT_OK;
@@ -253,14 +263,17 @@ static cot_status call_one(const cot_callback *c, cot_model *model, moment when,
     return COT_OK;
 }
 
-static cot_status call_back(fit *f, moment when, int64_t at, const cot_logs *logs) {
+/* The callbacks that come last, or the others. */
+static cot_status call_some(fit *f, moment when, int64_t at, const cot_logs *logs, bool last) {
     for (int32_t i = 0; i < COT_MAX_CALLBACKS && f->options.callbacks[i] != NULL; i++) {
+        const cot_callback *given = f->options.callbacks[i];
         cot_callback own;
-        COTI_TRY(coti_options_copy(f->context, "cot_callback", f->options.callbacks[i], &own,
-                                   sizeof own));
-        if (own.user == NULL) {
-            own.user = (void *)(uintptr_t)f->options.callbacks[i]; /* it is its own */
+        COTI_TRY(coti_options_copy(f->context, "cot_callback", given, &own, sizeof own));
+        bool is_batch = when == BATCH_BEGIN || when == BATCH_END;
+        if (own.last != last || (is_batch && !has_batches(&own, given))) {
+            continue;
         }
+        own.user = user_of(&own, given);
         cot_status status = call_one(&own, f->model, when, at, logs);
         if (status != COT_OK && cot_error_get(f->context).status != COT_OK) {
             return status; /* it has said why */
@@ -271,6 +284,11 @@ static cot_status call_back(fit *f, moment when, int64_t at, const cot_logs *log
         }
     }
     return COT_OK;
+}
+
+static cot_status call_back(fit *f, moment when, int64_t at, const cot_logs *logs) {
+    COTI_TRY(call_some(f, when, at, logs, false));
+    return call_some(f, when, at, logs, true);
 }
 
 /* ---- an epoch ---- */
@@ -290,12 +308,28 @@ static cot_logs epoch_logs(const fit *f) {
     return (cot_logs){f->n_epoch_logs, f->epoch_log};
 }
 
-static cot_status begin_epoch(fit *f, const coti_loop *loop, int32_t epoch) {
+/* An epoch that begins, or where a checkpoint was made amid it, goes on. */
+static cot_status enter_epoch(fit *f, coti_loop *loop, int32_t epoch) {
+    if (f->place.begun) {
+        loop->done_steps = f->place.step;
+        loop->done_rows = f->place.rows;
+        return loop->done_rows == 0
+                   ? COT_OK
+                   : coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value);
+    }
+    f->place.epoch = epoch;
+    f->place.step = f->place.rows = 0;
+    COTI_TRY(coti_reset_sums(f->training, COTI_TRAIN));
+    COTI_TRY(call_some(f, EPOCH_BEGIN, epoch, NULL, false));
+    f->place.begun = true;
+    return call_some(f, EPOCH_BEGIN, epoch, NULL, true);
+}
+
+static cot_status begin_epoch(fit *f, coti_loop *loop, int32_t epoch) {
     if (f->order != NULL) {
         coti_shuffle(f->context->seed, (uint64_t)epoch, f->train->n_rows, f->order);
     }
-    COTI_TRY(coti_reset_sums(f->training, COTI_TRAIN));
-    COTI_TRY(call_back(f, EPOCH_BEGIN, epoch, NULL));
+    COTI_TRY(enter_epoch(f, loop, epoch));
     if (!f->shown) {
         return COT_OK;
     }
@@ -312,6 +346,8 @@ static cot_status run_region(fit *f, coti_loop *loop) {
         COTI_TRY(call_back(f, BATCH_BEGIN, loop->done_steps, NULL));
     }
     COTI_TRY(coti_loop_advance(loop));
+    f->place.step = loop->done_steps;
+    f->place.rows = loop->done_rows;
     COTI_TRY(coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value));
     cot_logs logs = batch_logs(f);
     if (f->per_batch) {
@@ -339,8 +375,12 @@ static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *lo
         COTI_TRY(coti_learning_rate(f->training, &f->value[2 * n]));
     }
     *logs_out = epoch_logs(f);
-    COTI_TRY(call_back(f, EPOCH_END, epoch, logs_out));
+    f->place.epoch = epoch + 1;
+    f->place.step = f->place.rows = 0;
+    f->place.begun = false;
+    COTI_TRY(call_some(f, EPOCH_END, epoch, logs_out, false));
     COTI_TRY(coti_history_append(f->model->history, epoch, f->epoch_value));
+    COTI_TRY(call_some(f, EPOCH_END, epoch, logs_out, true));
     return f->shown ? coti_progress_show(&f->progress, loop->done_steps, logs_out, coti_now(), true)
                     : COT_OK;
 }
@@ -360,9 +400,13 @@ static cot_status run_epoch(fit *f, int32_t epoch, cot_logs *logs_out) {
 
 static cot_status run_epochs(fit *f) {
     cot_logs logs = {0, f->epoch_log};
+    f->place.may_restore = true;
     COTI_TRY(call_back(f, TRAIN_BEGIN, 0, NULL));
-    for (int32_t epoch = f->options.initial_epoch; epoch < f->options.epochs && !f->model->stop;
-         epoch++) {
+    f->place.may_restore = false;
+    COTI_TRY(coti_resume_take(f->model, &f->place));
+    /* An epoch that was stopped amid its steps has its end to come. */
+    for (int32_t epoch = f->place.epoch;
+         epoch < f->options.epochs && (!f->model->stop || f->place.begun); epoch++) {
         COTI_TRY(run_epoch(f, epoch, &logs));
     }
     COTI_TRY(coti_optimizer_finish(f->training));
@@ -379,9 +423,16 @@ cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options) 
     COTI_TRY(read_options(model, options, &f.options));
     cot_status status = prepare(&f);
     if (status == COT_OK) {
+        f.place = (coti_place){.callbacks = f.options.callbacks,
+                               .n_rows = f.train->n_rows,
+                               .batch_size = f.options.batch_size,
+                               .shuffle = f.order != NULL,
+                               .epoch = f.options.initial_epoch};
         model->running = true;
         model->stop = false;
+        training->place = &f.place;
         status = run_epochs(&f);
+        training->place = NULL;
         model->running = false;
         if (status != COT_OK && f.shown) {
             (void)coti_progress_break(&f.progress); /* the first error is the one that counts */
@@ -411,6 +462,7 @@ cot_status cot_model_train_on_batch(cot_model *model, const cot_dataset *data, c
     }
     coti_loop loop = {
         .training = training, .mode = COTI_TRAIN, .n_rows = data->n_rows, .batch = data->n_rows};
+    coti_resume_forget(training);
     COTI_TRY(coti_reset_sums(training, COTI_TRAIN));
     COTI_TRY(coti_bind_data(training, COTI_TRAIN, data, NULL));
     COTI_TRY(coti_loop_advance(&loop));

@@ -83,6 +83,10 @@ cot_status coti_history_append(coti_history *history, int32_t epoch, const doubl
     return COT_OK;
 }
 
+const int32_t *coti_history_epochs(const coti_history *history) {
+    return history->epoch;
+}
+
 const cot_history *cot_model_history(const cot_model *model) {
     return model != NULL ? model->history : NULL;
 }

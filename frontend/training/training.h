@@ -11,6 +11,7 @@
 #define COTI_TRAINING_H
 
 #include "codegen/program.h"
+#include "cotangent/callbacks.h"
 #include "cotangent/training.h"
 #include "frontend/data/dataset.h"
 #include "frontend/model/model.h"
@@ -57,6 +58,20 @@ typedef struct coti_mode {
     cot_variable **sum; /* n_sums; NULL for predict */
 } coti_mode;
 
+/* Where a running fit is, for checkpoints (checkpoint.c). */
+typedef struct coti_place {
+    const cot_callback *const *callbacks; /* COT_MAX_CALLBACKS, or ended by NULL */
+    int64_t n_rows, batch_size;
+    bool shuffle;
+    int32_t epoch;
+    int64_t step, rows; /* of that epoch, done */
+    bool begun;         /* its on_epoch_begin has been called */
+    bool may_restore;   /* in on_train_begin */
+    bool resumed;       /* epoch, step, rows and begun are those of a checkpoint */
+} coti_place;
+
+struct coti_safetensors;
+
 typedef struct coti_training {
     cot_context *context;
     const cot_model *model;
@@ -71,7 +86,9 @@ typedef struct coti_training {
     coti_mode mode[COTI_MODE_COUNT];
     int32_t n_variables; /* of the optimizer: iterations, learning rate, slots */
     cot_variable **variable;
-    cot_log *reported; /* n_logs: the latest report, borrowed by the user */
+    cot_log *reported;               /* n_logs: the latest report, borrowed by the user */
+    coti_place *place;               /* of the running fit; NULL: there is none */
+    struct coti_safetensors *resume; /* a checkpoint that the next fit goes on from; NULL: none */
 } coti_training;
 
 /* NULL is fine. */
@@ -170,6 +187,37 @@ cot_status coti_history_create(cot_context *context, int32_t n_names, const char
                                coti_history **history_out);
 void coti_history_destroy(coti_history *history);
 cot_status coti_history_append(coti_history *history, int32_t epoch, const double *value);
+/* The numbers of its epochs. */
+const int32_t *coti_history_epochs(const coti_history *history);
+
+/* ---- callbacks.c: watching a number ---- */
+
+/* As given, or "val_loss" for NULL. */
+const char *coti_monitor_name(const char *monitor);
+/* +1: more is better, -1: less is. COT_E_ARG: it is not known; callback: for the message. */
+cot_status coti_monitor_direction(const cot_model *model, const char *callback, const char *monitor,
+                                  cot_monitor_mode mode, int32_t *direction_out);
+/* The number in the logs; COT_E_ARG if it is not there. */
+cot_status coti_monitor_number(const cot_model *model, const char *callback, const char *monitor,
+                               const cot_logs *logs, double *value_out);
+/* A count that a checkpoint holds, whatever stands there. */
+int32_t coti_count_of(double value);
+
+/* ---- newest.c ---- */
+
+/* Remove a directory's checkpoints, and the directory if it is then empty. */
+cot_status coti_remove_newest(const cot_model *model, const char *directory);
+
+/* ---- restore.c ---- */
+
+/*
+ * Take what a restored checkpoint says of a fit, if there is one: the place, sums, states of
+ * callbacks, the best weights, the history. place: with callbacks, rows, batch size and shuffle of
+ * the fit that goes on. fails: COT_E_ARG (that fit is another), COT_E_PARSE, COT_E_NOMEM
+ */
+cot_status coti_resume_take(cot_model *model, coti_place *place);
+/* The state has moved on: nothing is to be taken any more. */
+void coti_resume_forget(coti_training *training);
 
 /* ---- bind.c: data against the model ---- */
 

@@ -107,6 +107,64 @@ COT_API cot_callback cot_csv_logger_base(void);
 #define cot_csv_logger(...)                                                                        \
     (&(cot_csv_logger_callback){.base = cot_csv_logger_base(), .filename = __VA_ARGS__}.base)
 
+/*
+ * Save the model as it trains (Keras's ModelCheckpoint): at each epoch's end, or every save_freq
+ * batches, counted across epochs.
+ *
+ * filepath names the file: {epoch} is the epoch, from 1, {batch} the batch, from 1, and {val_loss}
+ * or another name of a log its number; formats are Python's, as in "net-{epoch:02d}-{val_loss:.2f}"
+ * (fill with 0, width, precision, d e f g); {{ and }} are braces. Batch logs have no val_ numbers.
+ *
+ * What is written is a checkpoint, from which a fit can go on, or with save_weights_only the
+ * weights. fails: COT_E_ARG (a name that the logs lack, a bad format), COT_E_IO
+ */
+typedef struct cot_model_checkpoint_callback {
+    cot_callback base;
+    const char *filepath;
+    const char *monitor; /* NULL: "val_loss" */
+    bool save_best_only; /* only when the number is better than at every earlier save */
+    bool save_weights_only;
+    cot_monitor_mode mode;
+    int32_t save_freq;              /* batches; 0: at each epoch's end */
+    double initial_value_threshold; /* the number must beat it, too; 0: none; COT_ZERO: 0 */
+    const cot_console *console;     /* says what was saved and why; NULL: nothing is said */
+    /* state */
+    bool has_best;
+    double best;
+    int32_t n_saved;
+    int32_t batches; /* since the latest save */
+    int32_t epoch;   /* the running one, from 0 */
+    char path[512];  /* of the latest save; "": none */
+} cot_model_checkpoint_callback;
+COT_API cot_callback cot_model_checkpoint_base(void);
+#define cot_model_checkpoint(...)                                                                  \
+    (&(cot_model_checkpoint_callback){.base = cot_model_checkpoint_base(),                         \
+                                      .filepath = __VA_ARGS__}                                     \
+          .base)
+
+/*
+ * Keep checkpoints of the fit in a directory of its own, and go on from the newest that can be read
+ * when the same fit is begun again (Keras's BackupAndRestore): after an interruption of any kind it
+ * ends with the bits that it would have had without. When the fit ends, the checkpoints are
+ * removed.
+ */
+typedef struct cot_backup_and_restore_callback {
+    cot_callback base;
+    const char *backup_dir;
+    int32_t save_freq;            /* batches; 0: at each epoch's end */
+    int32_t keep;                 /* checkpoints that are kept; 0: 2 */
+    cot_switch delete_checkpoint; /* remove them when the fit ends (default: on) */
+    /* state */
+    bool has_restored;
+    int32_t n_skipped; /* checkpoints that could not be read */
+    int32_t batches;   /* since the latest save */
+} cot_backup_and_restore_callback;
+COT_API cot_callback cot_backup_and_restore_base(void);
+#define cot_backup_and_restore(...)                                                                \
+    (&(cot_backup_and_restore_callback){.base = cot_backup_and_restore_base(),                     \
+                                        .backup_dir = __VA_ARGS__}                                 \
+          .base)
+
 #ifdef __cplusplus
 }
 #endif

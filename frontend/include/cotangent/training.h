@@ -253,6 +253,10 @@ COT_API const double *cot_history_values(const cot_history *history, const char 
  * destroy this model. epoch and batch count from 0. logs of on_batch_end are the epoch's running
  * means. A status other than COT_OK ends fit with that status. `user` is handed on; where it is
  * NULL, the callback itself is, so that it may be the first field of a larger struct.
+ *
+ * A callback whose numbers change during a fit names its kind and gives them to checkpoints by
+ * get_state; where a fit goes on from a checkpoint, it gets them back by set_state, after
+ * on_train_begin; the epoch that is gone on with does not begin again.
  */
 typedef struct cot_callback {
     size_t struct_size;
@@ -264,8 +268,29 @@ typedef struct cot_callback {
     cot_status (*on_batch_begin)(cot_model *model, int64_t batch, void *user);
     cot_status (*on_batch_end)(cot_model *model, int64_t batch, const cot_logs *logs, void *user);
     bool logs_learning_rate; /* an epoch's logs hold "learning_rate", as it was during the epoch */
+    bool last;               /* at each moment it is called after all callbacks that are not */
+    bool (*wants_batches)(const void *user); /* false: on_batch_ are not called; NULL: they are */
+    const char *kind;                        /* "early_stopping"; NULL: it has no state */
+    int32_t n_state;                         /* numbers of its state */
+    cot_status (*get_state)(const cot_model *model, double *state_out, void *user);
+    cot_status (*set_state)(cot_model *model, const double *state, void *user);
 } cot_callback;
-#define COT_CALLBACK_INIT {sizeof(cot_callback), NULL, NULL, NULL, NULL, NULL, NULL, NULL, false}
+#define COT_CALLBACK_INIT                                                                          \
+    {sizeof(cot_callback),                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     false,                                                                                        \
+     false,                                                                                        \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     NULL}
 
 /* End the running fit after the current step; on_epoch_end and on_train_end are still called. */
 COT_API void cot_model_stop_training(cot_model *model);

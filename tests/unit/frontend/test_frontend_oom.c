@@ -153,6 +153,52 @@ static void a_gzip_file(void **state) {
     unlink(path);
 }
 
+/* ---- checkpoints ---- */
+
+static char directory[64];
+
+/* Saving, damage, restoring the one before, going on, with every callback that keeps something. */
+static cot_status save_and_restore(cot_context *context, void *user) {
+    (void)user;
+    char file[128], backups[128];
+    (void)snprintf(file, sizeof file, "%s/{epoch}-{loss:.1f}", directory);
+    (void)snprintf(backups, sizeof backups, "%s/backups", directory);
+    cot_model *model = build(context);
+    cot_dataset *data = model != NULL ? make_data(context) : NULL;
+    cot_status status =
+        data == NULL
+            ? recorded(context)
+            : cot_model_compile(
+                  model, .optimizer = cot_adam(), .max_batch = 2, .loss = COT_MEAN_SQUARED_ERROR,
+                  .outputs = {cot_output("y", .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY)});
+    for (int i = 0; status == COT_OK && i < 2; i++) {
+        status = cot_model_fit(
+            model, data, .epochs = 2, .batch_size = 2, .validation_split = 0.2,
+            .callbacks = {
+                cot_early_stopping(.restore_best_weights = true),
+                cot_model_checkpoint(file, .save_freq = 3),
+                cot_model_checkpoint(file, .save_best_only = true),
+                cot_backup_and_restore(backups, .delete_checkpoint = i == 0 ? COT_OFF : COT_ON)});
+    }
+    (void)snprintf(file, sizeof file, "%s/weights", directory);
+    status = status == COT_OK ? cot_model_save_weights(model, file) : status;
+    status = status == COT_OK ? cot_model_load_weights(model, file) : status;
+    cot_model_destroy(model);
+    cot_dataset_destroy(data);
+    return status;
+}
+
+static void checkpoints(void **state) {
+    (void)state;
+    char command[128];
+    const char *root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    (void)snprintf(directory, sizeof directory, "%s/cotangent_oom_XXXXXX", root);
+    assert_non_null(mkdtemp(directory));
+    check_scenario(save_and_restore, usual_stride);
+    (void)snprintf(command, sizeof command, "rm -r %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
 int main(int argc, char **argv) {
     frontend_arguments(argc, argv);
     for (int i = 1; i < argc; i++) {
@@ -162,6 +208,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_models_whole_life),
         cmocka_unit_test(a_stack_of_layers),
         cmocka_unit_test(a_gzip_file),
+        cmocka_unit_test(checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
