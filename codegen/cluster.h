@@ -71,10 +71,11 @@ typedef struct coti_cluster {
     bool reduced_rows; /* dimension n_kept is batched */
     int32_t n_dims, n_kept;
     int64_t extent[COT_MAX_RANK];
-    int8_t axis_class[COT_MAX_RANK]; /* of a product: 0 batch, 1 m, 2 n */
-    uint32_t anchor;                 /* the product, or the first reduction */
-    uint32_t first, last;            /* smallest and largest member */
-    uint32_t head, tail;             /* of the list of members */
+    int8_t
+        axis_class[COT_MAX_RANK]; /* of a product: 0 batch, 1 m, 2 n, 3 second part of the batch */
+    uint32_t anchor;              /* the product, or the first reduction */
+    uint32_t first, last;         /* smallest and largest member */
+    uint32_t head, tail;          /* of the list of members */
     int32_t n_members, n_must;
     uint32_t era;            /* of its members */
     COTI_VEC(uint32_t) read; /* roots that it reads from memory, each once */
@@ -164,9 +165,13 @@ static inline bool coti_reads_memory(const coti_node *node, int32_t i) {
 bool coti_scatter_collapse(const coti_views *views, const coti_node *node, coti_run updates_out[4],
                            coti_run index_out[2]);
 
-/* The collapsed axes of a product's operands: batch, free, contracted. False if they do not. */
-bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[3],
-                       coti_run b_out[3]);
+/*
+ * The collapsed axes of a product's operands: batch, free, contracted, and the second part of the
+ * batch: the last of its axes, where one run does not take all. *n_first_out: how many one does.
+ * False if they do not collapse.
+ */
+bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[4],
+                       coti_run b_out[4], int32_t *n_first_out);
 
 /* ---- fuse.c ---- */
 

@@ -92,19 +92,30 @@ static void add_dim(coti_cluster *c, coti_place *place, const cot_shape *shape, 
     c->extent[c->n_dims++] = shape->dim[axis];
 }
 
+/* Of axis a of a product's result, of whose n_batch batch axes the first n_first are one run, which
+ * n_free axes of its first operand follow: the class. */
+static int8_t product_class(int32_t a, int32_t n_first, int32_t n_batch, int32_t n_free) {
+    return a < n_first ? 0 : a < n_batch ? 3 : a < n_batch + n_free ? 1 : 2;
+}
+
 /* Domain of a product: the axes of its result. */
-static void start_product(coti_cluster *c, coti_place *place, const coti_node *node,
-                          int32_t n_free) {
-    int32_t n_batch = ((const coti_attr_DOT *)node->attr)->a_batch.n;
+static cot_status start_product(const coti_fusion *f, coti_cluster *c, coti_place *place,
+                                const coti_node *node) {
+    const coti_attr_DOT *attr = node->attr;
+    const cot_shape *a_shape = &coti_fnode(f, node->input[0])->shape;
+    int32_t n_free = a_shape->rank - attr->a_batch.n - attr->a_contract.n, n_first = 0;
+    coti_run run[2][4];
+    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, node, run[0], run[1], &n_first));
     c->skeleton = COTI_SKELETON_GEMM;
     for (int32_t a = 0; a < node->shape.rank && a < COT_MAX_RANK; a++) {
         if (coti_axis_live(&node->shape, a)) {
-            c->axis_class[c->n_dims] = (int8_t)(a < n_batch ? 0 : a < n_batch + n_free ? 1 : 2);
+            c->axis_class[c->n_dims] = product_class(a, n_first, attr->a_batch.n, n_free);
             add_dim(c, place, &node->shape, a);
         }
     }
     c->n_kept = c->n_dims;
     c->rows = node->shape.batched;
+    return COT_OK;
 }
 
 /* Domain of a reduction: the kept axes, then the reduced ones. */
@@ -143,9 +154,7 @@ cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out
     coti_place *place = &f->member[id].place;
     memset(place, -1, sizeof *place);
     if (node->op == COT_OP_DOT) {
-        const coti_attr_DOT *attr = node->attr;
-        const cot_shape *a = &coti_fnode(f, node->input[0])->shape;
-        start_product(&c, place, node, a->rank - attr->a_batch.n - attr->a_contract.n);
+        COTI_TRY(start_product(f, &c, place, node));
         c.anchor = id;
     } else if (coti_is_reduction(node)) {
         start_reduction(&c, place, coti_frame(f, id), coti_reduced_axes(node));

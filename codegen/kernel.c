@@ -163,6 +163,9 @@ static void print_body(coti_str *out, const coti_kernel *k, const coti_body *bod
 static void print_product(coti_str *out, const coti_gemm *g) {
     coti_str_printf(out, "product %s b ", cot_dtype_name(g->dtype));
     print_extent(out, g->b, g->b_rows);
+    if (g->inner > 0) {
+        coti_str_printf(out, " by %" PRId64, g->inner);
+    }
     coti_str_append(out, " m ");
     print_extent(out, g->m, g->m_rows);
     coti_str_append(out, " n ");
@@ -170,9 +173,9 @@ static void print_product(coti_str *out, const coti_gemm *g) {
     coti_str_append(out, " k ");
     print_extent(out, g->k, g->k_rows);
     coti_str_printf(out, "\n  a slot %" PRId32, g->a_slot);
-    print_strides(out, g->a_stride, 3, g->a_offset);
+    print_strides(out, g->a_stride, g->inner > 0 ? 4 : 3, g->a_offset);
     coti_str_printf(out, "  b slot %" PRId32, g->b_slot);
-    print_strides(out, g->b_stride, 3, g->b_offset);
+    print_strides(out, g->b_stride, g->inner > 0 ? 4 : 3, g->b_offset);
     coti_str_printf(out, "\n  %s tile %" PRId32 " x %" PRId32 "%s",
                     g->form == COTI_GEMM_N_VECTORS ? "n_vectors" : "m_vectors", g->tile_broadcast,
                     g->tile_vectors, g->pack ? " pack" : "");
@@ -452,8 +455,9 @@ static cot_status verify_frame(cot_context *context, const coti_kernel *k) {
 
 static cot_status verify_gemm(cot_context *context, const coti_kernel *k) {
     const coti_gemm *g = &k->gemm;
-    bool sizes = k->n_dims == 3 && k->extent[0] == g->b && k->extent[1] == g->m &&
-                 k->extent[2] == g->n && g->k >= 0 && k->rows == (g->b_rows || g->m_rows);
+    bool parts = g->inner > 0 ? k->n_dims == 4 && k->extent[3] == g->inner : k->n_dims == 3;
+    bool sizes = parts && k->extent[0] == g->b && k->extent[1] == g->m && k->extent[2] == g->n &&
+                 g->k >= 0 && k->rows == (g->b_rows || g->m_rows);
     bool slots =
         g->a_slot >= 0 && g->a_slot < k->n_slots && g->b_slot >= 0 && g->b_slot < k->n_slots;
     if (!sizes || g->b_rows + g->m_rows + g->k_rows > 1) {

@@ -24,9 +24,11 @@
  *           reduced dimension: blocks sum from 0, block sums are added in order. Vectors along
  *           the last kept dimension. No full-rank stores. Lowering makes one reduced dimension.
  *   SCATTER domain [partition, rest], no expressions: zeros, to which rows of updates are added
- * where an index says, serially. See coti_scatter. GEMM    domain [b, m, n] (always three
- * dimensions): acc = sum_k A[b,m,k] * B[b,k,n], serial in k with fma, in blocks of COTI_ROW_BLOCK
- * when k is the batch, for each point; then the expressions at (b, m, n). See coti_gemm.
+ *           where an index says, serially. See coti_scatter.
+ *   GEMM    domain [b, m, n]: acc = sum_k A[b,m,k] * B[b,k,n], serial in k with fma, in blocks of
+ *           COTI_ROW_BLOCK when k is the batch, for each point; then the expressions at (b, m, n).
+ *           Where the batch has two parts, heads inside the rows of a sequence for one, the second
+ *           is dimension 3, and all have an index more. See coti_gemm.
  *
  * An expression is full if it varies along a reduced dimension. The argument of a reduction, and
  * what is stored along reduced dimensions, is always full: lowering passes what does not vary
@@ -128,17 +130,18 @@ typedef enum coti_gemm_form { COTI_GEMM_N_VECTORS, COTI_GEMM_M_VECTORS } coti_ge
 /*
  * The product of a GEMM. Partition: when `m_rows`, m is the batched axis (extent c*N; the call's
  * range is over m); when `b_rows`, b is. Otherwise m, n, b are static and the range is over tiles:
- * unit u of n_units covers block (b, i, j) of the grid b x ceil(m / unit_m) x ceil(n / unit_n), j
- * fastest. When `k_rows`, k's extent is k * N.
+ * unit u of n_units covers block (b, inner, i, j) of the grid b x inner x ceil(m / unit_m) x ceil(n
+ * / unit_n), j fastest. When `k_rows`, k's extent is k * N.
  */
 typedef struct coti_gemm {
     int64_t b, m, n, k; /* static extents; coefficients for a batched one */
+    int64_t inner;      /* extent of the second part of the batch; 0: it has one part */
     bool b_rows, m_rows, k_rows;
     cot_dtype dtype; /* f32 or f64 */
     int32_t a_slot, b_slot;
     int64_t a_offset, b_offset;
-    int64_t a_stride[3]; /* b, m, k in elements */
-    int64_t b_stride[3]; /* b, k, n */
+    int64_t a_stride[4]; /* b, m, k, inner in elements */
+    int64_t b_stride[4]; /* b, k, n, inner */
     coti_gemm_form form;
     int32_t tile_broadcast; /* elements of the broadcast axis in a register tile */
     int32_t tile_vectors;   /* vectors of `lanes` elements in a register tile */
@@ -152,6 +155,10 @@ typedef struct coti_gemm {
      */
     coti_body side;
 } coti_gemm;
+
+static inline int64_t coti_gemm_inner(const coti_gemm *gemm) {
+    return gemm->inner > 0 ? gemm->inner : 1;
+}
 
 /*
  * The sums of a SCATTER, y[b, l, index[b, i], t] += updates[b, l, i, t] for i in order, from zeros;

@@ -22,8 +22,9 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
     const coti_attr_DOT *attr = dot->attr;
     const cot_shape *a_shape = &coti_fnode(f, dot->input[0])->shape;
     coti_gemm *g = &l->kernel.gemm;
-    coti_run run[2][3]; /* of a and of b: batch, free, contracted */
-    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, dot, run[0], run[1]));
+    coti_run run[2][4]; /* of a and of b: batch, free, contracted, the batch's second part */
+    int32_t n_first = 0;
+    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, dot, run[0], run[1], &n_first));
     int32_t a = c->swapped ? 1 : 0; /* the operand whose free axes are m */
     coti_view view[2] = {coti_operand_view(f, c->anchor, 0), coti_operand_view(f, c->anchor, 1)};
     g->dtype = (cot_dtype)dot->dtype;
@@ -31,6 +32,7 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
     g->m = run[a][1].extent;
     g->n = run[1 - a][1].extent;
     g->k = run[a][2].extent;
+    g->inner = n_first < attr->a_batch.n ? run[a][3].extent : 0;
     if (a_shape->batched) {
         g->b_rows = attr->a_batch.n > 0 && attr->a_batch.v[0] == 0;
         for (int32_t i = 0; i < attr->a_contract.n; i++) {
@@ -44,12 +46,13 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
     l->operand[g->b_slot].read = true;
     g->a_offset = view[a].offset;
     g->b_offset = view[1 - a].offset;
-    for (int32_t i = 0; i < 3; i++) {
+    for (int32_t i = 0; i < 4; i++) {
         g->a_stride[i] = run[a][i].stride;
     }
     g->b_stride[0] = run[1 - a][0].stride;
     g->b_stride[1] = run[1 - a][2].stride;
     g->b_stride[2] = run[1 - a][1].stride;
+    g->b_stride[3] = run[1 - a][3].stride;
     return COT_OK;
 }
 
@@ -106,7 +109,7 @@ static double kernel_work(const coti_kernel *k, int64_t max_rows) {
     if (k->skeleton == COTI_SKELETON_GEMM) {
         const coti_gemm *g = &k->gemm;
         double inner = (double)g->k * (g->k_rows ? rows : 1);
-        double columns = (double)g->b * (double)g->n;
+        double columns = (double)(g->b * coti_gemm_inner(g)) * (double)g->n;
         work += 2 * kept * inner + body_work(&g->side, columns, columns);
         work += g->side.n_exprs > 0 ? columns * inner : 0;
     }

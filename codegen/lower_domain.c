@@ -69,11 +69,11 @@ static domain_map merged_map(const coti_cluster *c, const coti_body *body, coti_
 }
 
 static domain_map product_map(const coti_cluster *c, coti_kernel *k) {
-    static const int32_t swapped[3] = {0, 2, 1};
+    static const int32_t swapped[4] = {0, 2, 1, 3};
     domain_map map = {.n = c->n_dims};
-    k->n_dims = 3;
-    k->n_kept = 3;
-    k->extent[0] = k->extent[1] = k->extent[2] = 1;
+    k->n_dims = k->gemm.inner > 0 ? 4 : 3;
+    k->n_kept = k->n_dims;
+    k->extent[0] = k->extent[1] = k->extent[2] = k->extent[3] = 1;
     for (int32_t d = 0; d < c->n_dims; d++) {
         map.to[d] = c->swapped ? swapped[c->axis_class[d]] : c->axis_class[d];
         k->extent[map.to[d]] *= c->extent[d];

@@ -85,6 +85,7 @@ static void put_body(writer *w, const coti_body *body, int32_t n_dims) {
 
 static void put_product(writer *w, const coti_gemm *g) {
     put(w, g->b);
+    put(w, g->inner);
     put(w, g->m);
     put(w, g->n);
     put(w, g->k);
@@ -92,7 +93,7 @@ static void put_product(writer *w, const coti_gemm *g) {
     put(w, (int64_t)g->a_slot << 32 | g->b_slot);
     put(w, g->a_offset);
     put(w, g->b_offset);
-    for (int32_t i = 0; i < 3; i++) {
+    for (int32_t i = 0; i < 4; i++) {
         put(w, g->a_stride[i]);
         put(w, g->b_stride[i]);
     }

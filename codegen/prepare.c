@@ -12,9 +12,9 @@
  *                order of summation.
  *   CONCAT       selects among padded operands by index
  *   SCAN         operands that are not dense in memory are copied; one without steps is its
- * operands DOT          operands whose axes do not collapse to batch, free and contracted are
- * copied in that order SCATTER_ADD  so are operands whose axes do not collapse to those of its
- * kernel GATHER       operands that are padded are copied
+ * operands DOT          operands whose axes do not collapse to batch, in two parts, free and
+ * contracted are copied in that order SCATTER_ADD  so are operands whose axes do not collapse to
+ * those of its kernel GATHER       operands that are padded are copied
  */
 #include "cluster.h"
 
@@ -287,13 +287,15 @@ static void sort_contracted(dot_side *a, dot_side *b) {
     }
 }
 
+/* Do the axes collapse, n_first of the batch as one run and those after them as another? */
 static bool collapse_side(const coti_view *view, const cot_shape *shape, const dot_side *side,
-                          coti_run out[3]) {
-    return view->bounds == NULL &&
-           coti_view_collapse(view, shape, side->batch, side->n_batch, &out[0]) &&
+                          int32_t n_first, coti_run out[4]) {
+    return view->bounds == NULL && coti_view_collapse(view, shape, side->batch, n_first, &out[0]) &&
            coti_view_collapse(view, shape, side->free, side->n_free, &out[1]) &&
            coti_view_collapse(view, shape, side->contract, side->n_contract, &out[2]) &&
-           out[0].stride >= 0 && out[1].stride >= 0 && out[2].stride >= 0;
+           coti_view_collapse(view, shape, side->batch + n_first, side->n_batch - n_first,
+                              &out[3]) &&
+           out[0].stride >= 0 && out[1].stride >= 0 && out[2].stride >= 0 && out[3].stride >= 0;
 }
 
 static void dot_sides(const coti_node *node, const cot_shape *a_shape, const cot_shape *b_shape,
@@ -304,8 +306,8 @@ static void dot_sides(const coti_node *node, const cot_shape *a_shape, const cot
     sort_contracted(a, b);
 }
 
-bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[3],
-                       coti_run b_out[3]) {
+bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[4],
+                       coti_run b_out[4], int32_t *n_first_out) {
     const cot_shape *a_shape = &coti_node_at(views->graph, node->input[0])->shape;
     const cot_shape *b_shape = &coti_node_at(views->graph, node->input[1])->shape;
     coti_view a_view = coti_view_at(views, node->input[0]);
@@ -313,7 +315,14 @@ bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run 
     dot_side a;
     dot_side b;
     dot_sides(node, a_shape, b_shape, &a, &b);
-    return collapse_side(&a_view, a_shape, &a, a_out) && collapse_side(&b_view, b_shape, &b, b_out);
+    for (int32_t n = a.n_batch; n > 0 || n == a.n_batch; n--) {
+        if (collapse_side(&a_view, a_shape, &a, n, a_out) &&
+            collapse_side(&b_view, b_shape, &b, n, b_out)) {
+            *n_first_out = n;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void append_axes(int32_t *order, int32_t *n, int32_t *axis, int32_t n_axes) {
@@ -323,18 +332,32 @@ static void append_axes(int32_t *order, int32_t *n, int32_t *axis, int32_t n_axe
     }
 }
 
-/*
- * x copied so that its axes of each kind are adjacent, rows first; `side` then tells the new axes.
- * x itself if its strides do.
- */
-static cot_value fit_operand(preparation *p, cot_value x, dot_side *side) {
-    const cot_shape shape = node_of(x)->shape;
+/* Can a product read x as it lies, n_first of its batch axes as one run? */
+static bool operand_fits(const preparation *p, cot_value x, const dot_side *side, int32_t n_first) {
     coti_view view = coti_view_at(&p->views, x.id);
-    coti_run run[3];
+    coti_run run[4];
     cot_op root = (cot_op)coti_node_at(p->views.graph, view.root)->op;
-    if (root != COT_OP_ROWS && collapse_side(&view, &shape, side, run)) {
-        return x;
+    return root != COT_OP_ROWS && collapse_side(&view, &node_of(x)->shape, side, n_first, run);
+}
+
+/* How many batch axes to take as one run, so that as few operands as can be are copied. */
+static int32_t choose_first(const preparation *p, cot_value a, const dot_side *a_side, cot_value b,
+                            const dot_side *b_side) {
+    int32_t best = a_side->n_batch, most = -1;
+    for (int32_t n = a_side->n_batch; n > 0; n--) {
+        int32_t n_fit = operand_fits(p, a, a_side, n) + operand_fits(p, b, b_side, n);
+        if (n_fit > most) {
+            most = n_fit;
+            best = n;
+        }
     }
+    return best;
+}
+
+/* x copied so that its axes of each kind are adjacent, rows first; `side` then tells the new axes.
+ */
+static cot_value copy_operand(cot_value x, dot_side *side) {
+    const cot_shape shape = node_of(x)->shape;
     int32_t order[COT_MAX_RANK];
     int32_t n = 0;
     bool rows_contracted = shape.batched && side->n_contract > 0 && side->contract[0] == 0;
@@ -353,8 +376,9 @@ static cot_value prepare_dot(preparation *p, cot_value a, cot_value b, const cot
     dot_side a_side;
     dot_side b_side;
     dot_sides(node, &node_of(a)->shape, &node_of(b)->shape, &a_side, &b_side);
-    a = fit_operand(p, a, &a_side);
-    b = fit_operand(p, b, &b_side);
+    int32_t n_first = choose_first(p, a, &a_side, b, &b_side);
+    a = operand_fits(p, a, &a_side, n_first) ? a : copy_operand(a, &a_side);
+    b = operand_fits(p, b, &b_side, n_first) ? b : copy_operand(b, &b_side);
     cot_dot_axes axes = {.n_batch = a_side.n_batch, .n_contract = a_side.n_contract};
     memcpy(axes.a_batch, a_side.batch, sizeof axes.a_batch);
     memcpy(axes.b_batch, b_side.batch, sizeof axes.b_batch);

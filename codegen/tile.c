@@ -249,8 +249,9 @@ static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *tar
     double time = (double)p->s * (double)divide_up(p->v, target->lanes) * (double)larger(p->k, 1);
     double wanted = time / (double)larger(MOST_UNIT_TIME, UNIT_VECTORS * p->k);
     wanted = wanted < (double)TARGET_UNITS ? (double)TARGET_UNITS : wanted;
-    double most = time * (double)larger(gemm->b, 1) / (double)LEAST_UNIT_TIME;
-    wanted = (wanted < most ? wanted : most) / (double)larger(gemm->b, 1);
+    double entries = (double)larger(gemm->b * coti_gemm_inner(gemm), 1);
+    double most = time * entries / (double)LEAST_UNIT_TIME;
+    wanted = (wanted < most ? wanted : most) / entries;
     int64_t n = wanted < 1 ? 1 : wanted > 1 << 20 ? 1 << 20 : (int64_t)wanted;
     int64_t unit_v = cut(p->v, width, n);
     int64_t n_v = larger(divide_up(p->v, unit_v), 1);
@@ -280,5 +281,6 @@ void coti_tile_choose(coti_gemm *gemm, const coti_target *machine, int64_t max_r
 }
 
 int64_t coti_tile_units(const coti_gemm *gemm) {
-    return gemm->b * divide_up(gemm->m, gemm->unit_m) * divide_up(gemm->n, gemm->unit_n);
+    return gemm->b * coti_gemm_inner(gemm) * divide_up(gemm->m, gemm->unit_m) *
+           divide_up(gemm->n, gemm->unit_n);
 }

@@ -20,7 +20,7 @@ int32_t coti_tile_lanes(const coti_gemm *gemm, const coti_target *target);
 /* Does one tile alone read each packed panel, in rows of k? It is then packed while it is used. */
 bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target);
 
-/* Units of a product that is not over rows: b * ceil(m / unit_m) * ceil(n / unit_n). */
+/* Units of a product that is not over rows: b * inner * ceil(m / unit_m) * ceil(n / unit_n). */
 int64_t coti_tile_units(const coti_gemm *gemm);
 
 #endif

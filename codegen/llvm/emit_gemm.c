@@ -19,7 +19,8 @@ typedef struct nest {
     LLVMValueRef v_tile[2][2]; /* functions: [is height 1][is narrow]; NULL: not needed */
     LLVMValueRef v_pack, v_transpose, v_stream;
     LLVMValueRef v_k;
-    LLVMValueRef v_b, v_s0, v_s1, v_v0, v_v1; /* the range */
+    coti_gemm_entry entry;
+    LLVMValueRef v_s0, v_s1, v_v0, v_v1; /* the range */
     LLVMValueRef v_is_short, v_height, v_n_tiles;
     LLVMValueRef v_function;                    /* the panel's tile function */
     LLVMValueRef v_v_first, v_v_start, v_v_end; /* columns that are the panel's to finish; its
@@ -56,11 +57,12 @@ static LLVMValueRef divide_up(coti_emit *e, LLVMValueRef v_a, int64_t b) {
 
 /* ---- addresses ---- */
 
-/* Element (b, k, at) of an axis' operand. */
+/* Element (entry, k, at) of an axis' operand. */
 static LLVMValueRef operand(coti_emit *e, const nest *n, const coti_gemm_axis *axis,
                             LLVMValueRef v_k, LLVMValueRef v_at) {
     LLVMValueRef v_element = coti_l_i64(e, axis->offset);
-    v_element = add(e, v_element, times(e, n->v_b, axis->b_stride));
+    v_element = add(e, v_element, times(e, n->entry.v_b, axis->b_stride));
+    v_element = add(e, v_element, times(e, n->entry.v_inner, axis->inner_stride));
     v_element = add(e, v_element, times(e, v_k, axis->k_stride));
     v_element = add(e, v_element, times(e, v_at, axis->stride));
     return coti_l_element(e, coti_gemm_element(e), e->v_slot[axis->slot], v_element, "v_operand");
@@ -123,7 +125,7 @@ static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_pl
 }
 
 static void call_end(coti_emit *e, const nest *n, const tile_place *place) {
-    coti_gemm_done done = {.v_b = n->v_b,
+    coti_gemm_done done = {.entry = n->entry,
                            .v_s_base = place->v_start,
                            .v_s_first = place->v_first,
                            .v_s_end = add(e, place->v_start, n->v_height),
@@ -163,7 +165,7 @@ static void emit_tiles_alone(coti_emit *e, nest *n) {
     coti_loop_begin(e, &tiles, coti_l_i64(e, 0), n->v_n_tiles, 1, "tile");
     tile_place place = place_at(e, n, tiles.v_i, coti_l_i64(e, 0));
     if (n->plan->n_fetches > 0) {
-        coti_gemm_emit_fetch_table(e, n->plan, n->v_b, place.v_start, n->v_v_start);
+        coti_gemm_emit_fetch_table(e, n->plan, &n->entry, place.v_start, n->v_v_start);
     }
     if (n->plan->one_chunk) {
         chunk all = whole_k(e, n);
@@ -191,7 +193,7 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "tile");
     tile_place place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
     if (n->plan->n_fetches > 0) {
-        coti_gemm_emit_fetch_table(e, n->plan, n->v_b, place.v_start, n->v_v_start);
+        coti_gemm_emit_fetch_table(e, n->plan, &n->entry, place.v_start, n->v_v_start);
     }
     call_tile(e, n, &c, &place);
     coti_loop_end(e, &tiles);
@@ -287,14 +289,16 @@ static void set_range(nest *n, int32_t dim, LLVMValueRef v_from, LLVMValueRef v_
 static void emit_rows(coti_emit *e, nest *n) {
     const coti_gemm *gemm = &e->kernel->gemm;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
-    coti_loop batch;
+    coti_loop batch, inner;
     coti_loop_begin(e, &batch, gemm->b_rows ? e->v_begin : v_zero,
                     gemm->b_rows ? e->v_end : coti_l_i64(e, gemm->b), 1, "b");
-    n->v_b = batch.v_i;
+    coti_loop_begin(e, &inner, v_zero, coti_l_i64(e, coti_gemm_inner(gemm)), 1, "inner");
+    n->entry = (coti_gemm_entry){batch.v_i, inner.v_i};
     set_range(n, 1, gemm->m_rows ? e->v_begin : v_zero,
               gemm->m_rows ? e->v_end : coti_l_i64(e, gemm->m));
     set_range(n, 2, v_zero, coti_l_i64(e, gemm->n));
     emit_range(e, n);
+    coti_loop_end(e, &inner);
     coti_loop_end(e, &batch);
 }
 
@@ -332,7 +336,8 @@ static void emit_units(coti_emit *e, nest *n) {
     coti_loop_begin(e, &units, e->v_begin, e->v_end, 1, "unit");
     LLVMValueRef v_rest = units.v_i;
     LLVMValueRef v_j = split(e, &v_rest, n_j, "v_j"), v_i = split(e, &v_rest, n_i, "v_i");
-    n->v_b = v_rest;
+    n->entry.v_inner = split(e, &v_rest, coti_gemm_inner(gemm), "v_inner");
+    n->entry.v_b = v_rest;
     set_unit(e, n, 1, v_i, gemm->m, gemm->unit_m);
     set_unit(e, n, 2, v_j, gemm->n, gemm->unit_n);
     if (gemm->side.n_stores > 0) {
@@ -340,7 +345,7 @@ static void emit_units(coti_emit *e, nest *n) {
         coti_branch first;
         coti_branch_begin(e, &first,
                           LLVMBuildICmp(e->builder, LLVMIntEQ, v_i, coti_l_i64(e, 0), ""), "side");
-        coti_gemm_emit_side(e, n->plan, n->v_b, n_is_s ? n->v_s0 : n->v_v0,
+        coti_gemm_emit_side(e, n->plan, n->entry.v_b, n_is_s ? n->v_s0 : n->v_v0,
                             n_is_s ? n->v_s1 : n->v_v1, n->v_k);
         coti_branch_end(e, &first);
     }

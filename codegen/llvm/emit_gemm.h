@@ -46,7 +46,7 @@ typedef struct coti_gemm_axis {
     bool rows;      /* extent * N; the call's range is along this axis */
     int64_t unit;   /* extent of a unit; 0 when the product is not partitioned into units */
     int64_t stride; /* of the operand along the axis */
-    int64_t k_stride, b_stride, offset;
+    int64_t k_stride, b_stride, inner_stride, offset;
 } coti_gemm_axis;
 
 typedef struct coti_gemm_plan {
@@ -152,10 +152,15 @@ LLVMValueRef coti_gemm_emit_stream(coti_emit *e, const coti_gemm_plan *plan,
 /* llvm.prefetch for reading; locality 3: into the first cache, 2: into the second. */
 void coti_gemm_emit_prefetch(coti_emit *e, LLVMValueRef v_ptr, int32_t locality);
 int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan *plan);
-/* Before a tile: the addresses of what its epilogue reads, for the tile that begins at (b, s, v).
- */
-void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
-                                LLVMValueRef v_s, LLVMValueRef v_v);
+/* An entry of the batch: the index of each of its parts. */
+typedef struct coti_gemm_entry {
+    LLVMValueRef v_b, v_inner;
+} coti_gemm_entry;
+
+/* Before a tile: the addresses of what its epilogue reads, for the tile that begins at (entry, s,
+ * v). */
+void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan,
+                                const coti_gemm_entry *entry, LLVMValueRef v_s, LLVMValueRef v_v);
 /* In a tile function, at step v_k: ask for one of them. */
 void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_table,
                           LLVMValueRef v_k);
@@ -166,7 +171,8 @@ void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef
  * it; element (s, v) of the domain is at row s - s_base, column v - v_base of its block. All i64.
  */
 typedef struct coti_gemm_done {
-    LLVMValueRef v_b, v_s_base, v_s_first, v_s_end, v_v_base, v_v_first, v_v_end;
+    coti_gemm_entry entry;
+    LLVMValueRef v_s_base, v_s_first, v_s_end, v_v_base, v_v_first, v_v_end;
     LLVMValueRef v_c; /* ptr */
 } coti_gemm_done;
 

@@ -76,14 +76,15 @@ static void emit_common(coti_emit *e, const view *w, const coti_point *point,
 
 /* One vector of the run at v_along, for all elements across. Sums are loaded unmasked: scratch has
  * room. */
-static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const view *w, LLVMValueRef v_b,
-                        LLVMValueRef v_along, LLVMValueRef v_mask) {
+static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const view *w,
+                        const coti_gemm_entry *entry, LLVMValueRef v_along, LLVMValueRef v_mask) {
     LLVMValueRef v_given[COTI_MAX_EXPRS];
     coti_point point = {.lanes = plan->lanes,
                         .vector_dim = w->along->dim,
                         .v_mask = v_mask,
                         .v_given = e->v_uniform};
-    point.v_index[0] = v_b;
+    point.v_index[0] = entry->v_b;
+    point.v_index[3] = entry->v_inner;
     point.v_index[w->along->dim] = v_along;
     emit_common(e, w, &point, v_given);
     point.v_given = v_given;
@@ -104,13 +105,13 @@ static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const view *w,
 /* On AVX-512 masks cost next to nothing and one copy of the body does; elsewhere whole vectors go
  * first, and then what is left. */
 static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const view *w,
-                         LLVMValueRef v_b) {
+                         const coti_gemm_entry *entry) {
     LLVMValueRef v_from = w->v_along_first, v_to = w->v_along_end;
     coti_loop loop;
     if (w->ragged && plan->lanes == COTI_LANES) {
         coti_loop_begin(e, &loop, v_from, v_to, plan->lanes, "vector");
         LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, loop.v_i, "");
-        emit_vector(e, plan, w, v_b, loop.v_i, coti_l_mask(e, v_left, plan->lanes));
+        emit_vector(e, plan, w, entry, loop.v_i, coti_l_mask(e, v_left, plan->lanes));
         coti_loop_end(e, &loop);
         return;
     }
@@ -118,14 +119,14 @@ static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const view *w
     LLVMValueRef v_whole = LLVMBuildAnd(e->builder, v_length, coti_l_i64(e, -plan->lanes), "");
     LLVMValueRef v_middle = LLVMBuildAdd(e->builder, v_from, v_whole, "v_middle");
     coti_loop_begin(e, &loop, v_from, w->ragged ? v_middle : v_to, plan->lanes, "vector");
-    emit_vector(e, plan, w, v_b, loop.v_i, NULL);
+    emit_vector(e, plan, w, entry, loop.v_i, NULL);
     coti_loop_end(e, &loop);
     if (w->ragged) {
         coti_branch rest;
         coti_branch_begin(e, &rest, LLVMBuildICmp(e->builder, LLVMIntSLT, v_middle, v_to, ""),
                           "rest");
         LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, v_middle, "");
-        emit_vector(e, plan, w, v_b, v_middle, coti_l_mask(e, v_left, plan->lanes));
+        emit_vector(e, plan, w, entry, v_middle, coti_l_mask(e, v_left, plan->lanes));
         coti_branch_end(e, &rest);
     }
 }
@@ -152,7 +153,7 @@ void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gem
     view w = plan->end_along_s
                  ? view_along_s(plan, done, emit_transposed(e, plan, done, v_transpose))
                  : view_along_v(plan, done);
-    emit_vectors(e, plan, &w, done->v_b);
+    emit_vectors(e, plan, &w, &done->entry);
 }
 
 /* ---- the side reduction ---- */

@@ -75,15 +75,16 @@ static void emit_pointers(coti_emit *e, const coti_gemm_plan *plan, const coti_a
                  coti_l_element(e, e->t_i64, v_table, coti_l_i64(e, at), ""));
 }
 
-void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
-                                LLVMValueRef v_s, LLVMValueRef v_v) {
+void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan,
+                                const coti_gemm_entry *entry, LLVMValueRef v_s, LLVMValueRef v_v) {
     const coti_body *body = &e->kernel->body;
     int32_t rows = plan->end_along_s ? plan->width : plan->height;
     int32_t lines = rows * lines_of(plan->end_along_s ? plan->height : plan->width), at = 0;
     LLVMValueRef v_table =
         coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->fetch_at), "v_fetches");
     coti_point point = {.lanes = 1, .vector_dim = -1};
-    point.v_index[0] = v_b;
+    point.v_index[0] = entry->v_b;
+    point.v_index[3] = entry->v_inner;
     point.v_index[plan->s.dim] = v_s;
     point.v_index[plan->v.dim] = v_v;
     for (int32_t i = 0; i < body->n_accesses && at < plan->n_fetches; i++) {

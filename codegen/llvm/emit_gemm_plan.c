@@ -31,6 +31,7 @@ static void make_axes(const coti_gemm *gemm, coti_gemm_axis *m, coti_gemm_axis *
                           .stride = gemm->a_stride[1],
                           .k_stride = gemm->a_stride[2],
                           .b_stride = gemm->a_stride[0],
+                          .inner_stride = gemm->a_stride[3],
                           .offset = gemm->a_offset};
     *n = (coti_gemm_axis){.dim = 2,
                           .slot = gemm->b_slot,
@@ -39,6 +40,7 @@ static void make_axes(const coti_gemm *gemm, coti_gemm_axis *m, coti_gemm_axis *
                           .stride = gemm->b_stride[2],
                           .k_stride = gemm->b_stride[1],
                           .b_stride = gemm->b_stride[0],
+                          .inner_stride = gemm->b_stride[3],
                           .offset = gemm->b_offset};
 }
 

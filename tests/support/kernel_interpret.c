@@ -435,8 +435,10 @@ static scalar dot(const machine *m) {
     const coti_gemm *g = &m->kernel->gemm;
     const void *a = m->args->buffer[g->a_slot];
     const void *b = m->args->buffer[g->b_slot];
-    int64_t a_at = g->a_offset + m->index[0] * g->a_stride[0] + m->index[1] * g->a_stride[1];
-    int64_t b_at = g->b_offset + m->index[0] * g->b_stride[0] + m->index[2] * g->b_stride[2];
+    int64_t a_at = g->a_offset + m->index[0] * g->a_stride[0] + m->index[1] * g->a_stride[1] +
+                   m->index[3] * g->a_stride[3];
+    int64_t b_at = g->b_offset + m->index[0] * g->b_stride[0] + m->index[2] * g->b_stride[2] +
+                   m->index[3] * g->b_stride[3];
     int64_t n = product_rows(m);
     scalar total = make_real(0, g->dtype);
     scalar sum = total;
@@ -469,10 +471,13 @@ static scalar side_sum(const machine *m) {
     return total;
 }
 
-/* One point of a product or of its side reduction. */
-static void run_product_point(machine *m, const coti_body *body, int64_t b, int64_t i, int64_t j) {
+/* One point of a product or of its side reduction; entry: of the batch, its parts as one. */
+static void run_product_point(machine *m, const coti_body *body, int64_t entry, int64_t i,
+                              int64_t j) {
+    const int64_t inner = coti_gemm_inner(&m->kernel->gemm);
     m->body = body;
-    m->index[0] = b;
+    m->index[0] = entry / inner;
+    m->index[3] = entry % inner;
     m->index[1] = i;
     m->index[2] = j;
     m->acc = body == &m->kernel->gemm.side ? side_sum(m) : dot(m);
@@ -483,7 +488,7 @@ static void run_product_point(machine *m, const coti_body *body, int64_t b, int6
     }
 }
 
-/* Points [b0, b1) x [i0, i1) x [j0, j1), and the side reduction's where i0 is 0. */
+/* Points of entries [b0, b1) x [i0, i1) x [j0, j1), and the side reduction's where i0 is 0. */
 static void run_block(machine *m, int64_t b0, int64_t b1, int64_t i0, int64_t i1, int64_t j0,
                       int64_t j1) {
     const coti_kernel *k = m->kernel;
@@ -505,12 +510,13 @@ static int64_t smaller(int64_t a, int64_t b) {
 
 static void run_gemm(machine *m, int64_t begin, int64_t end) {
     const coti_gemm *g = &m->kernel->gemm;
+    const int64_t inner = coti_gemm_inner(g);
     if (g->m_rows) {
-        run_block(m, 0, g->b, begin, end, 0, g->n);
+        run_block(m, 0, g->b * inner, begin, end, 0, g->n);
         return;
     }
     if (g->b_rows) {
-        run_block(m, begin, end, 0, g->m, 0, g->n);
+        run_block(m, begin * inner, end * inner, 0, g->m, 0, g->n);
         return;
     }
     int64_t n_i = (g->m + g->unit_m - 1) / g->unit_m;

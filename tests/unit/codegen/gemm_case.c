@@ -13,20 +13,31 @@
 
 /* ---- layout ---- */
 
-/* Strides of a [b, first, second] operand; `by_first`: contiguous along first. Returns its
- * elements. */
+static int64_t heads_of(const gemm_case *c) {
+    return c->heads > 0 ? c->heads : 1;
+}
+
+/* Strides of a [b, first, second] operand, b with all heads, and of heads; `by_first`: contiguous
+ * along first. Returns its elements. */
 static int64_t layout(const gemm_case *c, int64_t b, int64_t first, int64_t second, bool by_first,
-                      int64_t stride[3]) {
+                      int64_t stride[4]) {
     int64_t step = c->step == 0 ? 1 : c->step;
     int64_t inner = by_first ? first : second, outer = by_first ? second : first;
-    int64_t row = inner * step + c->pad;
+    int64_t row = inner * step * heads_of(c) + c->pad;
+    stride[3] = inner * step;
     stride[1] = by_first ? step : row;
     stride[2] = by_first ? row : step;
     stride[0] = row * outer + c->pad;
     if (b == 0 || first == 0 || second == 0) {
         return 0;
     }
-    return (b - 1) * stride[0] + (outer - 1) * row + (inner - 1) * step + 1;
+    return (b / heads_of(c) - 1) * stride[0] + (heads_of(c) - 1) * stride[3] + (outer - 1) * row +
+           (inner - 1) * step + 1;
+}
+
+/* Where an entry of the batch begins. */
+static int64_t entry_at(const gemm_case *c, const int64_t stride[4], int64_t b) {
+    return b / heads_of(c) * stride[0] + b % heads_of(c) * stride[3];
 }
 
 typedef struct extents {
@@ -35,19 +46,19 @@ typedef struct extents {
 
 /* With N bound. */
 static extents bound(const gemm_case *c) {
-    return (extents){c->b * (c->b_rows ? c->rows : 1), c->m * (c->m_rows ? c->rows : 1), c->n,
-                     c->k * (c->k_rows ? c->rows : 1)};
+    return (extents){c->b * heads_of(c) * (c->b_rows ? c->rows : 1),
+                     c->m * (c->m_rows ? c->rows : 1), c->n, c->k * (c->k_rows ? c->rows : 1)};
 }
 
-static int64_t c_layout(const gemm_case *c, int64_t stride[3]) {
+static int64_t c_layout(const gemm_case *c, int64_t stride[4]) {
     extents x = bound(c);
     return layout(c, x.b, x.m, x.n, c->c_by_m, stride);
 }
 
 /* ---- the kernel ---- */
 
-static int32_t load(coti_body *body, int32_t slot, const int64_t stride[3]) {
-    coti_access access = {.slot = slot, .stride = {stride[0], stride[1], stride[2]}};
+static int32_t load(coti_body *body, int32_t slot, const int64_t stride[4]) {
+    coti_access access = {.slot = slot, .stride = {stride[0], stride[1], stride[2], stride[3]}};
     body->access[body->n_accesses] = access;
     body->expr[body->n_exprs] = (coti_expr){
         .kind = COTI_EXPR_LOAD, .dtype = COT_F32, .index = body->n_accesses++, .full = true};
@@ -70,13 +81,13 @@ static int32_t binary(coti_body *body, cot_op id, cot_dtype dtype, int32_t a, in
     return op(body, id, dtype, 2, (int32_t[]){a, b});
 }
 
-static void store(coti_body *body, int32_t slot, const int64_t stride[3], int32_t value) {
-    coti_access access = {.slot = slot, .stride = {stride[0], stride[1], stride[2]}};
+static void store(coti_body *body, int32_t slot, const int64_t stride[4], int32_t value) {
+    coti_access access = {.slot = slot, .stride = {stride[0], stride[1], stride[2], stride[3]}};
     body->access[body->n_accesses] = access;
     body->store[body->n_stores++] = (coti_store){value, body->n_accesses++};
 }
 
-static const int64_t along_n[3] = {0, 0, 1}, scalar[3] = {0, 0, 0};
+static const int64_t along_n[4] = {0, 0, 1, 0}, scalar[4] = {0, 0, 0, 0};
 
 /* x - rate * sum */
 static int32_t updated(coti_body *body, int32_t x, int32_t sum) {
@@ -85,7 +96,7 @@ static int32_t updated(coti_body *body, int32_t x, int32_t sum) {
     return binary(body, COT_OP_SUB, COT_F32, x, change);
 }
 
-static void make_body(gemm_test *t, const int64_t c_stride[3]) {
+static void make_body(gemm_test *t, const int64_t c_stride[4]) {
     coti_body *body = &t->kernel.body;
     *body = (coti_body){.expr = t->expr, .access = t->access, .store = t->store};
     int32_t value = acc(body);
@@ -122,20 +133,21 @@ void gemm_test_init(gemm_test *t, const gemm_case *given, const coti_target *tar
     t->c.b = given->b == 0 ? 1 : given->b;
     const gemm_case *c = &t->c;
     extents x = bound(c);
-    int64_t c_stride[3];
+    int64_t c_stride[4];
     coti_kernel *kernel = &t->kernel;
     *kernel = (coti_kernel){.skeleton = COTI_SKELETON_GEMM,
-                            .n_dims = 3,
-                            .n_kept = 3,
+                            .n_dims = c->heads > 0 ? 4 : 3,
+                            .n_kept = c->heads > 0 ? 4 : 3,
                             .rows = c->b_rows,
                             .rows_dim = c->m_rows ? 1 : -1,
-                            .extent = {c->b, c->m, c->n},
+                            .extent = {c->b, c->m, c->n, c->heads},
                             .n_slots = GEMM_SLOTS,
                             .hint = "gemm"};
     kernel->slot_written[GEMM_C] = true;
     kernel->slot_written[GEMM_BIAS] = c->side;
     coti_gemm *gemm = &kernel->gemm;
     *gemm = (coti_gemm){.b = c->b,
+                        .inner = c->heads,
                         .m = c->m,
                         .n = c->n,
                         .k = c->k,
@@ -176,7 +188,7 @@ static float value_of(uint64_t number) {
 /* Fill a [b, first, second] operand in its layout; gaps hold NaN. */
 static guard fill(const gemm_case *c, int64_t b, int64_t first, int64_t second, bool by_first,
                   uint64_t seed, guard_side side) {
-    int64_t stride[3], count = layout(c, b, first, second, by_first, stride);
+    int64_t stride[4], count = layout(c, b, first, second, by_first, stride);
     guard block = guard_create((size_t)count * sizeof(float), side);
     float *data = block.data;
     for (int64_t i = 0; i < count; i++) {
@@ -186,7 +198,7 @@ static guard fill(const gemm_case *c, int64_t b, int64_t first, int64_t second, 
     for (int64_t i = 0; i < b; i++) {
         for (int64_t j = 0; j < first; j++) {
             for (int64_t l = 0; l < second; l++) {
-                data[i * stride[0] + j * stride[1] + l * stride[2]] = value_of(number++);
+                data[entry_at(c, stride, i) + j * stride[1] + l * stride[2]] = value_of(number++);
             }
         }
     }
@@ -207,8 +219,10 @@ static float product_of(const gemm_test *t, bool fma, int64_t b, int64_t m, int6
     for (int64_t k0 = 0; k0 < k; k0 += block) {
         float sum = 0;
         for (int64_t i = k0; i < k && i < k0 + block; i++) {
-            float x = a_data[b * g->a_stride[0] + m * g->a_stride[1] + i * g->a_stride[2]];
-            float y = b_data[b * g->b_stride[0] + i * g->b_stride[1] + n * g->b_stride[2]];
+            float x =
+                a_data[entry_at(&t->c, g->a_stride, b) + m * g->a_stride[1] + i * g->a_stride[2]];
+            float y =
+                b_data[entry_at(&t->c, g->b_stride, b) + i * g->b_stride[1] + n * g->b_stride[2]];
             sum = multiply_add(x, y, sum, fma);
         }
         total = k0 == 0 ? sum : total + sum;
@@ -223,8 +237,10 @@ static double exact_of(const gemm_test *t, int64_t b, int64_t m, int64_t n, doub
     double sum = 0, magnitude = 0;
     int64_t k = bound(&t->c).k;
     for (int64_t i = 0; i < k; i++) {
-        double x = (double)a_data[b * g->a_stride[0] + m * g->a_stride[1] + i * g->a_stride[2]];
-        double y = (double)b_data[b * g->b_stride[0] + i * g->b_stride[1] + n * g->b_stride[2]];
+        double x = (double)
+            a_data[entry_at(&t->c, g->a_stride, b) + m * g->a_stride[1] + i * g->a_stride[2]];
+        double y = (double)
+            b_data[entry_at(&t->c, g->b_stride, b) + i * g->b_stride[1] + n * g->b_stride[2]];
         sum += x * y;
         magnitude += fabs(x * y);
     }
@@ -294,7 +310,7 @@ static float *floats(int64_t n) {
 }
 
 static void want(gemm_test *t, bool fma) {
-    int64_t s[3], count = c_layout(&t->c, s), i = 0;
+    int64_t s[4], count = c_layout(&t->c, s), i = 0;
     extents x = bound(&t->c);
     const float *c = t->buffer[GEMM_C].data, *bias = t->buffer[GEMM_BIAS].data;
     const float *other = t->buffer[GEMM_OTHER].data;
@@ -305,7 +321,7 @@ static void want(gemm_test *t, bool fma) {
     memcpy(t->want_c, c, (size_t)count * sizeof *c);
     for (i = 0; i < x.b * x.m * x.n; i++) {
         int64_t n = i % x.n, m = i / x.n % x.m, b = i / x.n / x.m;
-        int64_t at = b * s[0] + m * s[1] + n * s[2];
+        int64_t at = entry_at(&t->c, s, b) + m * s[1] + n * s[2];
         double slack = 0, exact = exact_of(t, b, m, n, &slack);
         float sum = product_of(t, fma, b, m, n);
         t->want_c[at] = rounded_end_of(t, sum, c[at], bias[n], other[at]);
@@ -332,7 +348,9 @@ void gemm_test_data(gemm_test *t, const coti_target *target, guard_side side) {
 
 int64_t gemm_test_range(const gemm_test *t) {
     extents x = bound(&t->c);
-    return t->c.m_rows ? x.m : t->c.b_rows ? x.b : coti_tile_units(&t->kernel.gemm);
+    return t->c.m_rows   ? x.m
+           : t->c.b_rows ? x.b / heads_of(&t->c)
+                         : coti_tile_units(&t->kernel.gemm);
 }
 
 void gemm_test_run(gemm_test *t, cotr_kernel code, int64_t chunk) {
@@ -348,19 +366,19 @@ void gemm_test_run(gemm_test *t, cotr_kernel code, int64_t chunk) {
 }
 
 float gemm_test_c(const gemm_test *t, int64_t b, int64_t m, int64_t n) {
-    int64_t s[3];
+    int64_t s[4];
     (void)c_layout(&t->c, s);
-    return ((const float *)t->buffer[GEMM_C].data)[b * s[0] + m * s[1] + n * s[2]];
+    return ((const float *)t->buffer[GEMM_C].data)[entry_at(&t->c, s, b) + m * s[1] + n * s[2]];
 }
 
 void gemm_test_check(const gemm_test *t, const char *what) {
-    int64_t s[3];
+    int64_t s[4];
     extents x = bound(&t->c);
     (void)c_layout(&t->c, s);
     const float *bias = t->buffer[GEMM_BIAS].data;
     for (int64_t i = 0; i < x.b * x.m * x.n; i++) {
         int64_t n = i % x.n, m = i / x.n % x.m, b = i / x.n / x.m;
-        int64_t at = b * s[0] + m * s[1] + n * s[2];
+        int64_t at = entry_at(&t->c, s, b) + m * s[1] + n * s[2];
         float got = gemm_test_c(t, b, m, n);
         if (memcmp(&got, &t->want_c[at], sizeof got) != 0) {
             fail_msg("%s: c[%lld, %lld, %lld] is %a, wanted %a", what, (long long)b, (long long)m,

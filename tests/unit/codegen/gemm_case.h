@@ -18,6 +18,7 @@ typedef enum gemm_end {
 
 typedef struct gemm_case {
     int64_t b, m, n, k; /* b 0: 1. Of a batched extent, the coefficient */
+    int64_t heads;      /* the batch's second part, inside the rows of all operands; 0: none */
     int64_t rows;       /* N; 0: 1 */
     bool b_rows, m_rows, k_rows;
     bool a_by_m, b_by_k, c_by_m; /* contiguous along this axis, not along the last */
@@ -55,7 +56,7 @@ void gemm_test_free(gemm_test *t);
 
 /* Length of the partition axis. */
 int64_t gemm_test_range(const gemm_test *t);
-/* Element c[b, m, n]. */
+/* Element c[b, m, n]; b: of both parts of the batch. */
 float gemm_test_c(const gemm_test *t, int64_t b, int64_t m, int64_t n);
 
 #endif

@@ -85,11 +85,43 @@ static void test_attention(void **state) {
                  LOAD, LOAD, LOAD, GEMM, ROWS, GEMM);
 }
 
+/*
+ * Heads inside the rows of a sequence: the products read them where they are, and what merges them
+ * again is stored by the product that makes it. Forward: q, k and v, scores, softmax, sums, the
+ * last layer.
+ */
+static void test_heads(void **state) {
+    (void)state;
+    CHECK_GROUPS("graph @heads(%x: f32[N,5,12], %w: f32[12,12]) {\n"
+                 "  %0 = dot %x, %w {a_contract=[2], b_contract=[0]} : f32[N,5,12]\n"
+                 "  %1 = reshape %0 : f32[N,5,3,4]\n"
+                 "  %2 = permute %1 {axes=[0, 2, 1, 3]} : f32[N,3,5,4]\n"
+                 "  %3 = attention %2, %2, %2 {scale=0.5, causal=0} : f32[N,3,5,4]\n"
+                 "  %4 = permute %3 {axes=[0, 2, 1, 3]} : f32[N,5,3,4]\n"
+                 "  %5 = reshape %4 : f32[N,5,12]\n"
+                 "  %6 = dot %5, %w {a_contract=[2], b_contract=[0]} : f32[N,5,12]\n"
+                 "  return y=%6\n}\n",
+                 LOAD, GEMM, GEMM, ROWS, GEMM, GEMM);
+    /* Without a batch too; and where two parts do not suffice, one operand is copied, not both. */
+    CHECK_GROUPS("graph @units(%x: f32[2,5,3,4], %y: f32[2,3,5,4]) {\n"
+                 "  %0 = permute %x {axes=[0, 2, 1, 3]} : f32[2,3,5,4]\n"
+                 "  %1 = dot %0, %y {a_batch=[0, 1], b_batch=[0, 1], a_contract=[3], "
+                 "b_contract=[3]} : f32[2,3,5,5]\n"
+                 "  return y=%1\n}\n",
+                 GEMM);
+    CHECK_GROUPS("graph @parts(%x: f32[4,5,3,2,6], %y: f32[2,3,4,5,6]) {\n"
+                 "  %0 = dot %x, %y {a_batch=[3, 2, 0], b_batch=[0, 1, 2], a_contract=[4], "
+                 "b_contract=[4]} : f32[2,3,4,5,5]\n"
+                 "  return y=%0\n}\n",
+                 MAP, GEMM);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_batch_norm),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_heads),
     };
     return cmocka_run_group_tests(tests, make_context, drop_context);
 }

@@ -28,11 +28,11 @@ static void describe(char *text, size_t bytes, const gemm_test *test, cot_isa is
     const coti_gemm *g = &test->kernel.gemm;
     (void)snprintf(
         text, bytes,
-        "isa %d, %" PRId64 " x [%" PRId64 ", %" PRId64 ", %" PRId64 "], N %" PRId64
+        "isa %d, %" PRId64 " by %" PRId64 " x [%" PRId64 ", %" PRId64 ", %" PRId64 "], N %" PRId64
         " (b %d, m %d, k %d), a_by_m %d b_by_k %d c_by_m %d, step %" PRId64 " pad %" PRId64
         ", %s tile %d x %d pack %d unit %" PRId64 " x %" PRId64 ", end %d side %d",
-        (int)isa, c->b, c->m, c->n, c->k, c->rows, c->b_rows, c->m_rows, c->k_rows, c->a_by_m,
-        c->b_by_k, c->c_by_m, c->step, c->pad,
+        (int)isa, c->b, c->heads, c->m, c->n, c->k, c->rows, c->b_rows, c->m_rows, c->k_rows,
+        c->a_by_m, c->b_by_k, c->c_by_m, c->step, c->pad,
         g->form == COTI_GEMM_N_VECTORS ? "n_vectors" : "m_vectors", (int)g->tile_broadcast,
         (int)g->tile_vectors, g->pack, g->unit_m, g->unit_n, (int)c->end, c->side);
 }
@@ -119,6 +119,10 @@ static void test_training_shapes(void **state) {
         {.m = 4, .rows = 9, .m_rows = true, .k = 30, .n = 48, .b = 3, .end = GEMM_STORE},
         {.b = 1, .rows = 6, .b_rows = true, .m = 17, .n = 19, .k = 23, .b_by_k = true},
         {.b = 2, .rows = 3, .b_rows = true, .m = 5, .n = 40, .k = 9, .a_by_m = true},
+        {.heads = 3, .rows = 2, .b_rows = true, .m = 17, .n = 17, .k = 9, .b_by_k = true},
+        {.heads = 4, .rows = 3, .b_rows = true, .m = 16, .n = 8, .k = 16, .end = GEMM_MASK},
+        {.b = 2, .heads = 2, .rows = 5, .m_rows = true, .m = 1, .n = 33, .k = 7},
+        {.b = 3, .heads = 5, .m = 7, .n = 18, .k = 4, .unit_m = 3, .unit_n = 16, .a_by_m = true},
     };
     RUN_CASES(cases);
 }
@@ -368,7 +372,7 @@ static void roll_partition(dice *d, gemm_case *c) {
         c->unit_m = 1 + roll(d, c->m);
         c->unit_n = 1 + roll(d, c->n);
     }
-    c->side = c->b == 1 && c->end != GEMM_BIAS_RELU && roll(d, 2) == 0;
+    c->side = c->b == 1 && c->heads == 0 && c->end != GEMM_BIAS_RELU && roll(d, 2) == 0;
 }
 
 static gemm_case roll_case(dice *d, const coti_target *target) {
@@ -377,6 +381,7 @@ static gemm_case roll_case(dice *d, const coti_target *target) {
                    .n = 1 + roll(d, most),
                    .k = roll(d, 10) == 0 ? 0 : 1 + roll(d, most),
                    .b = roll(d, 4) == 0 ? 3 : 1,
+                   .heads = roll(d, 3) == 0 ? 1 + roll(d, 4) : 0,
                    .rows = 1,
                    .a_by_m = roll(d, 2) == 0,
                    .b_by_k = roll(d, 2) == 0,
