@@ -42,5 +42,6 @@
 #include "cotangent/optimizers.h"
 #include "cotangent/schedules.h"
 #include "cotangent/training.h"
+#include "cotangent/weights.h"
 
 #endif

@@ -1,13 +1,27 @@
 /*
  * Dense: y = activation(x . kernel + bias), on the last axis of an input of any rank from [N,in].
- * The layer's configuration is its options, with the name left to the layer.
  */
 #include "layer.h"
+
+/* Options as checked values. */
+typedef struct dense_config {
+    int64_t units;
+    cot_activation_kind activation;
+    bool use_bias;
+    coti_weight_options kernel, bias;
+} dense_config;
+
+/* What of the options is the layer's, not its class's. */
+typedef struct layer_part {
+    const char *name;
+    bool trainable;
+    cot_regularizer activity;
+} layer_part;
 
 static cot_status infer(const cot_layer *layer, const coti_type *input, int32_t n,
                         coti_type *result_out) {
     (void)n;
-    const cot_dense_options *config = layer->config;
+    const dense_config *config = layer->config;
     const cot_shape *shape = &input[0].shape;
     char text[COTI_TYPE_BYTES], kernel_text[COTI_TYPE_BYTES];
     coti_type_text(text, input[0].dtype, shape);
@@ -30,29 +44,20 @@ static cot_status infer(const cot_layer *layer, const coti_type *input, int32_t 
 }
 
 static cot_status make_weights(cot_layer *layer, const coti_type *input) {
-    const cot_dense_options *config = layer->config;
-    coti_frontend *frontend = coti_frontend_get(layer->context);
+    const dense_config *config = layer->config;
     int64_t in = input->shape.dim[input->shape.rank - 1];
-    layer->weight = (cot_variable **)coti_arena_array(&frontend->arena, 2, sizeof(cot_variable *));
-    if (layer->weight == NULL) {
-        return COT_E_NOMEM;
-    }
     coti_type kernel = {input->dtype, {.rank = 2, .dim = {in, config->units}}};
     coti_type bias = {input->dtype, {.rank = 1, .dim = {config->units}}};
-    COTI_TRY(coti_layer_add_weight(layer, "kernel", kernel, config->kernel_initializer,
-                                   config->kernel_parameter));
-    if (config->use_bias == COT_OFF) {
-        return COT_OK;
-    }
-    return coti_layer_add_weight(layer, "bias", bias, config->bias_initializer,
-                                 config->bias_parameter);
+    COTI_TRY(coti_layer_reserve_weights(layer, 2));
+    COTI_TRY(coti_layer_add_weight(layer, "kernel", kernel, &config->kernel));
+    return config->use_bias ? coti_layer_add_weight(layer, "bias", bias, &config->bias) : COT_OK;
 }
 
 static coti_built build(const cot_layer *layer, cot_graph *graph, const cot_value *input, int32_t n,
                         bool training) {
     (void)n;
     (void)training;
-    const cot_dense_options *config = layer->config;
+    const dense_config *config = layer->config;
     cot_value y = cot_op_matmul(input[0], cot_op_state(graph, layer->weight[0]));
     if (layer->n_weights > 1) {
         y = cot_op_binary(COT_OP_ADD, y, cot_op_state(graph, layer->weight[1]));
@@ -67,49 +72,62 @@ const coti_layer_class coti_class_dense = {.name = "Dense",
                                            .make_weights = make_weights,
                                            .build = build};
 
-/* Options as checked values; *options_out has no name, *name_out has it. */
+static cot_status read_weights(cot_context *context, const cot_dense_options *given,
+                               dense_config *config, layer_part *part) {
+    const coti_weight_given kernel = {"kernel", given->kernel_initializer, given->kernel_numbers,
+                                      given->kernel_regularizer, given->kernel_constraint};
+    const coti_weight_given bias = {"bias", given->bias_initializer, given->bias_numbers,
+                                    given->bias_regularizer, given->bias_constraint};
+    COTI_TRY(coti_weight_options_read(context, "dense", part->name, &kernel, &config->kernel));
+    COTI_TRY(coti_weight_options_read(context, "dense", part->name, &bias, &config->bias));
+    return coti_regularizer_read(context, "dense", part->name, "activity_regularizer",
+                                 given->activity_regularizer, &part->activity);
+}
+
 static cot_status read_options(cot_context *context, const cot_dense_options *options,
-                               cot_dense_options *own, const char **name_out) {
-    COTI_TRY(coti_options_copy(context, "cot_dense", options, own, sizeof *own));
-    const char *name = own->name;
-    own->name = NULL;
-    *name_out = name;
-    if (own->units < 1 || own->units > COTI_SIZE_MAX) {
-        return COTI_OP_FAIL(context, COT_E_ARG, "dense", name, "units is %lld, expected 1 to 2^47",
-                            (long long)own->units);
+                               dense_config *config, layer_part *part) {
+    cot_dense_options own;
+    COTI_TRY(coti_options_copy(context, "cot_dense", options, &own, sizeof own));
+    *part = (layer_part){.name = own.name, .trainable = own.trainable != COT_OFF};
+    if (own.units < 1 || own.units > COTI_SIZE_MAX) {
+        return COTI_OP_FAIL(context, COT_E_ARG, "dense", own.name,
+                            "units is %lld, expected 1 to 2^47", (long long)own.units);
     }
-    if (!coti_activation_is_valid(own->activation)) {
-        return COTI_OP_FAIL(context, COT_E_ARG, "dense", name, "%d is no activation",
-                            (int)own->activation);
+    if (!coti_activation_is_valid(own.activation)) {
+        return COTI_OP_FAIL(context, COT_E_ARG, "dense", own.name, "%d is no activation",
+                            (int)own.activation);
     }
-    if (!coti_initializer_is_valid(own->kernel_initializer) ||
-        !coti_initializer_is_valid(own->bias_initializer)) {
-        return COTI_OP_FAIL(context, COT_E_ARG, "dense", name,
-                            "kernel_initializer %d or bias_initializer %d is no initializer",
-                            (int)own->kernel_initializer, (int)own->bias_initializer);
-    }
-    return COT_OK;
+    config->units = own.units;
+    config->activation = own.activation;
+    config->use_bias = own.use_bias != COT_OFF;
+    return read_weights(context, &own, config, part);
 }
 
 cot_layer *cot_dense_layer_with(cot_context *context, const cot_dense_options *options) {
-    cot_dense_options own;
-    const char *name = NULL;
-    if (context == NULL || read_options(context, options, &own, &name) != COT_OK) {
+    dense_config config;
+    layer_part part;
+    if (context == NULL || read_options(context, options, &config, &part) != COT_OK) {
         return NULL;
     }
-    cot_layer *layer = coti_layer_create(context, &coti_class_dense, name, &own, sizeof own);
+    cot_layer *layer =
+        coti_layer_create(context, &coti_class_dense, part.name, &config, sizeof config);
     if (layer != NULL) {
-        layer->trainable = own.trainable != COT_OFF;
+        layer->trainable = part.trainable;
+        layer->activity = part.activity;
     }
     return layer;
 }
 
 cot_tensor cot_dense_with(cot_tensor x, const cot_dense_options *options) {
-    cot_dense_options own;
-    const char *name = NULL;
-    if (x.context == NULL || read_options(x.context, options, &own, &name) != COT_OK) {
+    dense_config config;
+    layer_part part;
+    if (x.context == NULL || read_options(x.context, options, &config, &part) != COT_OK) {
         return (cot_tensor){x.context, 0};
     }
-    return coti_layer_apply(&coti_class_dense, name, own.trainable != COT_OFF, &own, sizeof own,
-                            (cot_tensor_list){&x, 1});
+    cot_tensor y = coti_layer_apply(&coti_class_dense, part.name, part.trainable, &config,
+                                    sizeof config, (cot_tensor_list){&x, 1});
+    if (y.id != 0) {
+        cot_tensor_layer(y)->activity = part.activity;
+    }
+    return y;
 }

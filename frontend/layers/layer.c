@@ -141,25 +141,47 @@ cot_status cot_layer_set_trainable(cot_layer *layer, bool trainable) {
     return COT_OK;
 }
 
+cot_status cot_layer_set_activity_regularizer(cot_layer *layer,
+                                              const cot_regularizer *regularizer) {
+    cot_regularizer own;
+    if (layer == NULL) {
+        return COT_E_ARG;
+    }
+    COTI_TRY(coti_regularizer_read(layer->context, layer->class->prefix, layer->name,
+                                   "activity_regularizer", regularizer, &own));
+    layer->activity = own;
+    return COT_OK;
+}
+
 /* ---- weights ---- */
 
+cot_status coti_layer_reserve_weights(cot_layer *layer, int32_t n) {
+    coti_arena *arena = &coti_frontend_get(layer->context)->arena;
+    layer->weight = (cot_variable **)coti_arena_array(arena, (size_t)n, sizeof(cot_variable *));
+    layer->weight_options = (const coti_weight_options **)coti_arena_array(
+        arena, (size_t)n, sizeof(const coti_weight_options *));
+    return layer->weight != NULL && layer->weight_options != NULL ? COT_OK : COT_E_NOMEM;
+}
+
 cot_status coti_layer_add_weight(cot_layer *layer, const char *name, coti_type type,
-                                 cot_initializer initializer, double parameter) {
+                                 const coti_weight_options *options) {
     coti_frontend *frontend = coti_frontend_get(layer->context);
     const char *path = coti_arena_printf(&frontend->arena, "%s/%s", layer->name, name);
     if (path == NULL) {
         return COT_E_NOMEM;
     }
+    COTI_TRY(coti_weight_options_check(layer->context, path, &type.shape, options));
     cot_variable *variable = cot_variable_create(layer->context, type.dtype, type.shape, path);
     if (variable == NULL) {
         return cot_error_get(layer->context).status;
     }
-    cot_status status = coti_initialize(variable, initializer, parameter, frontend->n_weights);
+    cot_status status = coti_initialize(variable, options, frontend->n_weights);
     if (status != COT_OK) {
         cot_variable_release(variable);
         return status;
     }
     frontend->n_weights++;
+    layer->weight_options[layer->n_weights] = options;
     layer->weight[layer->n_weights++] = variable;
     return COT_OK;
 }

@@ -31,6 +31,14 @@ static inline coti_built coti_plain(cot_value value) {
     return (coti_built){value, {NULL, 0}, COT_LINEAR};
 }
 
+/* How a weight begins and what holds it: options that were checked, defaults filled in. */
+typedef struct coti_weight_options {
+    cot_initializer initializer;
+    cot_initializer_options numbers;
+    cot_regularizer regularizer; /* none: all zero */
+    cot_constraint constraint;
+} coti_weight_options;
+
 typedef struct coti_layer_class {
     const char *name;   /* "Dense" */
     const char *prefix; /* "dense": stem of automatic names, and the op in messages */
@@ -53,10 +61,12 @@ struct cot_layer {
     const char *name;
     uint32_t index; /* among the context's layers */
     bool trainable;
-    const void *config; /* the class's own */
-    int32_t n_weights;  /* 0 before the first call */
+    const void *config;       /* the class's own */
+    cot_regularizer activity; /* of its outputs */
+    int32_t n_weights;        /* 0 before the first call */
     cot_variable **weight;
-    COTI_VEC(uint32_t) call; /* its calls' ids, in order */
+    const coti_weight_options **weight_options; /* of each */
+    COTI_VEC(uint32_t) call;                    /* its calls' ids, in order */
 };
 
 typedef struct coti_call {
@@ -119,9 +129,14 @@ cot_layer *coti_layer_create(cot_context *context, const coti_layer_class *class
 cot_tensor coti_layer_apply(const coti_layer_class *class, const char *name, bool trainable,
                             const void *config, size_t config_bytes, cot_tensor_list inputs);
 
-/* Append a weight `<layer>/<name>` with its initial values; room for it was made by the caller. */
+/* Make room for n weights, before the first of them is added. */
+cot_status coti_layer_reserve_weights(cot_layer *layer, int32_t n);
+
+/* Append a weight `<layer>/<name>` with its initial values. options: read, and alive as long as the
+ * layer. fails: COT_E_SHAPE, where initializer, regularizer or constraint do not go with its shape
+ */
 cot_status coti_layer_add_weight(cot_layer *layer, const char *name, coti_type type,
-                                 cot_initializer initializer, double parameter);
+                                 const coti_weight_options *options);
 
 /*
  * Copy a caller's options into `copy`, whose struct may be shorter or newer: what it lacks is zero.
@@ -144,17 +159,53 @@ typedef struct coti_option {
 cot_status coti_options_numbers(cot_context *context, const char *function,
                                 const coti_option *option, void *options);
 
+/* ---- weight.c: what holds weights ---- */
+
+/* A weight's options as the user gives them; any pointer may be NULL. */
+typedef struct coti_weight_given {
+    const char *name; /* "kernel" */
+    cot_initializer initializer;
+    const cot_initializer_options *numbers;
+    const cot_regularizer *regularizer;
+    const cot_constraint *constraint;
+} coti_weight_given;
+
+/* Check and complete. op, layer: for the messages. fails: COT_E_ARG */
+cot_status coti_weight_options_read(cot_context *context, const char *op, const char *layer,
+                                    const coti_weight_given *given, coti_weight_options *out);
+
+/* The same for a regularizer alone; given NULL: none. what: "activity_regularizer" */
+cot_status coti_regularizer_read(cot_context *context, const char *op, const char *layer,
+                                 const char *what, const cot_regularizer *given,
+                                 cot_regularizer *out);
+
+bool coti_regularizer_is_none(const cot_regularizer *regularizer);
+
+/* The term of x, a scalar of its dtype; poison on failure. */
+cot_value coti_regularizer_build(const cot_regularizer *regularizer, cot_value x);
+
+/* What the constraint makes of w; w itself if there is none. */
+cot_value coti_constraint_build(const cot_constraint *constraint, cot_value w);
+
+/* Do a weight's options go with its shape? fails: COT_E_SHAPE */
+cot_status coti_weight_options_check(cot_context *context, const char *weight,
+                                     const cot_shape *shape, const coti_weight_options *options);
+
 /* ---- activation.c, initializer.c ---- */
 
 bool coti_activation_is_valid(cot_activation_kind activation);
 coti_built coti_activation_build(cot_activation_kind activation, cot_value x);
 
 bool coti_initializer_is_valid(cot_initializer initializer);
+/* Complete and check an initializer's numbers; given NULL: defaults. fails: COT_E_ARG */
+cot_status coti_initializer_read(cot_context *context, const char *op, const char *layer,
+                                 const char *weight, const cot_initializer_options *given,
+                                 cot_initializer_options *out);
 /*
  * Fill a new variable (f32 or f64). ordinal: its place among the context's weights, which with the
  * seed determines the values. COT_INITIALIZER_DEFAULT: zeros for rank 1, else glorot_uniform.
  */
-cot_status coti_initialize(cot_variable *variable, cot_initializer initializer, double parameter,
+cot_status coti_initialize(cot_variable *variable, const coti_weight_options *options,
                            uint64_t ordinal);
 
 /* ---- the classes ---- */

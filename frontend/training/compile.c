@@ -26,21 +26,21 @@ static cot_status append_gradients(const coti_training *training, cot_graph *gra
                                    cot_value loss) {
     cot_context *context = training->context;
     size_t room = training->model->weight.count;
-    cot_variable **weight = (cot_variable **)coti_calloc(context, room, sizeof(cot_variable *));
+    coti_trainee *weight = coti_calloc(context, room, sizeof *weight);
     cot_value *value = coti_calloc(context, 2 * room, sizeof *value);
     cot_value *gradient = value != NULL ? value + room : NULL;
     cot_status status = COT_E_NOMEM;
     if (weight != NULL && value != NULL) {
         int32_t n = coti_trainable(training->model, weight);
         for (int32_t i = 0; i < n; i++) {
-            value[i] = cot_op_state(graph, weight[i]);
+            value[i] = cot_op_state(graph, weight[i].variable);
         }
         status = n > 0 ? cot_grad(loss, value, n, gradient) : COT_OK;
         if (status == COT_OK) {
             status = coti_optimizer_update(training, graph, gradient);
         }
     }
-    coti_free(context, (void *)weight);
+    coti_free(context, weight);
     coti_free(context, value);
     return status;
 }
@@ -67,7 +67,7 @@ static cot_graph *build_graph(const coti_training *training, coti_mode_id mode) 
     cot_context *context = training->context;
     const cot_model *model = training->model;
     coti_str name;
-    coti_forward forward = {NULL};
+    coti_forward forward = {NULL, {NULL, 0}};
     coti_str_init(&name, context);
     coti_str_printf(&name, "%s_%s", model->name, suffix[mode]);
     cot_graph *graph =
@@ -155,7 +155,34 @@ cot_status coti_recompile_train(coti_training *training, int64_t max_rows) {
 
 /* ---- training state ---- */
 
-/* "class/loss", "class/accuracy": the f64 sums of one mode, in the order of their indices. */
+/* An f64 sum of one mode: n numbers, a scalar if it is one; name NULL: no memory for it. */
+static cot_status make_sum(coti_training *training, coti_mode_id id, int32_t i_sum, int32_t n,
+                           const char *name) {
+    const cot_shape shape = {.rank = n > 1 ? 1 : 0, .dim = {n > 1 ? n : 0}};
+    cot_variable *sum =
+        name != NULL ? cot_variable_create(training->context, COT_F64, shape, name) : NULL;
+    training->mode[id].sum[i_sum] = sum;
+    return sum != NULL ? COT_OK : COT_E_NOMEM;
+}
+
+/* "class/sum_0_loss", "class/sum_1_accuracy". */
+static cot_status make_head_sums(coti_training *training, coti_mode_id id, const coti_head *head) {
+    coti_arena *arena = &training->arena;
+    int32_t n = 0;
+    if (head->i_loss_sum >= 0) {
+        const char *name = coti_arena_printf(arena, "%s/sum_%d_loss", head->name, (int)n++);
+        COTI_TRY(make_sum(training, id, head->i_loss_sum, 1, name));
+    }
+    for (int32_t i = 0; i < head->n_metrics; i++) {
+        cot_metric metric = head->metric[i];
+        const char *name =
+            coti_arena_printf(arena, "%s/sum_%d_%s", head->name, (int)n++, cot_metric_name(metric));
+        COTI_TRY(make_sum(training, id, head->i_metric_sum + i, coti_metric_sums(metric), name));
+    }
+    return COT_OK;
+}
+
+/* The f64 sums of one mode, in the order of their indices. */
 static cot_status make_sums(coti_training *training, coti_mode_id id) {
     coti_mode *mode = &training->mode[id];
     size_t n = (size_t)training->n_sums;
@@ -164,25 +191,11 @@ static cot_status make_sums(coti_training *training, coti_mode_id id) {
         return COT_E_NOMEM;
     }
     for (int32_t h = 0; h < training->n_heads; h++) {
-        const coti_head *head = &training->head[h];
-        int32_t n_head = (head->i_loss_sum >= 0) + head->n_metrics;
-        for (int32_t i = 0; i < n_head; i++) {
-            bool is_loss = i == 0 && head->i_loss_sum >= 0;
-            int32_t i_metric = i - (head->i_loss_sum >= 0);
-            int32_t i_sum = is_loss ? head->i_loss_sum : head->i_metric_sum + i_metric;
-            const char *name =
-                coti_arena_printf(&training->arena, "%s/sum_%d_%s", head->name, (int)i,
-                                  is_loss ? "loss" : cot_metric_name(head->metric[i_metric]));
-            int32_t n_sums = is_loss ? 1 : coti_metric_sums(head->metric[i_metric]);
-            const cot_shape shape = {.rank = n_sums > 1 ? 1 : 0, .dim = {n_sums > 1 ? n_sums : 0}};
-            mode->sum[i_sum] =
-                name != NULL ? cot_variable_create(training->context, COT_F64, shape, name) : NULL;
-            if (mode->sum[i_sum] == NULL) {
-                return COT_E_NOMEM;
-            }
-        }
+        COTI_TRY(make_head_sums(training, id, &training->head[h]));
     }
-    return COT_OK;
+    return training->i_penalty_sum >= 0
+               ? make_sum(training, id, training->i_penalty_sum, 1, "regularization/sum")
+               : COT_OK;
 }
 
 void coti_training_destroy(coti_training *training) {

@@ -57,6 +57,11 @@ static cot_status read_total(const coti_training *training, coti_mode_id mode, d
         COTI_TRY(read_part(training, mode, &training->head[i], &part));
         total += part;
     }
+    if (training->i_penalty_sum >= 0) {
+        double penalty[COTI_MOST_SUMS] = {0.0};
+        COTI_TRY(read_sum(training, mode, training->i_penalty_sum, penalty));
+        total += penalty[0];
+    }
     *value_out = total / rows;
     return COT_OK;
 }

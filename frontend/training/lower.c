@@ -32,6 +32,27 @@ static cot_status lower_inputs(const cot_model *model, cot_graph *graph, coti_bu
     return COT_OK;
 }
 
+/* *sum += term, in the first term's dtype. */
+static void add_penalty(cot_value *sum, cot_value term) {
+    *sum = sum->graph == NULL
+               ? term
+               : cot_op_binary(COT_OP_ADD, *sum, cot_op_cast(term, cot_value_dtype(*sum)));
+}
+
+/* What a call's output costs: its regularizer's term by the batch's rows. */
+static cot_status penalize_output(const cot_layer *layer, cot_value output, cot_value *penalty) {
+    if (coti_regularizer_is_none(&layer->activity)) {
+        return COT_OK;
+    }
+    cot_value term = coti_regularizer_build(&layer->activity, output);
+    if (term.graph == NULL) {
+        return status_of(layer->context);
+    }
+    cot_value rows = cot_op_cast(cot_op_rows(term.graph), cot_value_dtype(term));
+    add_penalty(penalty, cot_op_binary(COT_OP_DIV, term, rows));
+    return COT_OK;
+}
+
 /* Append one call; `input` has room for its inputs. */
 static cot_status lower_call(const cot_model *model, cot_graph *graph, bool training, uint32_t id,
                              coti_built *built, cot_value *input) {
@@ -50,7 +71,7 @@ static cot_status lower_call(const cot_model *model, cot_graph *graph, bool trai
 }
 
 static cot_status lower_calls(const cot_model *model, cot_graph *graph, bool training,
-                              coti_built *built, cot_value *input) {
+                              coti_built *built, cot_value *input, cot_value *penalty) {
     COTI_TRY(lower_inputs(model, graph, built));
     for (size_t i = 0; i < model->call.count; i++) {
         uint32_t id = model->call.data[i];
@@ -58,6 +79,7 @@ static cot_status lower_calls(const cot_model *model, cot_graph *graph, bool tra
             continue;
         }
         COTI_TRY(lower_call(model, graph, training, id, built, input));
+        COTI_TRY(penalize_output(coti_model_call(model, id)->layer, built[id].value, penalty));
     }
     cot_graph_set_layer(graph, NULL);
     return COT_OK;
@@ -81,7 +103,8 @@ cot_status coti_lower_forward(const cot_model *model, cot_graph *graph, bool tra
     coti_built *output = coti_calloc(context, model->output.count, sizeof *output);
     cot_status status = COT_E_NOMEM;
     if (built != NULL && input != NULL && output != NULL) {
-        status = lower_calls(model, graph, training, built, input);
+        forward_out->penalty = coti_poison();
+        status = lower_calls(model, graph, training, built, input, &forward_out->penalty);
         for (size_t i = 0; i < model->output.count; i++) {
             output[i] = built[model->output.data[i]];
         }
@@ -166,11 +189,51 @@ static cot_status lower_head(const coti_training *training, cot_graph *graph, co
     return COT_OK;
 }
 
+/* ---- regularization ---- */
+
+/* *penalty += the terms of the weights that are trained. */
+static cot_status penalize_weights(const cot_model *model, cot_graph *graph, cot_value *penalty) {
+    for (size_t i = 0; i < model->layer.count; i++) {
+        const cot_layer *layer = model->layer.data[i];
+        for (int32_t k = 0; layer->trainable && k < layer->n_weights; k++) {
+            const cot_regularizer *regularizer = &layer->weight_options[k]->regularizer;
+            if (coti_regularizer_is_none(regularizer)) {
+                continue;
+            }
+            cot_graph_set_layer(graph, layer->name);
+            cot_value weight = cot_op_state(graph, layer->weight[k]);
+            cot_value term = coti_regularizer_build(regularizer, weight);
+            if (term.graph == NULL) {
+                return status_of(model->context);
+            }
+            add_penalty(penalty, term);
+        }
+    }
+    return COT_OK;
+}
+
+/* Add it to the loss, and times the rows to its sum: as a batch's loss it weighs by its rows. */
+static cot_status add_penalty_to_loss(const coti_training *training, cot_graph *graph,
+                                      coti_mode_id mode, cot_value penalty, cot_value *loss) {
+    cot_value rows = cot_op_cast(cot_op_rows(graph), COT_F64);
+    cot_value wide = cot_op_cast(penalty, COT_F64);
+    if (loss->graph != NULL) {
+        add_penalty(loss, penalty);
+    }
+    return add_to_sum(training, graph, mode, training->i_penalty_sum,
+                      cot_op_binary(COT_OP_MUL, wide, rows));
+}
+
 cot_status coti_lower_heads(const coti_training *training, cot_graph *graph, coti_mode_id mode,
                             const coti_forward *forward, cot_value *loss_out) {
     *loss_out = coti_poison();
     for (int32_t i = 0; i < training->n_heads; i++) {
         COTI_TRY(lower_head(training, graph, mode, i, forward->output[i], loss_out));
+    }
+    if (training->i_penalty_sum >= 0) {
+        cot_value penalty = forward->penalty;
+        COTI_TRY(penalize_weights(training->model, graph, &penalty));
+        COTI_TRY(add_penalty_to_loss(training, graph, mode, penalty, loss_out));
     }
     cot_graph_set_layer(graph, NULL);
     return COT_OK;

@@ -92,13 +92,13 @@ static bool collects(const coti_optimizer *optimizer) {
     return optimizer->all.gradient_accumulation_steps > 1;
 }
 
-int32_t coti_trainable(const cot_model *model, cot_variable **weight_out) {
+int32_t coti_trainable(const cot_model *model, coti_trainee *out) {
     int32_t n = 0;
     for (size_t i = 0; i < model->layer.count; i++) {
         const cot_layer *layer = model->layer.data[i];
         for (int32_t k = 0; layer->trainable && k < layer->n_weights; k++, n++) {
-            if (weight_out != NULL) {
-                weight_out[n] = layer->weight[k];
+            if (out != NULL) {
+                out[n] = (coti_trainee){layer->weight[k], layer->weight_options[k]};
             }
         }
     }
@@ -154,8 +154,7 @@ cot_status coti_optimizer_make_variables(coti_training *training) {
     size_t most = FIRST_OF_WEIGHTS + (AVERAGE_AND_COLLECTED + COTI_MOST_SLOTS) * n_weights + 1;
     training->variable =
         (cot_variable **)coti_arena_array(&training->arena, most, sizeof(cot_variable *));
-    cot_variable **weight =
-        (cot_variable **)coti_arena_array(&training->arena, n_weights, sizeof(cot_variable *));
+    coti_trainee *weight = coti_arena_array(&training->arena, n_weights, sizeof *weight);
     if (training->variable == NULL || weight == NULL) {
         return COT_E_NOMEM;
     }
@@ -169,7 +168,7 @@ cot_status coti_optimizer_make_variables(coti_training *training) {
     COTI_TRY(add_variable(training, COT_F32, scalar, "optimizer/learning_rate", rate));
     int32_t n = coti_trainable(model, weight);
     for (int32_t i = 0; i < n; i++) {
-        COTI_TRY(add_slots(training, weight[i]));
+        COTI_TRY(add_slots(training, weight[i].variable));
     }
     return class->has_product
                ? add_variable(training, COT_F32, scalar, "optimizer/momentum_product", 1.0)
@@ -308,8 +307,9 @@ static cot_status move_average(const update *u, cot_variable *average, cot_value
 }
 
 /* One weight: the rule and what follows it. `average` may be NULL. */
-static cot_status update_weight(update *u, cot_variable *weight, cot_value gradient,
+static cot_status update_weight(update *u, const coti_trainee *trainee, cot_value gradient,
                                 cot_variable *average) {
+    cot_variable *weight = trainee->variable;
     cot_graph *graph = gradient.graph;
     cot_dtype dtype = cot_variable_dtype(weight);
     const cot_shape shape = cot_variable_shape(weight);
@@ -343,7 +343,7 @@ static cot_status update_weight(update *u, cot_variable *weight, cot_value gradi
     if (average != NULL) {
         COTI_TRY(move_average(u, average, &after));
     }
-    return cot_graph_update(before, after);
+    return cot_graph_update(before, coti_constraint_build(&trainee->options->constraint, after));
 }
 
 /* Variables of a weight that come before its slots; NULL: it has none. */
@@ -363,13 +363,13 @@ static extras next_extras(update *u) {
 }
 
 /* Replace each gradient by what is to be clipped. */
-static cot_status collect_all(const update *u, cot_variable *const *weight, int32_t n,
+static cot_status collect_all(const update *u, const coti_trainee *weight, int32_t n,
                               cot_value *gradient) {
     update walk = *u;
     cot_status status = COT_OK;
     for (int32_t i = 0; i < n && status == COT_OK; i++) {
         coti_slot slot[COTI_MOST_SLOTS];
-        const cot_shape shape = cot_variable_shape(weight[i]);
+        const cot_shape shape = cot_variable_shape(weight[i].variable);
         extras x = next_extras(&walk);
         gradient[i] = collect(u, gradient[i], x.collected, &status);
         walk.next += u->class->slots(u->optimizer, &shape, slot);
@@ -378,7 +378,7 @@ static cot_status collect_all(const update *u, cot_variable *const *weight, int3
 }
 
 static cot_status update_weights(const coti_training *training, cot_graph *graph,
-                                 cot_variable *const *weight, int32_t n, cot_value *gradient) {
+                                 const coti_trainee *weight, int32_t n, cot_value *gradient) {
     update u;
     begin_update(&u, training, graph);
     COTI_TRY(collect_all(&u, weight, n, gradient));
@@ -388,7 +388,7 @@ static cot_status update_weights(const coti_training *training, cot_graph *graph
     }
     for (int32_t i = 0; i < n; i++) {
         extras x = next_extras(&u);
-        COTI_TRY(update_weight(&u, weight[i], gradient[i], x.average));
+        COTI_TRY(update_weight(&u, &weight[i], gradient[i], x.average));
     }
     if (u.class->has_product && n > 0) {
         cot_value after = cot_op_cast(u.new_product, COT_F32);
@@ -405,7 +405,7 @@ cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph
                                  const cot_value *gradient) {
     cot_context *context = training->context;
     size_t room = training->model->weight.count;
-    cot_variable **weight = (cot_variable **)coti_calloc(context, room, sizeof(cot_variable *));
+    coti_trainee *weight = coti_calloc(context, room, sizeof *weight);
     cot_value *own = coti_calloc(context, room, sizeof *own);
     cot_status status = COT_E_NOMEM;
     if (weight != NULL && own != NULL) {
@@ -417,23 +417,23 @@ cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph
         status = update_weights(training, graph, weight, n, own);
         cot_graph_set_layer(graph, NULL);
     }
-    coti_free(context, (void *)weight);
+    coti_free(context, weight);
     coti_free(context, own);
     return status;
 }
 
 /* ---- when training ends ---- */
 
-static void become_averages(const coti_training *training, cot_variable **weight) {
+static void become_averages(const coti_training *training, coti_trainee *weight) {
     update walk = {.optimizer = &training->optimizer,
                    .class = coti_optimizer_class_of(training->optimizer.base.kind),
                    .next = training->variable + FIRST_OF_WEIGHTS};
     int32_t n = coti_trainable(training->model, weight);
     for (int32_t i = 0; i < n; i++) {
         coti_slot slot[COTI_MOST_SLOTS];
-        const cot_shape shape = cot_variable_shape(weight[i]);
+        const cot_shape shape = cot_variable_shape(weight[i].variable);
         extras x = next_extras(&walk);
-        coti_variable_copy(weight[i], x.average);
+        coti_variable_copy(weight[i].variable, x.average);
         walk.next += walk.class->slots(walk.optimizer, &shape, slot);
     }
 }
@@ -448,12 +448,12 @@ cot_status coti_optimizer_finish(const coti_training *training) {
     if (iterations == 0) {
         return COT_OK;
     }
-    cot_variable **weight = (cot_variable **)coti_calloc(
-        training->context, training->model->weight.count, sizeof(cot_variable *));
+    coti_trainee *weight =
+        coti_calloc(training->context, training->model->weight.count, sizeof *weight);
     if (weight == NULL) {
         return COT_E_NOMEM;
     }
     become_averages(training, weight);
-    coti_free(training->context, (void *)weight);
+    coti_free(training->context, weight);
     return COT_OK;
 }

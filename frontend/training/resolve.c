@@ -167,10 +167,27 @@ static cot_status resolve_head(coti_training *training, const cot_compile_option
     return COT_OK;
 }
 
+/* Is any weight that is trained, or any output of a layer, regularized? */
+static bool is_regularized(const cot_model *model) {
+    for (size_t i = 0; i < model->layer.count; i++) {
+        const cot_layer *layer = model->layer.data[i];
+        if (!coti_regularizer_is_none(&layer->activity)) {
+            return true;
+        }
+        for (int32_t k = 0; layer->trainable && k < layer->n_weights; k++) {
+            if (!coti_regularizer_is_none(&layer->weight_options[k]->regularizer)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 cot_status coti_resolve_heads(coti_training *training, const cot_compile_options *options) {
     const cot_model *model = training->model;
     cot_output_options own[COT_MAX_OUTPUT_OPTIONS];
     int32_t n_own = 0;
+    bool has_loss = false;
     COTI_TRY(read_outputs(training, options, own, &n_own));
     training->n_heads = cot_model_n_outputs(model);
     training->head =
@@ -186,7 +203,10 @@ cot_status coti_resolve_heads(coti_training *training, const cot_compile_options
             return COT_E_NOMEM;
         }
         COTI_TRY(resolve_head(training, options, find_output(own, n_own, head->name), head));
+        has_loss = has_loss || head->loss != COT_NO_LOSS;
     }
+    bool penalized = has_loss && is_regularized(model);
+    training->i_penalty_sum = penalized ? training->n_sums++ : -1;
     return COT_OK;
 }
 

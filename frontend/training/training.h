@@ -79,6 +79,7 @@ typedef struct coti_training {
     coti_optimizer optimizer;
     int64_t max_batch; /* as asked */
     int32_t n_heads, n_targets, n_sums, n_logs;
+    int32_t i_penalty_sum;        /* of what regularizers add to the loss; -1: there are none */
     coti_head *head;              /* one an output */
     coti_log_entry *log;          /* n_logs, in alphabetical order */
     int32_t *report;              /* indices in log, in evaluate's order */
@@ -96,6 +97,7 @@ void coti_training_destroy(coti_training *training);
 
 /* ---- resolve.c: options to heads and logs ---- */
 
+/* Also finds out whether anything is regularized. */
 cot_status coti_resolve_heads(coti_training *training, const cot_compile_options *options);
 cot_status coti_resolve_logs(coti_training *training);
 
@@ -116,14 +118,21 @@ cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph
 /* When fit ends: weights become their averages, where the options say so. */
 cot_status coti_optimizer_finish(const coti_training *training);
 
-/* The model's weights that fit updates, in order; weight_out (may be NULL) has room for all. */
-int32_t coti_trainable(const cot_model *model, cot_variable **weight_out);
+/* A weight that fit updates. */
+typedef struct coti_trainee {
+    cot_variable *variable;
+    const coti_weight_options *options;
+} coti_trainee;
+
+/* The model's weights that fit updates, in order; out (may be NULL) has room for all. */
+int32_t coti_trainable(const cot_model *model, coti_trainee *out);
 
 /* ---- lower.c: the layer graph to a tensor graph ---- */
 
 /* Values of a model's outputs in a graph, in order. */
 typedef struct coti_forward {
     coti_built *output; /* owned by whoever called coti_lower_forward */
+    cot_value penalty;  /* what activity regularizers add to the loss; poison: nothing */
 } coti_forward;
 
 /* Append inputs (in the model's order) and every layer call. */

@@ -54,6 +54,11 @@ double coti_philox_normal(coti_philox_key key, uint64_t step, uint64_t element);
 uint64_t coti_philox_below(coti_philox_key key, uint64_t step, uint64_t element, uint64_t bound);
 
 /* Streams that the library itself uses; nodes use streams >= COTI_STREAM_FIRST_NODE. */
-enum { COTI_STREAM_SHUFFLE = 1, COTI_STREAM_INITIAL = 2, COTI_STREAM_FIRST_NODE = 1024 };
+enum {
+    COTI_STREAM_SHUFFLE = 1,
+    COTI_STREAM_INITIAL = 2,
+    COTI_STREAM_SEEDED = 3, /* initial weights from a seed of their own */
+    COTI_STREAM_FIRST_NODE = 1024
+};
 
 #endif

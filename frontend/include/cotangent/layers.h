@@ -14,6 +14,7 @@
 #define COTANGENT_LAYERS_H
 
 #include "base.h"
+#include "weights.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,7 +47,7 @@ COT_API cot_shape cot_tensor_shape(cot_tensor tensor);
 /* The layer that made a tensor; NULL for a poisoned one. Call it again to share its weights. */
 COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
 
-/* ---- activations and initializers ---- */
+/* ---- activations ---- */
 
 /*
  * X(constant, name, formula). Names and formulas are Keras's; softmax, log_softmax and sparsemax
@@ -94,34 +95,6 @@ typedef enum cot_activation_kind {
 /* "relu" ...; "?" for a value that is no activation. */
 COT_API const char *cot_activation_name(cot_activation_kind activation);
 
-/*
- * X(constant, name, values). fan_in and fan_out are a kernel's first and last extent. The truncated
- * normals are cut at two standard deviations, and widened so that their deviation is the stated
- * one. Every weight draws from the context's seed and from its place among the context's weights.
- */
-#define COT_INITIALIZER_LIST(X)                                                                    \
-    X(COT_INITIALIZER_DEFAULT, "default", "glorot_uniform for kernels, zeros for biases")          \
-    X(COT_GLOROT_UNIFORM, "glorot_uniform", "uniform, limit sqrt(6 / (fan_in + fan_out))")         \
-    X(COT_GLOROT_NORMAL, "glorot_normal", "truncated normal, sqrt(2 / (fan_in + fan_out))")        \
-    X(COT_HE_UNIFORM, "he_uniform", "uniform, limit sqrt(6 / fan_in)")                             \
-    X(COT_HE_NORMAL, "he_normal", "truncated normal, sqrt(2 / fan_in)")                            \
-    X(COT_LECUN_UNIFORM, "lecun_uniform", "uniform, limit sqrt(3 / fan_in)")                       \
-    X(COT_LECUN_NORMAL, "lecun_normal", "truncated normal, sqrt(1 / fan_in)")                      \
-    X(COT_RANDOM_UNIFORM, "random_uniform", "uniform, limit = parameter (default 0.05)")           \
-    X(COT_RANDOM_NORMAL, "random_normal", "normal, deviation = parameter (default 0.05)")          \
-    X(COT_ZEROS, "zeros", "0")                                                                     \
-    X(COT_ONES, "ones", "1")                                                                       \
-    X(COT_CONSTANT, "constant", "the parameter (default 0)")
-
-typedef enum cot_initializer {
-#define COT_INITIALIZER_ENUM(constant, name, values) constant,
-    COT_INITIALIZER_LIST(COT_INITIALIZER_ENUM)
-#undef COT_INITIALIZER_ENUM
-} cot_initializer;
-
-/* "glorot_uniform" ...; "?" for a value that is no initializer. */
-COT_API const char *cot_initializer_name(cot_initializer initializer);
-
 /* ---- input ---- */
 
 /*
@@ -137,19 +110,34 @@ COT_API cot_tensor cot_input(cot_context *context, cot_dtype dtype, cot_shape sh
 /* y[..., j] = activation(sum_i x[..., i] * kernel[i, j] + bias[j]). Weights: kernel, bias. */
 typedef struct cot_dense_options {
     size_t struct_size;
-    int64_t units;                      /* at least 1; required */
-    cot_activation_kind activation;     /* default: linear */
-    cot_switch use_bias;                /* default: on */
-    cot_initializer kernel_initializer; /* default: glorot_uniform */
-    double kernel_parameter;            /* see COT_INITIALIZER_LIST; COT_ZERO for the number zero */
-    cot_initializer bias_initializer;   /* default: zeros */
-    double bias_parameter;
+    int64_t units;                                                /* at least 1; required */
+    cot_activation_kind activation;                               /* default: linear */
+    cot_switch use_bias;                                          /* default: on */
+    cot_initializer kernel_initializer;                           /* default: glorot_uniform */
+    cot_initializer bias_initializer;                             /* default: zeros */
+    const cot_initializer_options *kernel_numbers, *bias_numbers; /* NULL: defaults */
+    const cot_regularizer *kernel_regularizer, *bias_regularizer; /* NULL: none */
+    const cot_regularizer *activity_regularizer;                  /* of the output; NULL: none */
+    const cot_constraint *kernel_constraint, *bias_constraint;    /* NULL: none */
     cot_switch trainable; /* off: fit leaves the weights as they are (default: on) */
     const char *name;     /* default: "dense", "dense_1", ... */
 } cot_dense_options;
 #define COT_DENSE_OPTIONS_INIT                                                                     \
-    {sizeof(cot_dense_options), 0,   COT_LINEAR,  COT_DEFAULT, COT_INITIALIZER_DEFAULT, 0.0,       \
-     COT_INITIALIZER_DEFAULT,   0.0, COT_DEFAULT, NULL}
+    {sizeof(cot_dense_options),                                                                    \
+     0,                                                                                            \
+     COT_LINEAR,                                                                                   \
+     COT_DEFAULT,                                                                                  \
+     COT_INITIALIZER_DEFAULT,                                                                      \
+     COT_INITIALIZER_DEFAULT,                                                                      \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     COT_DEFAULT,                                                                                  \
+     NULL}
 
 /* x f32|f64 [N,...,in] -> [N,...,units]. fails: COT_E_ARG, COT_E_SHAPE, COT_E_NOMEM. */
 COT_API cot_tensor cot_dense_with(cot_tensor x, const cot_dense_options *options);
@@ -245,6 +233,11 @@ COT_API int64_t cot_layer_count_params(const cot_layer *layer);
 /* What later cot_model_compile calls do with its weights: update them in fit, or not. */
 COT_API bool cot_layer_is_trainable(const cot_layer *layer);
 COT_API cot_status cot_layer_set_trainable(cot_layer *layer, bool trainable);
+
+/* Regularize the outputs of every call of any layer, as later cot_model_compile calls see it; NULL:
+ * no longer. Copied. fails: COT_E_ARG */
+COT_API cot_status cot_layer_set_activity_regularizer(cot_layer *layer,
+                                                      const cot_regularizer *regularizer);
 
 #ifdef __cplusplus
 }

@@ -33,7 +33,10 @@ static cot_model *build(cot_context *context) {
     cot_tensor a = cot_input(context, COT_F32, COT_SHAPE(2, 2), "a");
     cot_tensor b = cot_input(context, COT_F32, COT_SHAPE(4), NULL);
     cot_layer *shared =
-        cot_dense_layer(context, 3, .activation = COT_TANH, .kernel_initializer = COT_HE_NORMAL);
+        cot_dense_layer(context, 3, .activation = COT_TANH, .kernel_initializer = COT_ORTHOGONAL,
+                        .kernel_regularizer = cot_orthogonal_regularizer(0.1, COT_VECTORS_ROWS),
+                        .activity_regularizer = cot_l1_l2(0.1, 0.2),
+                        .kernel_constraint = cot_min_max_norm(.rate = 0.5));
     cot_tensor flat = cot_flatten(a);
     cot_tensor left = cot_call(shared, flat), right = cot_call(shared, b);
     cot_tensor sum = cot_add(COT_TENSORS(left, right));

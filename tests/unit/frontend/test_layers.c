@@ -448,7 +448,7 @@ static void ten_thousand_layers_are_walked(void **state) {
 
 typedef struct draw_case {
     cot_initializer initializer;
-    double parameter;
+    cot_initializer_options numbers;
     double limit, deviation; /* expected: largest magnitude, standard deviation */
 } draw_case;
 
@@ -459,23 +459,34 @@ static void initial_weights_are_distributed_as_stated(void **state) {
     const double in = IN, n = N, glorot = sqrt(2.0 / (IN + OUT));
     const double he = sqrt(2.0 / in), lecun = sqrt(1.0 / in);
     const double cut = 2.0 / 0.87962566103423978;
-    const draw_case cases[] = {{COT_INITIALIZER_DEFAULT, 0, glorot * sqrt(3.0), glorot},
-                               {COT_GLOROT_UNIFORM, 0, glorot * sqrt(3.0), glorot},
-                               {COT_GLOROT_NORMAL, 0, glorot * cut, glorot},
-                               {COT_HE_UNIFORM, 0, he * sqrt(3.0), he},
-                               {COT_HE_NORMAL, 0, he * cut, he},
-                               {COT_LECUN_UNIFORM, 0, lecun * sqrt(3.0), lecun},
-                               {COT_LECUN_NORMAL, 0, lecun * cut, lecun},
-                               {COT_RANDOM_UNIFORM, 0, 0.05, 0.05 / sqrt(3.0)},
-                               {COT_RANDOM_UNIFORM, 0.5, 0.5, 0.5 / sqrt(3.0)},
-                               {COT_RANDOM_NORMAL, 0, 0.05 * 5.5, 0.05},
-                               {COT_RANDOM_NORMAL, 2.0, 2.0 * 5.5, 2.0}};
+#define NUMBERS(...) {.struct_size = sizeof(cot_initializer_options), __VA_ARGS__}
+    const draw_case cases[] = {
+        {COT_INITIALIZER_DEFAULT, NUMBERS(.seed = 0), glorot * sqrt(3.0), glorot},
+        {COT_GLOROT_UNIFORM, NUMBERS(.seed = 0), glorot * sqrt(3.0), glorot},
+        {COT_GLOROT_NORMAL, NUMBERS(.seed = 3), glorot * cut, glorot},
+        {COT_HE_UNIFORM, NUMBERS(.seed = 0), he * sqrt(3.0), he},
+        {COT_HE_NORMAL, NUMBERS(.seed = 0), he * cut, he},
+        {COT_LECUN_UNIFORM, NUMBERS(.seed = 9), lecun * sqrt(3.0), lecun},
+        {COT_LECUN_NORMAL, NUMBERS(.seed = 0), lecun * cut, lecun},
+        {COT_RANDOM_UNIFORM, NUMBERS(.seed = 0), 0.05, 0.05 / sqrt(3.0)},
+        {COT_RANDOM_UNIFORM, NUMBERS(.minval = -0.5, .maxval = 0.5), 0.5, 0.5 / sqrt(3.0)},
+        {COT_RANDOM_NORMAL, NUMBERS(.seed = 0), 0.05 * 5.5, 0.05},
+        {COT_RANDOM_NORMAL, NUMBERS(.stddev = 2.0), 2.0 * 5.5, 2.0},
+        {COT_TRUNCATED_NORMAL, NUMBERS(.seed = 0), 0.1, 0.05 * 0.87962566103423978},
+        {COT_TRUNCATED_NORMAL, NUMBERS(.stddev = 3.0), 6.0, 3.0 * 0.87962566103423978},
+        {COT_VARIANCE_SCALING, NUMBERS(.seed = 0), lecun * cut, lecun},
+        {COT_VARIANCE_SCALING,
+         NUMBERS(.scale = 3, .mode = COT_FAN_OUT, .distribution = COT_DRAW_UNIFORM),
+         3.0 / sqrt(OUT), sqrt(3.0 / OUT)},
+        {COT_VARIANCE_SCALING,
+         NUMBERS(.mode = COT_FAN_AVG, .distribution = COT_DRAW_UNTRUNCATED_NORMAL), glorot * 5.5,
+         glorot}};
     static float value[N];
     cot_context *context = new_context(7);
     cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(IN), NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cot_tensor y = cot_dense(x, OUT, .kernel_initializer = cases[i].initializer,
-                                 .kernel_parameter = cases[i].parameter);
+                                 .kernel_numbers = &cases[i].numbers);
         CHECK_OK(context, cot_variable_get(cot_tensor_layer(y)->weight[0], value, sizeof value));
         double sum = 0.0, squares = 0.0, largest = 0.0;
         for (int k = 0; k < N; k++) {
@@ -487,7 +498,8 @@ static void initial_weights_are_distributed_as_stated(void **state) {
         CHECK_NEAR(mean, 0.0, 6 * cases[i].deviation / sqrt(n));
         CHECK_NEAR(deviation / cases[i].deviation, 1.0, 0.02);
         assert_true(largest <= cases[i].limit * (1 + 1e-6));
-        bool bounded = cases[i].initializer != COT_RANDOM_NORMAL;
+        bool bounded = cases[i].initializer != COT_RANDOM_NORMAL &&
+                       cases[i].numbers.distribution != COT_DRAW_UNTRUNCATED_NORMAL;
         assert_true(!bounded || largest > 0.98 * cases[i].limit);
     }
     cot_context_destroy(context);
@@ -522,7 +534,8 @@ static void biases_and_constants(void **state) {
     (void)state;
     cot_context *context = new_context(1);
     cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(2), NULL);
-    cot_tensor y = cot_dense(x, 2, .kernel_initializer = COT_CONSTANT, .kernel_parameter = 0.25,
+    cot_tensor y = cot_dense(x, 2, .kernel_initializer = COT_CONSTANT,
+                             .kernel_numbers = cot_initializer_numbers(.value = 0.25),
                              .bias_initializer = COT_ONES);
     cot_tensor z = cot_dense(x, 2, .kernel_initializer = COT_ZEROS);
     const double quarter[4] = {0.25, 0.25, 0.25, 0.25}, ones[2] = {1, 1}, zeros[4] = {0};
