@@ -165,6 +165,30 @@ COT_API cot_callback cot_backup_and_restore_base(void);
                                         .backup_dir = __VA_ARGS__}                                 \
           .base)
 
+/*
+ * Write event files that TensorBoard shows (Keras's TensorBoard), under Keras's names:
+ * log_dir/train and log_dir/validation with "epoch_loss" and so on by epoch, and
+ * "evaluation_loss_vs_iterations"; with update_freq "batch_loss" by step, as running means; with
+ * histogram_freq the distribution of each weight; and the graph of the layers. Other numbers of the
+ * epoch's logs are written likewise. Each fit begins new files; they are whole after every epoch.
+ * fails: COT_E_ARG, COT_E_IO
+ */
+typedef struct cot_tensorboard_callback {
+    cot_callback base;
+    const char *log_dir;    /* NULL: "logs" */
+    int32_t histogram_freq; /* epochs between histograms of the weights; 0: none */
+    cot_switch write_graph; /* default: on */
+    bool write_steps_per_second;
+    int32_t update_freq; /* steps between batch_ numbers; 0: none */
+    /* state */
+    char train_path[512], validation_path[512]; /* of the event files; "": none */
+    double epoch_begin, batch_begin;            /* seconds of a clock */
+    int64_t first_step;                         /* of the epoch */
+} cot_tensorboard_callback;
+COT_API cot_callback cot_tensorboard_base(void);
+#define cot_tensorboard(...)                                                                       \
+    (&(cot_tensorboard_callback){.base = cot_tensorboard_base(), .log_dir = __VA_ARGS__}.base)
+
 #ifdef __cplusplus
 }
 #endif
