@@ -34,7 +34,9 @@ static bench_subject *make(cot_context *context, const char *name, const bench_s
 }
 
 bench_subject *bench_subject_create(const char *name, const bench_setup *setup) {
-    cot_options options = {.struct_size = sizeof options, .threads = setup->threads};
+    cot_options options = {.struct_size = sizeof options,
+                           .threads = setup->threads,
+                           .cache = COT_OFF}; /* compiling is told, too */
     cot_context *context = cot_context_create(&options);
     if (context == NULL) {
         (void)fprintf(stderr, "bench %s: no context\n", name);

@@ -148,10 +148,17 @@ static cot_status generate(compilation *c) {
     if (c->code == NULL) {
         return COT_E_NOMEM;
     }
+    const cot_context *context = c->context;
+    cot_program_info *info = &c->program->info;
+    const int64_t cached = context->n_kernels_cached, read = context->cache_read_bytes,
+                  written = context->cache_written_bytes;
     COTI_TRY(coti_jit_compile(c->context, c->program->name, plan->kernel, plan->n_kernels, c->code,
                               &n_compiled));
     coti_plan_link(plan, c->code);
-    c->program->info.n_compiled = n_compiled;
+    info->n_compiled = n_compiled;
+    info->n_cached = context->n_kernels_cached - cached;
+    info->cache_read_bytes = context->cache_read_bytes - read;
+    info->cache_written_bytes = context->cache_written_bytes - written;
     return COT_OK;
 }
 

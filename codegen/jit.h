@@ -27,9 +27,11 @@ cot_status coti_jit_target(cot_context *context, coti_target *target_out);
 int64_t coti_jit_scratch_bytes(const coti_kernel *kernel, const coti_target *target);
 
 /*
- * Compile kernels that the context does not have yet, on context->threads threads, and look all up.
- * The machine code lives as long as the context. kernel[i]->scratch_bytes must be set. When the
- * context dumps LLVM or ASM, writes those files under `program`. n_compiled_out: how many were new.
+ * Compile kernels that the context does not have yet and that the object cache has not either, on
+ * context->threads threads, and look all up. The machine code lives as long as the context.
+ * kernel[i]->scratch_bytes must be set. When the context dumps LLVM or ASM, writes those files
+ * under `program`. n_compiled_out: how many were compiled. Counts in the context what it found in
+ * the cache.
  */
 cot_status coti_jit_compile(cot_context *context, const char *program,
                             const coti_kernel *const *kernel, int32_t n_kernels,

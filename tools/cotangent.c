@@ -35,7 +35,8 @@ static void print_help(FILE *file) {
         "    return loss=%2\n"
         "  }\n\n"
         "Environment: COT_THREADS, COT_ISA, COT_JIT, COT_FUSE, COT_OPT, COT_PLAN, COT_VERIFY, "
-        "COT_SEED,\nCOT_DUMP and COT_DUMP_DIR; the README explains them.\n",
+        "COT_SEED,\nCOT_DUMP, COT_DUMP_DIR, COT_CACHE and COT_CACHE_DIR; the README explains "
+        "them.\n",
         file);
 }
 

@@ -14,7 +14,6 @@
 #include <llvm-c/DebugInfo.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
-#include <llvm-c/Linker.h>
 #include <llvm-c/Orc.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
@@ -25,9 +24,6 @@
 #if LLVM_VERSION_MAJOR != 19
 #error "Cotangent's code generator is written against LLVM 19 (Debian: llvm-19-dev)"
 #endif
-
-/* Part of every kernel's key, with the target. */
-#define COTI_LLVM_VERSION LLVM_VERSION_STRING
 
 /* All that the emitted IR wants: it is in SSA form with explicit vectors, and what equal
  * subexpressions remain are cheap to find. The code generator does the rest. */

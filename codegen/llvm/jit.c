@@ -1,13 +1,16 @@
 /*
- * The JIT: from kernels to code, compiling each distinct kernel once in a context's life.
+ * The JIT: from kernels to code, compiling each distinct kernel once in a context's life, and once
+ * on a machine where there is an object cache.
  *
- *   look up by key          find_entry            text of the kernel, target, LLVM's version
+ *   look up by key          find_entry            the origin of code, the text of the kernel
+ *   look on disk            fetch                 codegen/cache.h
  *   compile what is new     coti_jit_build        jit_pool.c
  *   link                    coti_jit_link         jit_link.c
  *   dump if asked           coti_jit_dump         jit_dump.c
  *
- * An entry whose compile failed stays without code and is tried again when it is asked for again.
- * Symbols are numbered anew each time, so nothing of a failed attempt is in the way.
+ * An object goes the same way whether it was compiled or found. An entry whose compile failed stays
+ * without code and is tried again when it is asked for again. A symbol is named by its key, so that
+ * it is the same in every process and no two kernels share one.
  */
 #include "jit_internal.h"
 
@@ -46,7 +49,29 @@ static void destroy(void *state) {
     }
     coti_vec_free(context, &jit->entry);
     coti_map_free(&jit->map);
+    coti_free(context, jit->origin);
     coti_free(context, jit);
+}
+
+/* Work for a target: machines of another go, and code has another origin. */
+static cot_status set_target(coti_jit *jit, const coti_target *target) {
+    coti_str origin;
+    if (jit->origin != NULL && jit->target.isa == target->isa) {
+        return COT_OK;
+    }
+    coti_str_init(&origin, jit->context);
+    coti_jit_print_origin(&origin, target);
+    cot_status status = coti_str_status(&origin);
+    char *copy = status == COT_OK ? coti_strdup(jit->context, coti_str_text(&origin)) : NULL;
+    coti_str_free(&origin);
+    if (copy == NULL) {
+        return COT_E_NOMEM;
+    }
+    coti_jit_machines_free(jit);
+    coti_free(jit->context, jit->origin);
+    jit->origin = copy;
+    jit->target = *target;
+    return COT_OK;
 }
 
 /* The context's state, made if need be, for the target that it asks for now. */
@@ -65,12 +90,8 @@ static cot_status get_state(cot_context *context, coti_jit **jit_out) {
         context->slot[COTI_SLOT_JIT].state = jit;
         context->slot[COTI_SLOT_JIT].destroy = destroy;
     }
-    if (jit->target.isa != target.isa) {
-        coti_jit_machines_free(jit);
-    }
-    jit->target = target;
     *jit_out = jit;
-    return COT_OK;
+    return set_target(jit, &target);
 }
 
 /* ---- entries ---- */
@@ -109,9 +130,8 @@ static cot_status add_entry(coti_jit *jit, const key *k, uint64_t hash, uint32_t
 static cot_status find_entry(coti_jit *jit, const coti_kernel *kernel, coti_str *text,
                              uint32_t *entry_out) {
     coti_str_clear(text);
+    coti_str_append(text, jit->origin);
     coti_kernel_print(text, kernel);
-    coti_str_printf(text, "\ntarget %d lanes %d llvm %s\n", (int)jit->target.isa,
-                    (int)jit->target.lanes, COTI_LLVM_VERSION);
     COTI_TRY(coti_str_status(text));
     key k = {jit, coti_str_text(text), text->count};
     uint64_t hash = coti_hash(0, k.text, k.bytes);
@@ -122,11 +142,11 @@ static cot_status find_entry(coti_jit *jit, const coti_kernel *kernel, coti_str 
 
 /* ---- jobs ---- */
 
-/* cotk_<program>_<n>_<hint>, of letters, digits and '_' alone. */
-static void name_symbol(coti_jit *jit, const char *program, coti_jit_job *job) {
+/* cotk_<hint>_<hash>, of letters, digits and '_' alone. */
+static void name_symbol(coti_jit_job *job) {
     const char *hint = job->kernel->hint == NULL ? "kernel" : job->kernel->hint;
-    (void)snprintf(job->symbol, sizeof job->symbol, "cotk_%.40s_%llu_%.48s", program,
-                   (unsigned long long)jit->n_symbols++, hint);
+    (void)snprintf(job->symbol, sizeof job->symbol, "cotk_%.80s_%016llx", hint,
+                   (unsigned long long)job->key.hash[0]);
     for (char *c = job->symbol; *c != '\0'; c++) {
         bool plain =
             (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
@@ -142,9 +162,9 @@ typedef struct request {
 } request;
 
 static void free_request(coti_jit *jit, request *r) {
-    for (int32_t i = 0; r->fresh.object != NULL && i < r->fresh.n_batches; i++) {
-        if (r->fresh.object[i] != NULL) {
-            LLVMDisposeMemoryBuffer(r->fresh.object[i]);
+    for (int32_t i = 0; i < r->fresh.n_jobs; i++) {
+        if (r->fresh.job[i].object != NULL) {
+            LLVMDisposeMemoryBuffer(r->fresh.job[i].object);
         }
     }
     for (int32_t i = 0; i < r->all.n_jobs; i++) {
@@ -153,7 +173,6 @@ static void free_request(coti_jit *jit, request *r) {
     coti_free(jit->context, r->entry);
     coti_free(jit->context, r->all.job);
     coti_free(jit->context, r->fresh.job);
-    coti_free(jit->context, r->fresh.object);
 }
 
 static cot_status allocate_request(coti_jit *jit, size_t n, request *r) {
@@ -161,14 +180,18 @@ static cot_status allocate_request(coti_jit *jit, size_t n, request *r) {
     r->entry = coti_calloc(jit->context, n, sizeof *r->entry);
     r->all.job = coti_calloc(jit->context, n, sizeof *r->all.job);
     r->fresh.job = coti_calloc(jit->context, n, sizeof *r->fresh.job);
-    r->fresh.object = coti_calloc(jit->context, n, sizeof(LLVMMemoryBufferRef));
-    bool enough =
-        r->entry != NULL && r->all.job != NULL && r->fresh.job != NULL && r->fresh.object != NULL;
-    return enough ? COT_OK : COT_E_NOMEM;
+    return r->entry != NULL && r->all.job != NULL && r->fresh.job != NULL ? COT_OK : COT_E_NOMEM;
 }
 
-static cot_status collect(coti_jit *jit, const char *program, const coti_kernel *const *kernel,
-                          int32_t n_kernels, request *r) {
+/* The key as the cache wants it. Entries' texts stay where they are. */
+static void set_key(const coti_jit *jit, coti_jit_job *job) {
+    const coti_jit_entry *entry = &jit->entry.data[job->entry];
+    job->key = (coti_cache_key){.text = entry->key, .bytes = entry->key_bytes};
+    coti_cache_hash(&job->key);
+}
+
+static cot_status collect(coti_jit *jit, const coti_kernel *const *kernel, int32_t n_kernels,
+                          request *r) {
     coti_str text;
     coti_str_init(&text, jit->context);
     cot_status status = COT_OK;
@@ -180,7 +203,8 @@ static cot_status collect(coti_jit *jit, const char *program, const coti_kernel 
         coti_jit_job *job = &r->all.job[r->all.n_jobs++];
         *job = (coti_jit_job){.kernel = kernel[i], .entry = r->entry[i]};
         jit->entry.data[job->entry].queued = true;
-        name_symbol(jit, program, job);
+        set_key(jit, job);
+        name_symbol(job);
         if (jit->entry.data[job->entry].code == NULL) {
             r->fresh.job[r->fresh.n_jobs++] = *job;
         }
@@ -202,14 +226,60 @@ static int compare_jobs(const void *a, const void *b) {
     return heavier != 0 ? heavier : (x->entry > y->entry) - (x->entry < y->entry);
 }
 
+/* ---- objects on disk ---- */
+
+/* Is this the symbol that name_symbol gives the key, whatever the hint was? */
+static bool symbol_fits(const coti_jit_job *job, const char *symbol) {
+    const char *own = strrchr(job->symbol, '_'), *given = strrchr(symbol, '_');
+    return given != NULL && strcmp(own, given) == 0 && strlen(symbol) < sizeof job->symbol;
+}
+
+static cot_status fetch_one(coti_jit *jit, coti_cache *cache, coti_jit_jobs *jobs, int32_t i) {
+    coti_jit_job *job = &jobs->job[i];
+    coti_cached found;
+    COTI_TRY(coti_cache_find(cache, jit->context, &job->key, &found));
+    if (found.file != NULL && symbol_fits(job, found.symbol)) {
+        (void)snprintf(job->symbol, sizeof job->symbol, "%s", found.symbol);
+        job->object = LLVMCreateMemoryBufferWithMemoryRangeCopy(found.object, found.object_bytes,
+                                                                job->symbol);
+        jobs->n_cached++;
+    }
+    coti_cache_release(jit->context, &found);
+    return COT_OK;
+}
+
+static cot_status fetch(coti_jit *jit, coti_cache *cache, coti_jit_jobs *jobs) {
+    cot_status status = COT_OK;
+    for (int32_t i = 0; i < jobs->n_jobs && status == COT_OK; i++) {
+        status = fetch_one(jit, cache, jobs, i);
+    }
+    return status;
+}
+
+/* Objects of all fresh kernels, from disk or compiled. */
+static cot_status obtain(coti_jit *jit, coti_jit_jobs *fresh) {
+    cot_context *context = jit->context;
+    coti_cache cache;
+    coti_cache_open(context, &cache);
+    cot_status status = fetch(jit, &cache, fresh);
+    if (status == COT_OK && fresh->n_cached < fresh->n_jobs) {
+        status = coti_jit_build(jit, fresh, &cache, context->threads);
+    }
+    coti_cache_close(&cache);
+    context->cache_read_bytes += cache.read_bytes;
+    context->cache_written_bytes += (int64_t)atomic_load(&cache.written_bytes);
+    return status;
+}
+
 static cot_status compile(coti_jit *jit, const char *program, request *r) {
     if (r->fresh.n_jobs > 0) {
         qsort(r->fresh.job, (size_t)r->fresh.n_jobs, sizeof *r->fresh.job, compare_jobs);
-        COTI_TRY(coti_jit_build(jit, &r->fresh, jit->context->threads));
+        COTI_TRY(obtain(jit, &r->fresh));
         COTI_TRY(coti_jit_link(jit, &r->fresh));
-        jit->context->n_kernels_compiled += r->fresh.n_jobs;
+        jit->context->n_kernels_compiled += r->fresh.n_jobs - r->fresh.n_cached;
+        jit->context->n_kernels_cached += r->fresh.n_cached;
     }
-    return coti_jit_dump(jit, program, &r->all);
+    return coti_jit_dump(jit, program, &r->all, &r->fresh);
 }
 
 cot_status coti_jit_compile(cot_context *context, const char *program,
@@ -220,7 +290,7 @@ cot_status coti_jit_compile(cot_context *context, const char *program,
     COTI_TRY(get_state(context, &jit));
     cot_status status = allocate_request(jit, (size_t)n_kernels, &r);
     if (status == COT_OK) {
-        status = collect(jit, program, kernel, n_kernels, &r);
+        status = collect(jit, kernel, n_kernels, &r);
     }
     if (status == COT_OK) {
         status = compile(jit, program, &r);
@@ -229,7 +299,7 @@ cot_status coti_jit_compile(cot_context *context, const char *program,
         code_out[i] = jit->entry.data[r.entry[i]].code;
     }
     if (status == COT_OK) {
-        *n_compiled_out = r.fresh.n_jobs;
+        *n_compiled_out = r.fresh.n_jobs - r.fresh.n_cached;
     }
     free_request(jit, &r);
     return status;

@@ -86,19 +86,18 @@ static cot_status create(coti_jit *jit) {
     return status;
 }
 
-static cot_status add_objects(coti_jit *jit, coti_jit_jobs *jobs) {
-    LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(jit->lljit);
-    for (int32_t i = 0; i < jobs->n_batches; i++) {
-        LLVMMemoryBufferRef object = jobs->object[i];
-        jobs->object[i] = NULL; /* taken by LLJIT, even when it fails */
-        COTI_TRY(check(jit, LLVMOrcLLJITAddObjectFile(jit->lljit, library, object), "object"));
+static cot_status add_objects(coti_jit *jit, LLVMOrcResourceTrackerRef tracker,
+                              coti_jit_jobs *jobs) {
+    for (int32_t i = 0; i < jobs->n_jobs; i++) {
+        LLVMMemoryBufferRef object = jobs->job[i].object;
+        jobs->job[i].object = NULL; /* taken by LLJIT, even when it fails */
+        COTI_TRY(
+            check(jit, LLVMOrcLLJITAddObjectFileWithRT(jit->lljit, tracker, object), "object"));
     }
     return COT_OK;
 }
 
-cot_status coti_jit_link(coti_jit *jit, coti_jit_jobs *jobs) {
-    COTI_TRY(create(jit));
-    COTI_TRY(add_objects(jit, jobs));
+static cot_status look_up(coti_jit *jit, const coti_jit_jobs *jobs) {
     for (int32_t i = 0; i < jobs->n_jobs; i++) {
         const coti_jit_job *job = &jobs->job[i];
         LLVMOrcExecutorAddress address = 0;
@@ -107,6 +106,23 @@ cot_status coti_jit_link(coti_jit *jit, coti_jit_jobs *jobs) {
         memcpy(&jit->entry.data[job->entry].code, &code, sizeof code);
     }
     return COT_OK;
+}
+
+cot_status coti_jit_link(coti_jit *jit, coti_jit_jobs *jobs) {
+    COTI_TRY(create(jit));
+    LLVMOrcResourceTrackerRef tracker =
+        LLVMOrcJITDylibCreateResourceTracker(LLVMOrcLLJITGetMainJITDylib(jit->lljit));
+    cot_status status = add_objects(jit, tracker, jobs);
+    status = status == COT_OK ? look_up(jit, jobs) : status;
+    if (status != COT_OK) {
+        /* Nothing of a failed attempt is in the way of the next. */
+        LLVMConsumeError(LLVMOrcResourceTrackerRemove(tracker));
+        for (int32_t i = 0; i < jobs->n_jobs; i++) {
+            jit->entry.data[jobs->job[i].entry].code = NULL;
+        }
+    }
+    LLVMOrcReleaseResourceTracker(tracker); /* what it holds stays with the library */
+    return status;
 }
 
 void coti_jit_unlink(coti_jit *jit) {

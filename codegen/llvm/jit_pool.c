@@ -1,32 +1,30 @@
 /*
- * Compiling many kernels on several threads: each takes the next batch until none is left.
+ * Compiling many kernels on several threads: each takes the next job until none is left. The jobs
+ * come with the dearest first.
  *
- * A batch is a few kernels in one LLVM module, because a module costs a millisecond by itself. The
- * jobs come with the dearest first and are dealt out in turn, so that batches weigh about the same.
+ * A kernel is a module and an object of its own, so that it is kept on disk by itself: several in a
+ * module compile a twentieth sooner, but would be found again only together.
  *
  * A thread has an LLVM context, a target machine and a copy of the cot_context of its own, so that
  * neither LLVM's state nor our error record is shared; the host's allocator is called under a lock.
- * The caller's thread works too, and alone when threads cannot be had. Every result stands in the
- * slot of its batch, so neither the code nor the error that is reported depends on who did what.
+ * The caller's thread works too, and alone when threads cannot be had. Every result stands in its
+ * job, so neither the code nor the error that is reported depends on who did what.
  */
 #include "jit_internal.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum {
-    STACK_BYTES = 8 << 20, /* LLVM's passes recurse */
-    BATCHES_A_THREAD = 2,  /* so that one thread may be slower */
-    MOST_JOBS_A_BATCH = 12
-};
+enum { STACK_BYTES = 8 << 20 }; /* LLVM's passes recurse */
 
 /* What the threads of a compile share. */
 typedef struct pool {
     coti_jit *jit;
     coti_jit_jobs *jobs;
+    coti_cache *cache;
     coti_module_options options;
     atomic_int next;         /* job that nobody has taken */
-    atomic_bool stop;        /* a batch failed: begin no other */
+    atomic_bool stop;        /* a job failed: begin no other */
     pthread_mutex_t lock;    /* around the allocator */
     cot_allocator allocator; /* the host's */
 } pool;
@@ -37,7 +35,7 @@ typedef struct worker {
     cot_context context; /* the emitter's: options of the real one, own error record */
     pthread_t thread;
     bool started;
-    int32_t failed; /* batch that failed; -1: none */
+    int32_t failed; /* job that failed; -1: none */
     coti_error error;
 } worker;
 
@@ -66,7 +64,7 @@ static void locked_free(void *pointer, void *user) {
     (void)pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- a batch ---- */
+/* ---- a job ---- */
 
 /* Say which kernel LLVM's error is about; the emitter's errors say so themselves. */
 static cot_status name_error(coti_module *module, cot_status status, const char *symbol) {
@@ -86,16 +84,16 @@ cot_status coti_jit_emit(coti_module *module, cot_context *context, const coti_k
         module->error = context->error;
         return status;
     }
-    return name_error(module, coti_module_add(module, emitted), symbol);
+    return name_error(module, coti_module_set(module, emitted), symbol);
 }
 
-static cot_status run_batch(worker *w, coti_module *module, int32_t batch) {
-    const coti_jit_jobs *jobs = w->pool->jobs;
-    for (int32_t i = batch; i < jobs->n_jobs; i += jobs->n_batches) {
-        COTI_TRY(coti_jit_emit(module, &w->context, jobs->job[i].kernel, jobs->job[i].symbol));
-    }
+static cot_status run_job(worker *w, coti_module *module, coti_jit_job *job) {
+    COTI_TRY(coti_jit_emit(module, &w->context, job->kernel, job->symbol));
     COTI_TRY(coti_module_finish(module));
-    return coti_module_take(module, LLVMObjectFile, &jobs->object[batch]);
+    COTI_TRY(coti_module_take(module, LLVMObjectFile, &job->object));
+    coti_cache_store(w->pool->cache, &job->key, job->symbol, LLVMGetBufferStart(job->object),
+                     LLVMGetBufferSize(job->object));
+    return COT_OK;
 }
 
 static void *work(void *user) {
@@ -104,12 +102,13 @@ static void *work(void *user) {
     coti_module module;
     coti_module_init(&module, &p->options, w->machine);
     while (!atomic_load(&p->stop)) {
-        int32_t batch = atomic_fetch_add(&p->next, 1);
-        if (batch >= p->jobs->n_batches) {
+        int32_t i = atomic_fetch_add(&p->next, 1);
+        if (i >= p->jobs->n_jobs) {
             break;
         }
-        if (run_batch(w, &module, batch) != COT_OK) {
-            w->failed = batch;
+        coti_jit_job *job = &p->jobs->job[i];
+        if (job->object == NULL && run_job(w, &module, job) != COT_OK) {
+            w->failed = i;
             w->error = module.error;
             atomic_store(&p->stop, true);
         }
@@ -130,7 +129,7 @@ static void start(worker *w) {
     (void)pthread_attr_destroy(&attributes);
 }
 
-/* Report the failure of the earliest batch. */
+/* Report the failure of the earliest job. */
 static cot_status report(coti_jit *jit, const worker *w, int32_t n) {
     const worker *first = NULL;
     for (int32_t i = 0; i < n; i++) {
@@ -155,16 +154,10 @@ static void set_up(pool *p, worker *w, int32_t n) {
     }
 }
 
-static int32_t count_batches(int32_t n_jobs, int32_t threads) {
-    int32_t n = (n_jobs + MOST_JOBS_A_BATCH - 1) / MOST_JOBS_A_BATCH;
-    n = n < BATCHES_A_THREAD * threads ? BATCHES_A_THREAD * threads : n;
-    return n < n_jobs ? n : n_jobs;
-}
-
-cot_status coti_jit_build(coti_jit *jit, coti_jit_jobs *jobs, int32_t threads) {
-    int32_t n = threads < jobs->n_jobs ? threads : jobs->n_jobs;
+cot_status coti_jit_build(coti_jit *jit, coti_jit_jobs *jobs, coti_cache *cache, int32_t threads) {
+    const int32_t wanted = jobs->n_jobs - jobs->n_cached;
+    int32_t n = threads < wanted ? threads : wanted;
     n = n < 1 ? 1 : n;
-    jobs->n_batches = count_batches(jobs->n_jobs, n);
     COTI_TRY(coti_jit_machines(jit, n));
     worker *w = coti_calloc(jit->context, (size_t)n, sizeof *w);
     if (w == NULL) {
@@ -172,6 +165,7 @@ cot_status coti_jit_build(coti_jit *jit, coti_jit_jobs *jobs, int32_t threads) {
     }
     pool p = {.jit = jit,
               .jobs = jobs,
+              .cache = cache,
               .options = coti_jit_module_options(jit, false),
               .allocator = jit->context->allocator};
     (void)pthread_mutex_init(&p.lock, NULL);

@@ -8,8 +8,12 @@
  */
 #include "jit_internal.h"
 
+#include "emitter_version.h"
+
+#include <dlfcn.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #if defined(__x86_64__)
 #define BASELINE_CPU "x86-64"
@@ -136,8 +140,14 @@ static void cpu_and_features(cot_isa isa, char **cpu_out, char **features_out) {
     *features_out = LLVMCreateMessage("");
 }
 
-/* LLVM's level 1: our code is in its final form, and the loops come out the same as at level 2, an
- * eighth sooner. */
+/* How code is generated. LLVM's level 1: our code is in its final form, and the loops come out the
+ * same as at level 2, an eighth sooner. Whoever changes these changes the text as well. */
+static const LLVMCodeGenOptLevel level = LLVMCodeGenLevelLess;
+static const LLVMRelocMode relocation = LLVMRelocPIC;
+static const LLVMCodeModel code_model = LLVMCodeModelSmall;
+static const char code_options[] = "level 1, position independent, small code model, " //
+    COTI_LLVM_PIPELINE;
+
 static LLVMTargetMachineRef create_machine(coti_jit *jit) {
     char *triple = LLVMGetDefaultTargetTriple();
     char *cpu = NULL, *features = NULL, *message = NULL;
@@ -148,8 +158,8 @@ static LLVMTargetMachineRef create_machine(coti_jit *jit) {
         (void)COTI_FAIL(jit->context, COT_E_CODEGEN, "LLVM has no target \"%s\": %s", triple,
                         message);
     } else {
-        machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelLess,
-                                          LLVMRelocPIC, LLVMCodeModelSmall);
+        machine =
+            LLVMCreateTargetMachine(target, triple, cpu, features, level, relocation, code_model);
         if (machine == NULL) {
             (void)COTI_FAIL(jit->context, COT_E_CODEGEN,
                             "LLVM cannot make a target machine for \"%s\", CPU \"%s\"", triple,
@@ -161,6 +171,44 @@ static LLVMTargetMachineRef create_machine(coti_jit *jit) {
     LLVMDisposeMessage(cpu);
     LLVMDisposeMessage(triple);
     return machine;
+}
+
+/*
+ * LLVM's version, and the very library: a distribution's patches to it do not change its version,
+ * its size and time they do.
+ */
+static void print_llvm(coti_str *out) {
+    unsigned major = 0, minor = 0, patch = 0;
+    LLVMGetVersion(&major, &minor, &patch);
+    coti_str_printf(out, "llvm %u.%u.%u for %s", major, minor, patch, LLVM_VERSION_STRING);
+    void (*const in_library)(unsigned *, unsigned *, unsigned *) = LLVMGetVersion;
+    void *address = NULL;
+    memcpy(&address, &in_library, sizeof address); /* ISO C has no such cast */
+    Dl_info library;
+    struct stat about;
+    if (dladdr(address, &library) != 0 && library.dli_fname != NULL &&
+        stat(library.dli_fname, &about) == 0) {
+        coti_str_printf(out, ", %lld bytes of %lld.%09lld", (long long)about.st_size,
+                        (long long)about.st_mtim.tv_sec, (long long)about.st_mtim.tv_nsec);
+    }
+    coti_str_append(out, "\n");
+}
+
+void coti_jit_print_origin(coti_str *out, const coti_target *target) {
+    char *triple = LLVMGetDefaultTargetTriple();
+    char *host = LLVMGetHostCPUName();
+    char *cpu = NULL, *features = NULL;
+    cpu_and_features(target->isa, &cpu, &features);
+    coti_str_printf(out, "emitter %s\n", COTI_EMITTER_VERSION);
+    print_llvm(out);
+    coti_str_printf(out, "target %s cpu %s tuned for %s features %s\n", triple, cpu, host,
+                    features);
+    coti_str_printf(out, "vectors of %d, %d registers%s\n%s\n", (int)target->lanes,
+                    (int)target->registers, target->fma ? ", fma" : "", code_options);
+    LLVMDisposeMessage(features);
+    LLVMDisposeMessage(cpu);
+    LLVMDisposeMessage(host);
+    LLVMDisposeMessage(triple);
 }
 
 cot_status coti_jit_machines(coti_jit *jit, int32_t n) {

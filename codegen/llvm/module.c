@@ -73,40 +73,30 @@ void coti_module_drop(coti_module *module) {
     }
 }
 
-static void set_machine(const coti_module *module, LLVMModuleRef emitted) {
+static void set_machine(const coti_module *module) {
     char *triple = LLVMGetTargetMachineTriple(module->machine);
-    LLVMSetTarget(emitted, triple);
+    LLVMSetTarget(module->module, triple);
     LLVMDisposeMessage(triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(module->machine);
-    LLVMSetModuleDataLayout(emitted, layout);
+    LLVMSetModuleDataLayout(module->module, layout);
     LLVMDisposeTargetData(layout);
 }
 
-static cot_status verify(coti_module *module, LLVMModuleRef emitted) {
+static cot_status verify(coti_module *module) {
     char *message = NULL;
-    if (module->options->verify && LLVMVerifyModule(emitted, LLVMReturnStatusAction, &message)) {
+    if (module->options->verify &&
+        LLVMVerifyModule(module->module, LLVMReturnStatusAction, &message)) {
         return fail_with(module, "verifier", message);
     }
     LLVMDisposeMessage(message);
     return COT_OK;
 }
 
-cot_status coti_module_add(coti_module *module, LLVMModuleRef emitted) {
-    set_machine(module, emitted);
-    cot_status status = verify(module, emitted);
-    if (status != COT_OK) {
-        LLVMDisposeModule(emitted);
-        return status;
-    }
-    if (module->module == NULL) {
-        module->module = emitted;
-        return COT_OK;
-    }
-    /* Takes `emitted`, and renames internal functions that would clash. */
-    if (LLVMLinkModules2(module->module, emitted)) {
-        return fail_with(module, "linker", NULL);
-    }
-    return COT_OK;
+cot_status coti_module_set(coti_module *module, LLVMModuleRef emitted) {
+    coti_module_drop(module);
+    module->module = emitted;
+    set_machine(module);
+    return verify(module);
 }
 
 static LLVMAttributeRef string_attribute(LLVMContextRef llvm, const char *key, const char *value) {

@@ -93,6 +93,7 @@ void cot_context_destroy(cot_context *context) {
             context->slot[i].destroy(context->slot[i].state);
         }
     }
+    coti_free(context, context->cache_dir);
     coti_free(context, context->dump_dir);
     cot_allocator allocator = context->allocator;
     allocator.free(context, allocator.user);

@@ -59,11 +59,14 @@ struct cot_context {
     bool jit, fuse, optimize, plan, verify;
     bool dump[COTI_STAGE_COUNT];
     char *dump_dir;          /* owned */
+    char *cache_dir;         /* of compiled kernels; owned; NULL: there is no cache */
+    int64_t cache_bytes;     /* its largest size */
     int32_t n_dumped;        /* numbers the dump files */
     cot_write_fn dump_write; /* where dumps go instead of files; NULL: files */
     void *dump_user;
     coti_error error;
-    int64_t n_kernels_compiled;
+    int64_t n_kernels_compiled, n_kernels_cached; /* by LLVM; found in the cache */
+    int64_t cache_read_bytes, cache_written_bytes;
     uint64_t next_id; /* of graphs and variables, unique in the context */
     struct {
         void *state;

@@ -7,6 +7,8 @@
 
 #include "options.h"
 
+#include "str.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +27,11 @@
     X("COT_FUSE", set_fuse, "0 or 1", "0: one kernel a node")                                      \
     X("COT_OPT", set_optimize, "0 or 1", "0: no graph simplification")                             \
     X("COT_PLAN", set_plan, "0 or 1", "0: no two buffers share memory")                            \
-    X("COT_VERIFY", set_verify, "0 or 1", "1: verify the graph after every pass")
+    X("COT_VERIFY", set_verify, "0 or 1", "1: verify the graph after every pass")                  \
+    X("COT_CACHE", set_cache, "0 or 1", "0: keep no compiled kernels on disk")                     \
+    X("COT_CACHE_DIR", set_cache_dir, "a directory",                                               \
+      "where compiled kernels are kept (default: $XDG_CACHE_HOME/cotangent or "                    \
+      "~/.cache/cotangent)")
 
 #define ENVIRONMENT_ROW(name, setter, values, help) {name, values, help},
 const coti_environment coti_environment_table[] = {
@@ -150,6 +156,15 @@ static bool set_verify(cot_options *options, const char *text) {
     return parse_switch(text, &options->verify);
 }
 
+static bool set_cache(cot_options *options, const char *text) {
+    return parse_switch(text, &options->cache);
+}
+
+static bool set_cache_dir(cot_options *options, const char *text) {
+    options->cache_dir = options->cache_dir == NULL ? text : options->cache_dir;
+    return true;
+}
+
 /* ---- from options to the context ---- */
 
 static bool switch_valid(cot_switch value) {
@@ -160,7 +175,7 @@ static bool options_valid(const cot_options *o) {
     return o->threads >= 0 && o->threads <= COTI_MAX_THREADS && o->isa >= COT_ISA_DEFAULT &&
            o->isa <= COT_ISA_AVX512 && switch_valid(o->environment) && switch_valid(o->jit) &&
            switch_valid(o->fuse) && switch_valid(o->optimize) && switch_valid(o->plan) &&
-           switch_valid(o->verify);
+           switch_valid(o->verify) && switch_valid(o->cache) && o->cache_bytes >= 0;
 }
 
 /* secure_getenv: a program that runs with another user's rights takes nothing from its environment.
@@ -179,6 +194,47 @@ static void read_environment(cot_context *context, cot_options *options) {
                       row->name, text, row->values);
         }
     }
+}
+
+/* A directory by the environment; NULL when it is not set, or not absolute, which is as good. */
+static const char *directory_of(const char *variable) {
+    const char *path = secure_getenv(variable);
+    return path != NULL && path[0] == '/' ? path : NULL;
+}
+
+/* Where compiled kernels are kept by the XDG base directory specification; NULL in *path_out where
+ * nobody says. */
+static cot_status default_cache_dir(cot_context *context, char **path_out) {
+    const char *cache = directory_of("XDG_CACHE_HOME"), *home = directory_of("HOME");
+    coti_str path;
+    if (cache == NULL && home == NULL) {
+        return COT_OK;
+    }
+    coti_str_init(&path, context);
+    coti_str_printf(&path, "%s%s/cotangent", cache != NULL ? cache : home,
+                    cache != NULL ? "" : "/.cache");
+    cot_status status = coti_str_status(&path);
+    if (status == COT_OK) {
+        *path_out = coti_strdup(context, coti_str_text(&path));
+        status = *path_out != NULL ? COT_OK : COT_E_NOMEM;
+    }
+    coti_str_free(&path);
+    return status;
+}
+
+static cot_status apply_cache(cot_context *context, const cot_options *options) {
+    enum { DEFAULT_CACHE_MIB = 256 };
+    context->cache_bytes =
+        options->cache_bytes != 0 ? options->cache_bytes : (int64_t)DEFAULT_CACHE_MIB << 20;
+    if (options->cache == COT_OFF) {
+        return COT_OK;
+    }
+    if (options->cache_dir != NULL) {
+        context->cache_dir = coti_strdup(context, options->cache_dir);
+        return context->cache_dir != NULL ? COT_OK : COT_E_NOMEM;
+    }
+    const bool found = options->cache == COT_ON || options->environment != COT_OFF;
+    return found ? default_cache_dir(context, &context->cache_dir) : COT_OK;
 }
 
 cot_status coti_options_apply(cot_context *context, const cot_options *given) {
@@ -207,5 +263,5 @@ cot_status coti_options_apply(cot_context *context, const cot_options *given) {
         parse_stages(options.dump, context->dump);
     }
     context->dump_dir = coti_strdup(context, options.dump_dir != NULL ? options.dump_dir : ".");
-    return context->dump_dir != NULL ? COT_OK : COT_E_NOMEM;
+    return context->dump_dir != NULL ? apply_cache(context, &options) : COT_E_NOMEM;
 }

@@ -165,6 +165,12 @@ typedef struct cot_options {
     cot_switch optimize; /* off: no graph simplification, to bisect */
     cot_switch plan;     /* off: no two buffers share memory, to bisect */
     cot_switch verify;   /* verify the graph after every pass (default: on in debug builds) */
+    cot_switch cache;    /* keep compiled kernels on disk, to be found by later processes (default:
+                            on, if the environment may be read or cache_dir is given) */
+    const char *cache_dir; /* where; NULL: $XDG_CACHE_HOME/cotangent, or ~/.cache/cotangent. Made if
+                              need be, readable by its owner alone; not used if it is somebody
+                              else's or others may write to it */
+    int64_t cache_bytes;   /* how large that may grow before what is used least goes; 0: 256 MiB */
 } cot_options;
 
 /* Make a context. options may be NULL. Returns NULL when memory is short or an option is invalid.

@@ -536,10 +536,14 @@ typedef struct cot_program_info {
     int64_t arena_bound_bytes; /* the liveness bound on arena_bytes */
     int64_t scratch_bytes;     /* per thread */
     double compile_seconds;    /* all of cot_program_create */
+    int64_t n_cached;          /* of n_kernels, found in the object cache */
+    int64_t cache_read_bytes;  /* of its files that were found */
+    int64_t cache_written_bytes; /* of those that were added */
 } cot_program_info;
 COT_API cot_program_info cot_program_get_info(const cot_program *program);
 
-/* Kernels that the context has compiled so far: it stands still when nothing needs compiling. */
+/* Kernels that the context has compiled so far, those from the object cache not among them: it
+ * stands still when nothing needs compiling. */
 COT_API int64_t cot_context_kernels_compiled(const cot_context *context);
 
 /*

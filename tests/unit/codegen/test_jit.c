@@ -2,6 +2,7 @@
  * The JIT around the emitter: equal kernels are compiled once, counters tell the truth, threads
  * agree, dumps hold every kernel, failures leave the context usable, and no allocation is lost.
  */
+#include "cache_case.h"
 #include "gemm_case.h"
 
 #include "alloc_fail.h"
@@ -164,13 +165,14 @@ static void test_failure_is_reported(void **state) {
 }
 
 /* Each allocation fails once; the same call then succeeds. Returns false when none failed. */
-static bool compile_with_failure(int64_t fail_at) {
+static bool compile_with_failure(int64_t fail_at, const char *cache_dir) {
     alloc_fail allocations;
     alloc_fail_init(&allocations);
     cot_context *context =
         cot_context_create(&(cot_options){.struct_size = sizeof(cot_options),
                                           .threads = 2,
                                           .environment = COT_OFF,
+                                          .cache_dir = cache_dir,
                                           .allocator = alloc_fail_allocator(&allocations)});
     assert_non_null(context);
     coti_target target = target_of(context);
@@ -199,13 +201,66 @@ static bool compile_with_failure(int64_t fail_at) {
     return failed;
 }
 
+/* Without a cache, with an empty one, and with one that has everything. */
 static void test_out_of_memory(void **state) {
     (void)state;
-    int64_t n = 1;
-    while (compile_with_failure(n)) {
-        n++;
+    char cold[CACHE_PATH_BYTES], warm[CACHE_PATH_BYTES];
+    cache_make_place(warm);
+    assert_false(compile_with_failure(INT32_MAX, warm));
+    const char *const cache_dir[] = {NULL, cold, warm};
+    for (int32_t i = 0; i < 3; i++) {
+        int64_t n = 0;
+        bool failed = true;
+        while (failed) {
+            cache_make_place(cold);
+            failed = compile_with_failure(++n, cache_dir[i]);
+            cache_remove_place(cold);
+        }
+        assert_true(n > 5);
     }
-    assert_true(n > 5);
+    cache_remove_place(warm);
+}
+
+/* An object under the right key, but with the symbol of another kernel, is not linked. */
+static void test_strange_symbol(void **state) {
+    (void)state;
+    char place[CACHE_PATH_BYTES], name[2][64], path[2 * CACHE_PATH_BYTES];
+    static char file[1 << 16];
+    cache_make_place(place);
+    static gemm_test test;
+    gemm_case c = square(8);
+    for (int32_t i = 0; i < 3; i++) {
+        cot_context *context = cot_context_create(&(cot_options){.struct_size = sizeof(cot_options),
+                                                                 .threads = 1,
+                                                                 .environment = COT_OFF,
+                                                                 .cache_dir = place});
+        coti_target target = target_of(context);
+        gemm_test_init(&test, &c, &target);
+        const coti_kernel *kernel = &test.kernel;
+        cotr_kernel code = NULL;
+        int32_t n = -1;
+        CHECK_OK(context, coti_jit_compile(context, "symbol", &kernel, 1, &code, &n));
+        assert_int_equal(n, i == 1 ? 0 : 1);
+        check_code(&test, &target, code);
+        assert_int_equal(cache_list_objects(place, name, 2), 1);
+        if (i == 1) { /* store it again, whole and good but for the symbol */
+            (void)snprintf(path, sizeof path, "%s/%s", place, name[0]);
+            FILE *in = fopen(path, "rb");
+            assert_non_null(in);
+            assert_true(fread(file, 1, sizeof file, in) > 48);
+            (void)fclose(in);
+            uint64_t key_bytes = 0;
+            memcpy(&key_bytes, file + 16, sizeof key_bytes);
+            coti_cache_key key = {.text = file + 48, .bytes = key_bytes};
+            coti_cache cache;
+            coti_cache_hash(&key);
+            coti_cache_open(context, &cache);
+            coti_cache_store(&cache, &key, "memset", "garbage", 7);
+            coti_cache_close(&cache);
+        }
+        cot_context_destroy(context);
+    }
+    cache_remove_place(place);
 }
 
 /* ---- dumps ---- */
@@ -254,16 +309,18 @@ static void test_dumps(void **state) {
         CHECK_OK(context, coti_jit_compile(context, "dumped", kernel, 3, code, &n));
         assert_int_equal(n, i == 0 ? 2 : 0);
         const char *const ending[] = {"_dumped_llvm.ll", "_dumped_asm.s"};
-        const char *const content[] = {"define void @cotk_dumped_", "retq"};
+        const char *const content[] = {"define void @cotk_two_", "retq"};
         for (int32_t f = 0; f < 2; f++) {
             take_file(directory, ending[f], text, BYTES);
-            const char *one = strstr(text, "; kernel cotk_dumped_"), *two = NULL;
+            const char *const counts =
+                i == 0 ? "; 2 kernels: 2 compiled, 0 from the object cache, 0 there already\n"
+                       : "; 2 kernels: 0 compiled, 0 from the object cache, 2 there already\n";
+            assert_int_equal(strncmp(text, counts, strlen(counts)), 0);
+            const char *one = strstr(text, "; kernel cotk_one_"), *two = NULL;
             assert_non_null(one);
-            two = strstr(one + 1, "; kernel cotk_dumped_");
+            two = strstr(one + 1, "; kernel cotk_two_");
             assert_non_null(two);
             assert_null(strstr(two + 1, "; kernel "));
-            assert_non_null(strstr(one, "_one\n"));
-            assert_non_null(strstr(two, "_two\n"));
 #if defined(__x86_64__)
             assert_non_null(strstr(two, content[f]));
 #else
@@ -284,6 +341,7 @@ int main(void) {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_failure_is_reported),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_strange_symbol),
         cmocka_unit_test(test_dumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,62 @@ static void dump_all(void **state) {
     cot_context_destroy(context);
 }
 
+/* Where compiled kernels are kept, by the XDG base directory specification. */
+static void cache_is_where_xdg_says(void **state) {
+    (void)state;
+    const size_t size = sizeof(cot_options);
+    const struct {
+        const char *home, *xdg, *ours, *off;
+        cot_options options;
+        const char *want; /* NULL: no cache */
+    } table[] = {
+        {"/home/u", NULL, NULL, NULL, {.struct_size = size}, "/home/u/.cache/cotangent"},
+        {"/home/u", "/var/c", NULL, NULL, {.struct_size = size}, "/var/c/cotangent"},
+        {"/home/u", "c", NULL, NULL, {.struct_size = size}, "/home/u/.cache/cotangent"},
+        {"/home/u", "", NULL, NULL, {.struct_size = size}, "/home/u/.cache/cotangent"},
+        {"home", NULL, NULL, NULL, {.struct_size = size}, NULL},
+        {NULL, NULL, NULL, NULL, {.struct_size = size}, NULL},
+        {NULL, "/c", NULL, NULL, {.struct_size = size}, "/c/cotangent"},
+        {"/home/u", "/c", "here", NULL, {.struct_size = size}, "here"},
+        {"/home/u", "/c", "here", NULL, {.struct_size = size, .cache_dir = "there"}, "there"},
+        {"/home/u", "/c", NULL, NULL, {.struct_size = size, .environment = COT_OFF}, NULL},
+        {"/h",
+         NULL,
+         "x",
+         NULL,
+         {.struct_size = size, .environment = COT_OFF, .cache = COT_ON},
+         "/h/.cache/cotangent"},
+        {NULL,
+         NULL,
+         NULL,
+         NULL,
+         {.struct_size = size, .environment = COT_OFF, .cache_dir = "d"},
+         "d"},
+        {"/h", NULL, NULL, "0", {.struct_size = size}, NULL},
+        {"/h", NULL, NULL, "0", {.struct_size = size, .cache_dir = "d"}, NULL},
+        {"/h", NULL, NULL, "0", {.struct_size = size, .cache = COT_ON}, "/h/.cache/cotangent"},
+        {"/h", NULL, NULL, NULL, {.struct_size = size, .cache = COT_OFF, .cache_dir = "d"}, NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const char *const name[] = {"HOME", "XDG_CACHE_HOME", "COT_CACHE_DIR", "COT_CACHE"};
+        const char *const value[] = {table[i].home, table[i].xdg, table[i].ours, table[i].off};
+        clear_environment();
+        for (int v = 0; v < 4; v++) {
+            (void)(value[v] != NULL ? setenv(name[v], value[v], 1) : unsetenv(name[v]));
+        }
+        cot_context *context = cot_context_create(&table[i].options);
+        assert_non_null(context);
+        assert_int_equal(cot_error_get(context).status, COT_OK);
+        assert_int_equal(context->cache_dir != NULL, table[i].want != NULL);
+        if (table[i].want != NULL) {
+            assert_string_equal(context->cache_dir, table[i].want);
+        }
+        assert_int_equal(context->cache_bytes, 256 << 20);
+        cot_context_destroy(context);
+    }
+    clear_environment();
+}
+
 static void bad_environment_is_named(void **state) {
     (void)state;
     static const char *const bad[][2] = {
@@ -100,7 +156,7 @@ static void bad_environment_is_named(void **state) {
         {"COT_THREADS", "2x"},    {"COT_THREADS", "1025"},
         {"COT_ISA", "sse9"},      {"COT_JIT", "maybe"},
         {"COT_DUMP", "graph,xy"}, {"COT_SEED", "99999999999999999999"},
-        {"COT_VERIFY", "2"}};
+        {"COT_VERIFY", "2"},      {"COT_CACHE", "maybe"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         clear_environment();
         setenv(bad[i][0], bad[i][1], 1);
@@ -125,6 +181,8 @@ static void bad_options_give_null(void **state) {
         {.struct_size = size, .isa = (cot_isa)9},
         {.struct_size = size, .isa = (cot_isa)-1},
         {.struct_size = size, .jit = (cot_switch)3},
+        {.struct_size = size, .cache = (cot_switch)3},
+        {.struct_size = size, .cache_bytes = -1},
         {.struct_size = size, .dump = "graph,nonsense"},
         {.struct_size = size, .dump = "averyveryverylongstagename"},
         {.struct_size = size, .allocator = {.alloc = alloc_fail_alloc}},
@@ -313,6 +371,7 @@ int main(void) {
         cmocka_unit_test(every_environment_variable_acts),
         cmocka_unit_test(dump_all),
         cmocka_unit_test(bad_environment_is_named),
+        cmocka_unit_test(cache_is_where_xdg_says),
         cmocka_unit_test(bad_options_give_null),
         cmocka_unit_test(shorter_options_are_accepted),
         cmocka_unit_test(first_error_stays),
