@@ -35,6 +35,7 @@ enum {
     LINE_ELEMENTS = 16,
     APART_BYTES = 512,       /* k no further apart are read as one run */
     NEAR_BYTES = 16384,      /* half of the first cache */
+    FAR_BYTES = 524288,      /* half of the second */
     RANGE_ROWS = 64,         /* rows of the batch that are thought to come with one call */
     LEAST_CHAINS = 8,        /* sums that must run at once to hide an fma's latency */
     SECOND_CACHE_ROWS = 256, /* pages apart, that the second cache holds of one place in a page */
@@ -47,7 +48,7 @@ enum {
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
 static const double copy_time = 2, transpose_time = 8, gather_time = 48, end_time = 3;
-static const double tile_call_time = 30, issue_time = 0.05, line_time = 2;
+static const double tile_call_time = 30, issue_time = 0.05, line_time = 2, far_line_time = 8;
 static const double fma_code_time = 20, transposition_code_time = 2000;
 static const double alias_factor = 1.8, wrap_factor = 1.15, stream_factor = 1.05;
 
@@ -142,8 +143,10 @@ static bool wraps(const shape *p) {
 /* Time to fetch the lines of s for one panel. */
 static double distance_time(const shape *p, int32_t height) {
     bool near = p->s_k_stride * F32_BYTES <= APART_BYTES || p->s * p->k * F32_BYTES <= NEAR_BYTES;
+    bool far = p->s * p->k * F32_BYTES > FAR_BYTES;
     double lines = (double)height / (double)LINE_ELEMENTS + 0.5;
-    return near ? 0 : line_time * lines * (double)divide_up(p->s, height) * (double)p->k;
+    double time = far ? far_line_time : line_time;
+    return near ? 0 : time * lines * (double)divide_up(p->s, height) * (double)p->k;
 }
 
 /* Panels of v by the vectors that they have: n_full of `vectors`, and one of *rest_out (or 0). */

@@ -180,7 +180,7 @@ static void emit_tiles_alone(coti_emit *e, nest *n) {
     coti_loop_end(e, &tiles);
 }
 
-/* Chunks of k are packed one after another; a block of tiles takes each before the next is. */
+/* A block of tiles takes each chunk of k, which is packed first if need be, before the next. */
 static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop blocks, chunks, tiles;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
@@ -189,7 +189,9 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     LLVMValueRef v_n = smaller(e, v_left, coti_l_i64(e, n->plan->block_tiles));
     coti_loop_begin(e, &chunks, v_zero, chunk_count(e, n), 1, "chunk");
     chunk c = chunk_at(e, n, chunks.v_i);
-    call_pack(e, n, &c);
+    if (n->plan->pack != COTI_GEMM_PACK_NONE) {
+        call_pack(e, n, &c);
+    }
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "tile");
     tile_place place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
     if (n->plan->n_fetches > 0) {
@@ -249,7 +251,7 @@ static void emit_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     if (plan->pack == COTI_GEMM_PACK_NONE) {
         n->v_v_start = smaller(e, v_first, sub(e, n->v_v1, v_width));
     }
-    if (plan->pack != COTI_GEMM_PACK_NONE && !plan->one_chunk) {
+    if (plan->in_blocks) {
         emit_tiles_in_blocks(e, n);
     } else {
         emit_tiles_alone(e, n);

@@ -64,6 +64,7 @@ typedef struct coti_gemm_plan {
     bool partial;  /* a packed panel may be narrower than `width` */
     int64_t chunk; /* k's of a chunk but for the last; all of k when there is one chunk */
     bool one_chunk;
+    bool in_blocks;        /* a block of tiles takes a chunk of k before the next chunk is begun */
     int32_t block_k;       /* of PACK_TRANSPOSE: k's that are transposed at once */
     bool short_k;          /* a chunk may have fewer */
     int32_t block_tiles;   /* tiles that stay unfinished together while chunks of k go by */

@@ -159,9 +159,9 @@ static void choose_block_k(const coti_gemm *gemm, coti_gemm_plan *plan) {
     plan->short_k = last != 0 && last < plan->block_k;
 }
 
-/* Tiles that wait together: only packed chunks make any wait. */
+/* Tiles that wait together for the next chunk. */
 static int32_t block_tiles(const coti_gemm_plan *plan) {
-    if (plan->pack == COTI_GEMM_PACK_NONE || plan->one_chunk) {
+    if (!plan->in_blocks) {
         return 1;
     }
     int64_t most = BLOCK_BYTES / ((int64_t)plan->height * plan->width * plan->bytes);
@@ -239,6 +239,7 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     choose_pack(gemm, &plan);
     choose_chunks(gemm, &plan);
     choose_block_k(gemm, &plan);
+    plan.in_blocks = !plan.one_chunk && (plan.pack != COTI_GEMM_PACK_NONE || gemm->k > 1);
     plan.block_tiles = block_tiles(&plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
     choose_ahead(kernel, &plan);

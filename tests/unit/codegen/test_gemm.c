@@ -324,6 +324,31 @@ static void test_fetching_ahead(void **state) {
     RUN_CASES(cases);
 }
 
+/* Many tiles take one block of a sequence's rows before the next: as many as wait together, and
+ * more. */
+static void test_tiles_in_blocks(void **state) {
+    (void)state;
+    gemm_case cases[6];
+    const int64_t rows[] = {1, 128, 129, 150, 257, 300};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool many = i == 3;
+        cases[i] = (gemm_case){.m = many ? 1000 : 45,
+                               .n = many ? 17 : 37,
+                               .k = 4,
+                               .rows = rows[i],
+                               .k_rows = true,
+                               .a_by_m = true,
+                               .form = i % 2 == 0 ? COTI_GEMM_M_VECTORS : COTI_GEMM_N_VECTORS,
+                               .height = many ? 1 : 5,
+                               .vectors = many ? 1 : 2,
+                               .unit_m = many ? 1000 : 45,
+                               .unit_n = many ? 17 : 37,
+                               .end = GEMM_UPDATE,
+                               .side = true};
+    }
+    RUN_CASES(cases);
+}
+
 /* Nothing to sum, nothing to write. */
 static void test_empty(void **state) {
     (void)state;
@@ -419,8 +444,8 @@ int main(void) {
         cmocka_unit_test(test_training_shapes), cmocka_unit_test(test_rows_in_blocks),
         cmocka_unit_test(test_chunks_of_k),     cmocka_unit_test(test_range_of_a_narrow_tile),
         cmocka_unit_test(test_streams),         cmocka_unit_test(test_streams_are_streams),
-        cmocka_unit_test(test_fetching_ahead),  cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_fetching_ahead),  cmocka_unit_test(test_tiles_in_blocks),
+        cmocka_unit_test(test_empty),           cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

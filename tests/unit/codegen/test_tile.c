@@ -165,6 +165,18 @@ static void test_long_k(void **state) {
     }
 }
 
+/* The transpose of attention's weights times values: the large operand is read once, in vectors. */
+static void test_far_operand(void **state) {
+    (void)state;
+    coti_gemm gemm = product(512, 64, 512);
+    gemm.a_stride[1] = 1;
+    gemm.a_stride[2] = 512;
+    gemm.b_rows = true;
+    coti_tile_choose(&gemm, avx512, 4);
+    assert_int_equal(gemm.form, COTI_GEMM_M_VECTORS);
+    assert_false(gemm.pack);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_product),
@@ -174,6 +186,7 @@ int main(void) {
         cmocka_unit_test(test_back_packs_the_gradient),
         cmocka_unit_test(test_rows_that_alias),
         cmocka_unit_test(test_long_k),
+        cmocka_unit_test(test_far_operand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -293,6 +293,13 @@ static void memory_is_aligned_and_checked(void **state) {
         memset(block, 1, bytes);
         coti_free_aligned(context, block);
     }
+    for (size_t bytes = 1 << 21; bytes < 9 << 20; bytes = bytes * 2 + 13) { /* huge pages inside */
+        unsigned char *block = coti_alloc_aligned(context, bytes);
+        assert_non_null(block);
+        memset(block, 1, bytes);
+        assert_int_equal(block[0] + block[bytes / 2] + block[bytes - 1], 3);
+        coti_free_aligned(context, block);
+    }
     coti_free_aligned(context, NULL);
     coti_free(context, NULL);
     void *empty = coti_alloc(context, 0);
