@@ -12,7 +12,10 @@
 
 #include <string.h>
 
-enum { MAX_ROUNDS = 4 };
+enum {
+    MAX_ROUNDS = 4,
+    SMALLEST_SHARE = 512 /* of an arena, after which a phase is ended */
+};
 
 typedef cot_status (*pass_fn)(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 
@@ -27,7 +30,8 @@ typedef struct compilation {
     coti_groups *groups;
     coti_plan *plan;
     cotr_kernel *code;
-    int64_t max_rows;
+    const coti_request *request;
+    int64_t max_rows; /* 1 when nothing is batched */
     coti_stage until;
 } compilation;
 
@@ -42,6 +46,15 @@ static void print_head(coti_str *text, const compilation *c, coti_stage stage) {
                     "# again: cotangent dump --stage %s --max-rows %lld FILE.cot, FILE.cot "
                     "being the dump of stage graph or grad\n",
                     name, (long long)c->max_rows);
+}
+
+/* What the plan's maker has to say of it. */
+static void print_note(coti_str *text, const compilation *c) {
+    for (const char *line = c->request->note; line != NULL && *line != '\0';) {
+        const int length = (int)strcspn(line, "\n");
+        coti_str_printf(text, "# %.*s\n", length, line);
+        line += length + (line[length] == '\n');
+    }
 }
 
 static cot_status write_dump(const compilation *c, coti_stage stage, const char *extension,
@@ -78,6 +91,7 @@ static cot_status dump_groups(const compilation *c) {
     coti_str text;
     coti_str_init(&text, c->context);
     print_head(&text, c, COTI_STAGE_FUSE);
+    print_note(&text, c);
     coti_groups_print(&text, c->groups);
     cot_status status = write_dump(c, COTI_STAGE_FUSE, "txt", &text);
     coti_str_free(&text);
@@ -91,6 +105,7 @@ static cot_status dump_plan(const compilation *c) {
     coti_str text;
     coti_str_init(&text, c->context);
     print_head(&text, c, COTI_STAGE_PLAN);
+    print_note(&text, c);
     coti_plan_print(&text, c->plan, c->program->name);
     cot_status status = write_dump(c, COTI_STAGE_PLAN, "txt", &text);
     coti_str_free(&text);
@@ -141,6 +156,62 @@ static cot_status fuse(compilation *c) {
     return status;
 }
 
+/* Does the plan fit, or is there no budget? */
+static bool fits(const compilation *c) {
+    return c->request->memory_budget == 0 ||
+           cotr_program_memory(&c->plan->program, c->context->threads) <= c->request->memory_budget;
+}
+
+static cot_status plan_again(compilation *c, int64_t phase_bytes) {
+    coti_plan_destroy(c->plan);
+    c->plan = NULL;
+    return coti_plan_make_closing(c->groups, &c->target, phase_bytes, &c->plan);
+}
+
+/*
+ * Plan; over budget, again with phases that end sooner, by shares of the first plan's arena, until
+ * one fits, which costs phases, and no flops. Where none does the smallest stays.
+ */
+static cot_status make_plan(compilation *c) {
+    COTI_TRY(coti_plan_make(c->groups, &c->target, &c->plan));
+    const int64_t arena = c->plan->program.arena_bytes;
+    int64_t least = cotr_program_memory(&c->plan->program, c->context->threads);
+    int64_t best = 0, tried = 0;
+    for (int64_t share = 8; share <= SMALLEST_SHARE && !fits(c); share *= 4) {
+        tried = arena / share + 1;
+        COTI_TRY(plan_again(c, tried));
+        const int64_t bytes = cotr_program_memory(&c->plan->program, c->context->threads);
+        best = bytes < least ? tried : best;
+        least = bytes < least ? bytes : least;
+    }
+    return fits(c) || best == tried ? COT_OK : plan_again(c, best);
+}
+
+/* The facts of the plan, which are all that a caller has who wants no more than that. */
+static void describe_plan(compilation *c) {
+    const cotr_program *plan = &c->plan->program;
+    c->program->info.arena_bytes = plan->arena_bytes;
+    c->program->info.arena_bound_bytes = c->plan->bound_bytes;
+    c->program->info.memory_bytes = cotr_program_memory(plan, c->context->threads);
+    c->program->info.flops = c->plan->work;
+}
+
+static cot_status check_budget(const compilation *c) {
+    const int64_t needed = c->program->info.memory_bytes;
+    if (fits(c) || c->until == COTI_STAGE_PLAN) { /* a plan to be looked at may be too large */
+        return COT_OK;
+    }
+    char peak[COTI_MESSAGE_BYTES / 2];
+    COTI_TRY(coti_plan_peak(c->plan, c->context, peak, sizeof peak));
+    const int64_t arena = c->plan->program.arena_bytes;
+    return COTI_FAIL(
+        c->context, COT_E_BUDGET,
+        "a step of \"%s\" of %lld rows takes %lld bytes (an arena of %lld, the scratch "
+        "of %d threads), memory_budget is %lld; alive in %s",
+        c->program->name, (long long)c->max_rows, (long long)needed, (long long)arena,
+        (int)c->context->threads, (long long)c->request->memory_budget, peak);
+}
+
 static cot_status generate(compilation *c) {
     coti_plan *plan = c->plan;
     int32_t n_compiled = 0;
@@ -173,8 +244,13 @@ static cot_status compile_kernels(compilation *c) {
     if (c->until == COTI_STAGE_FUSE) {
         return COT_OK;
     }
-    COTI_TRY(coti_plan_make(c->groups, &c->target, &c->plan));
+    COTI_TRY(make_plan(c));
+    describe_plan(c);
     COTI_TRY(dump_plan(c));
+    if (c->request->peak != NULL) {
+        COTI_TRY(coti_plan_peak(c->plan, c->context, c->request->peak, c->request->peak_bytes));
+    }
+    COTI_TRY(check_budget(c));
     if (c->until == COTI_STAGE_PLAN) {
         return COT_OK;
     }
@@ -195,6 +271,13 @@ static cot_status compile_reference(compilation *c) {
         return COTI_FAIL(c->context, COT_E_UNSUPPORTED,
                          "\"%s\" has no stage %s: the JIT is off, or missing in this build",
                          c->program->name, coti_stage_name(c->until));
+    }
+    if (c->request->memory_budget > 0) {
+        return COTI_FAIL(
+            c->context, COT_E_UNSUPPORTED,
+            "\"%s\": memory_budget is %lld, but the program would run on the reference "
+            "evaluator, which plans no memory",
+            c->program->name, (long long)c->request->memory_budget);
     }
     c->graph = c->given;
     COTI_TRY(apply(c, coti_pass_dce, &changed)); /* at least a copy */
@@ -231,14 +314,14 @@ static bool has_rows(const cot_graph *graph) {
     return false;
 }
 
-cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage until,
-                        cot_program *program) {
+cot_status coti_compile(const cot_graph *graph, const coti_request *request, cot_program *program) {
     compilation c = {.context = graph->context,
                      .program = program,
                      .given = graph,
                      .graph = graph,
-                     .max_rows = has_rows(graph) ? max_rows : 1,
-                     .until = until};
+                     .max_rows = has_rows(graph) ? request->max_rows : 1,
+                     .request = request,
+                     .until = request->until};
     cot_status status = run_stages(&c);
     coti_free(c.context, (void *)c.code);
     coti_plan_destroy(c.plan);

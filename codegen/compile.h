@@ -29,17 +29,28 @@ struct cot_program {
 
 /* ---- compile.c ---- */
 
+/* What is asked of the pipeline beside a graph. */
+typedef struct coti_request {
+    int64_t max_rows;
+    int64_t memory_budget; /* as cot_program_options has it; 0: any */
+    coti_stage until;
+    const char *note; /* lines for the dumps of stages fuse and plan, each ended; NULL: none */
+    char *peak;       /* receives coti_plan_peak's text; NULL: nobody asks */
+    size_t peak_bytes;
+} coti_request;
+
 /*
  * Compile a graph into a program whose context and name are set and which holds nothing yet.
  * Passes, fusion, plan and code generation, up to stage `until`; each is dumped if the context asks
  * for it. until COTI_STAGE_COUNT: all of it, and where there is no JIT, by the context's option, or
  * for a graph that it has no kernels for, the program runs on the evaluator. Any other `until`: a
  * stage that cannot be reached is an error, and the program is good for nothing but to be
- * destroyed. fails: COT_E_NOMEM, COT_E_SHAPE (too large), COT_E_UNSUPPORTED, COT_E_CODEGEN,
- * COT_E_DENIED, COT_E_IO (a dump). What the program holds then is freed with it.
+ * destroyed. At until COTI_STAGE_PLAN info tells of the plan.
+ * fails: COT_E_NOMEM, COT_E_SHAPE (too large), COT_E_UNSUPPORTED (also a budget for a program on
+ * the evaluator), COT_E_CODEGEN, COT_E_DENIED, COT_E_IO (a dump), COT_E_BUDGET. What the program
+ * holds then is freed with it.
  */
-cot_status coti_compile(const cot_graph *graph, int64_t max_rows, coti_stage until,
-                        cot_program *program);
+cot_status coti_compile(const cot_graph *graph, const coti_request *request, cot_program *program);
 
 /* ---- program.c ---- */
 
@@ -57,9 +68,9 @@ cot_status coti_program_take_reference(cot_program *program, cot_graph **referen
 
 /*
  * May this graph be compiled with these options (NULL: defaults)? COT_E_ARG: the context has an
- * error already, an option is out of range. max_rows_out: the largest row count.
+ * error already, an option is out of range. request_out: what they ask for, all stages.
  */
 cot_status coti_program_check(const cot_graph *graph, const cot_program_options *options,
-                              int64_t *max_rows_out);
+                              coti_request *request_out);
 
 #endif

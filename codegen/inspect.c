@@ -23,16 +23,16 @@ static dump_settings exchange(cot_context *context, const dump_settings *setting
     return before;
 }
 
-static cot_status dump_compiled(const cot_graph *graph, coti_stage stage, int64_t max_rows,
+static cot_status dump_compiled(const cot_graph *graph, const coti_request *request,
                                 cot_write_fn write, void *user) {
     dump_settings settings = {.write = write, .user = user};
-    settings.dump[stage] = true;
+    settings.dump[request->until] = true;
     cot_program *program = coti_program_new(graph->context, graph->name);
     if (program == NULL) {
         return COT_E_NOMEM;
     }
     const dump_settings before = exchange(graph->context, &settings);
-    cot_status status = coti_compile(graph, max_rows, stage, program);
+    cot_status status = coti_compile(graph, request, program);
     exchange(graph->context, &before);
     cot_program_destroy(program);
     return status;
@@ -41,7 +41,7 @@ static cot_status dump_compiled(const cot_graph *graph, coti_stage stage, int64_
 cot_status cot_graph_dump(const cot_graph *graph, const char *stage,
                           const cot_program_options *options, cot_write_fn write, void *user) {
     coti_stage wanted = COTI_STAGE_GRAPH;
-    int64_t max_rows = 0;
+    coti_request request;
     if (graph == NULL) {
         return COT_E_ARG;
     }
@@ -51,9 +51,10 @@ cot_status cot_graph_dump(const cot_graph *graph, const char *stage,
                          "graph, grad, opt, fuse, plan, llvm, asm",
                          stage != NULL ? stage : "(NULL)");
     }
-    COTI_TRY(coti_program_check(graph, options, &max_rows));
+    COTI_TRY(coti_program_check(graph, options, &request));
     if (wanted <= COTI_STAGE_GRAD) {
         return cot_graph_print(graph, write, user);
     }
-    return dump_compiled(graph, wanted, max_rows, write, user);
+    request.until = wanted;
+    return dump_compiled(graph, &request, write, user);
 }

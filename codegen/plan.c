@@ -73,6 +73,9 @@ static cot_status make(coti_planner *p) {
         int64_t bytes = p->plan->kernel[i]->scratch_bytes;
         program->scratch_bytes = bytes > program->scratch_bytes ? bytes : program->scratch_bytes;
     }
+    for (int32_t g = 0; g < p->groups->n_groups; g++) {
+        p->plan->work += p->groups->group[g].work;
+    }
     void **state =
         (void **)coti_arena_array(&p->plan->arena, (size_t)program->n_states, sizeof *state);
     program->state = state;
@@ -82,12 +85,21 @@ static cot_status make(coti_planner *p) {
 
 cot_status coti_plan_make(const coti_groups *groups, const coti_target *target,
                           coti_plan **plan_out) {
+    return coti_plan_make_closing(groups, target, 0, plan_out);
+}
+
+cot_status coti_plan_make_closing(const coti_groups *groups, const coti_target *target,
+                                  int64_t phase_bytes, coti_plan **plan_out) {
     cot_context *context = groups->context;
     coti_plan *plan = coti_calloc(context, 1, sizeof *plan);
     if (plan == NULL) {
         return COT_E_NOMEM;
     }
-    coti_planner p = {.context = context, .groups = groups, .target = target, .plan = plan};
+    coti_planner p = {.context = context,
+                      .groups = groups,
+                      .target = target,
+                      .plan = plan,
+                      .phase_bytes = phase_bytes};
     coti_arena_init(&plan->arena, context);
     coti_arena_init(&p.scratch, context);
     cot_status status = make(&p);

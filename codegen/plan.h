@@ -43,6 +43,7 @@ typedef struct coti_plan {
     void **state;                    /* program.state, to be filled */
     const coti_node **state_node;    /* of each state of the program: STATE or CONST */
     int64_t bound_bytes;             /* no plan of these phases has a smaller arena: see plan.c */
+    double work;                     /* estimated flops of a step at the largest row count */
 } coti_plan;
 
 /*
@@ -53,6 +54,14 @@ typedef struct coti_plan {
  */
 cot_status coti_plan_make(const coti_groups *groups, const coti_target *target,
                           coti_plan **plan_out);
+/*
+ * The same in less memory: a phase ends once groups that are not over rows have gathered that are
+ * the readers of phase_bytes bytes of values over rows; weight gradients, that is, which so run
+ * before the values of all layers are there. 0: phases end where they must. Results have the same
+ * bits.
+ */
+cot_status coti_plan_make_closing(const coti_groups *groups, const coti_target *target,
+                                  int64_t phase_bytes, coti_plan **plan_out);
 /* Fill in the machine code: code[i] is that of kernel[i]. */
 void coti_plan_link(coti_plan *plan, const cotr_kernel *code);
 
@@ -64,6 +73,14 @@ cot_status coti_plan_types(coti_arena *arena, const cot_graph *graph, cotr_progr
 
 /* The dump of stage "plan" (plan_print.c). name: the program's. */
 void coti_plan_print(coti_str *out, const coti_plan *plan, const char *name);
+
+/*
+ * What fills the arena at its fullest phase: the largest of its values, one after another: `phase 3
+ * of 9: "dense_1" dot f32[128,512] 262144 bytes, "dense" maximum ...`. Values of equal layer,
+ * operation and type are told once, with their number. Cut short where `bytes` end. (plan_peak.c)
+ * fails: COT_E_NOMEM
+ */
+cot_status coti_plan_peak(const coti_plan *plan, cot_context *context, char *text, size_t bytes);
 
 /* ---- plan_memory.c ---- */
 

@@ -21,13 +21,31 @@ static int32_t distance(bool writer_rows, bool reader_rows) {
 }
 
 /* The first phase for a group of this era: what comes behind a barrier comes after all that came
- * before it, lest values be computed again while what they stand in for is still there. */
+ * before it, lest values be computed again while what they stand in for is still there; and so does
+ * what comes after enough has gathered that could be freed. */
 static int32_t era_begins(coti_planner *p, uint32_t era) {
-    if (era > p->era) {
-        p->era = era;
+    const bool closes = p->phase_bytes > 0 && p->gathered >= p->phase_bytes;
+    if (era > p->era || closes) {
+        p->era = era > p->era ? era : p->era;
         p->first_phase = p->n_phases;
+        p->gathered = 0;
     }
     return era == p->era ? p->first_phase : 0;
+}
+
+/* Bytes of values over rows that a group which is not over rows reads: they are there until it has
+ * run. */
+static int64_t bytes_waiting(const coti_planner *p, int32_t g) {
+    int64_t sum = 0;
+    COTI_PLAN_OPERANDS(p, g, operand) {
+        int64_t bytes = 0;
+        if (operand->kind == COTI_OPERAND_VALUE && operand->read &&
+            coti_plan_node(p, operand->id)->shape.batched &&
+            coti_plan_bytes(p, operand->id, p->groups->max_rows, &bytes) == COT_OK) {
+            sum += bytes;
+        }
+    }
+    return sum;
 }
 
 static cot_status find_earliest(coti_planner *p, int32_t g) {
@@ -53,6 +71,7 @@ static cot_status find_earliest(coti_planner *p, int32_t g) {
     phase = coti_plan_later(phase, era_begins(p, p->groups->group[g].era));
     p->group[g].phase = phase;
     p->n_phases = coti_plan_later(p->n_phases, phase + 1);
+    p->gathered += p->phase_bytes > 0 && !rows ? bytes_waiting(p, g) : 0;
     return COT_OK;
 }
 

@@ -8,6 +8,7 @@
  *     plan_chunk.c   the rows of a chain's tasks
  *     plan_buffer.c  values and states -> buffers, and where these lie
  *     plan_memory.c  blocks with lifetimes -> offsets
+ *     plan_peak.c    what fills the arena, for a message
  *     plan_print.c   the dump
  */
 #ifndef COTI_PLANNER_H
@@ -59,6 +60,8 @@ typedef struct coti_planner {
     int32_t *chain_first; /* by chain: where its groups begin in order */
     uint32_t era;         /* the latest that a group so far is of */
     int32_t first_phase;  /* of that era */
+    int64_t phase_bytes;  /* as coti_plan_make_closing has it */
+    int64_t gathered;     /* towards phase_bytes, since first_phase began */
     double *work;         /* by phase */
     bool *serial;         /* by phase */
     int32_t *order;       /* groups in the order of calls */

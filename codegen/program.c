@@ -46,7 +46,7 @@ void cot_program_destroy(cot_program *program) {
 }
 
 cot_status coti_program_check(const cot_graph *graph, const cot_program_options *options,
-                              int64_t *max_rows_out) {
+                              coti_request *request_out) {
     cot_context *context = graph->context;
     cot_program_options given = {.struct_size = sizeof given};
     if (context->error.status != COT_OK) {
@@ -67,12 +67,21 @@ cot_status coti_program_check(const cot_graph *graph, const cot_program_options 
             "cot_program_options.max_rows is %lld, expected 0 (the default, %d) or more",
             (long long)given.max_rows, DEFAULT_MAX_ROWS);
     }
+    if (given.memory_budget < 0) {
+        return COTI_FAIL(context, COT_E_ARG,
+                         "cot_program_options.memory_budget is %lld, expected 0 (any) or more",
+                         (long long)given.memory_budget);
+    }
     if (graph->output.count == 0 && graph->update.count == 0) {
         return COTI_FAIL(context, COT_E_ARG,
                          "graph \"%s\" has neither outputs nor updates: it would do nothing",
                          graph->name);
     }
-    *max_rows_out = given.max_rows == 0 ? DEFAULT_MAX_ROWS : given.max_rows;
+    *request_out = (coti_request){
+        .max_rows = given.max_rows == 0 ? DEFAULT_MAX_ROWS : given.max_rows,
+        .memory_budget = given.memory_budget,
+        .until = COTI_STAGE_COUNT,
+    };
     return COT_OK;
 }
 
@@ -82,19 +91,55 @@ static double now_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-cot_program *cot_program_create(const cot_graph *graph, const cot_program_options *options) {
+cot_program *coti_program_make(const cot_graph *graph, const cot_program_options *options,
+                               const char *note) {
     const double start = now_seconds();
-    int64_t max_rows = 0;
-    if (graph == NULL || coti_program_check(graph, options, &max_rows) != COT_OK) {
+    coti_request request;
+    if (graph == NULL || coti_program_check(graph, options, &request) != COT_OK) {
         return NULL;
     }
+    request.note = note;
     cot_program *program = coti_program_new(graph->context, graph->name);
-    if (program == NULL || coti_compile(graph, max_rows, COTI_STAGE_COUNT, program) != COT_OK) {
+    if (program == NULL || coti_compile(graph, &request, program) != COT_OK) {
         cot_program_destroy(program);
         return NULL;
     }
     program->info.compile_seconds = now_seconds() - start;
     return program;
+}
+
+cot_program *cot_program_create(const cot_graph *graph, const cot_program_options *options) {
+    return coti_program_make(graph, options, NULL);
+}
+
+/* Plan and no more; a peak's text where `peak` is not NULL. */
+static cot_status plan_only(const cot_graph *graph, const cot_program_options *options, char *peak,
+                            size_t peak_bytes, cot_program_info *info_out) {
+    cot_context *context = graph->context;
+    coti_request request;
+    COTI_TRY(coti_program_check(graph, options, &request));
+    request.until = COTI_STAGE_PLAN;
+    request.peak = peak;
+    request.peak_bytes = peak_bytes;
+    cot_program *program = coti_program_new(context, graph->name);
+    if (program == NULL) {
+        return COT_E_NOMEM;
+    }
+    cot_status status = coti_compile(graph, &request, program);
+    *info_out = program->info;
+    cot_program_destroy(program);
+    return status;
+}
+
+cot_status coti_program_measure(const cot_graph *graph, const cot_program_options *options,
+                                cot_program_info *info_out) {
+    return plan_only(graph, options, NULL, 0, info_out);
+}
+
+cot_status coti_program_peak(const cot_graph *graph, const cot_program_options *options, char *text,
+                             size_t bytes) {
+    cot_program_info info;
+    return plan_only(graph, options, text, bytes, &info);
 }
 
 /* ---- filling ---- */
@@ -155,8 +200,6 @@ static void describe(cot_program *program) {
     }
     info->n_calls = program->plan->n_calls;
     info->n_kernels = program->plan->n_kernels;
-    info->arena_bytes = runtime->arena_bytes;
-    info->arena_bound_bytes = program->plan->bound_bytes;
     info->scratch_bytes = runtime->scratch_bytes + runtime->local_bytes;
 }
 

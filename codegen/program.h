@@ -9,6 +9,23 @@
 #include "cotangent/graph.h"
 #include "graph/graph.h"
 
+/* cot_program_create, with lines (NULL: none) for the heads of the dumps of stages fuse and plan.
+ */
+cot_program *coti_program_make(const cot_graph *graph, const cot_program_options *options,
+                               const char *note);
+
+/*
+ * What a program of this graph would take: arena_bytes, arena_bound_bytes, memory_bytes and flops
+ * of its plan, which tries to fit a budget but need not, without making kernels. fails: as
+ * cot_program_create; COT_E_UNSUPPORTED where it would run on the evaluator.
+ */
+cot_status coti_program_measure(const cot_graph *graph, const cot_program_options *options,
+                                cot_program_info *info_out);
+
+/* What such a program would have in its arena at the fullest phase, as coti_plan_peak tells it. */
+cot_status coti_program_peak(const cot_graph *graph, const cot_program_options *options, char *text,
+                             size_t bytes);
+
 /* Index of an input or output by name; -1: none. */
 int32_t coti_program_find_input(const cot_program *program, const char *name);
 int32_t coti_program_find_output(const cot_program *program, const char *name);

@@ -152,6 +152,14 @@ typedef struct cotr_program {
     int64_t arena_bytes, local_bytes, scratch_bytes;
 } cotr_program;
 
+/* Bytes of a session's memory: the arena, and each thread's local and scratch blocks. */
+static inline int64_t cotr_program_memory(const cotr_program *program, int32_t threads) {
+    const int64_t line = 64;
+    const int64_t local = (program->local_bytes + line - 1) / line * line;
+    const int64_t scratch = (program->scratch_bytes + line - 1) / line * line;
+    return program->arena_bytes + threads * (local + scratch);
+}
+
 /* Phases with less work than this, at the rows of a step, stay on one thread: about 5 us. */
 #define COTR_SERIAL_WORK 2e5
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* ---- blocks ---- */
 
@@ -17,12 +18,16 @@ coti_block *coti_block_create(cot_context *context, int64_t bytes) {
         block->context = context;
         block->references = 1;
         block->bytes = bytes;
+        block->mapping = NULL;
     }
     return block;
 }
 
 void coti_block_release(coti_block *block) {
     if (block != NULL && --block->references == 0) {
+        if (block->mapping != NULL) {
+            (void)munmap(block->mapping, (size_t)block->bytes);
+        }
         coti_free(block->context, block);
     }
 }
@@ -116,9 +121,8 @@ static cot_status copy_column(cot_context *context, coti_column *column) {
     return COT_OK;
 }
 
-/* Check a column against the rows of those before it (n_rows < 0: it is the first). */
-static cot_status read_column(cot_context *context, const char *what, int32_t i, int64_t *n_rows,
-                              coti_column *column) {
+cot_status coti_check_column(cot_context *context, const char *what, int32_t i, int64_t *n_rows,
+                             coti_column *column) {
     COTI_TRY(complete(context, what, i, &column->array));
     *n_rows = *n_rows < 0 ? column->array.n_rows : *n_rows;
     if (column->array.n_rows != *n_rows) {
@@ -133,7 +137,7 @@ static cot_status read_columns(cot_context *context, const char *what, cot_array
     cot_status status = COT_OK;
     for (int32_t i = 0; status == COT_OK && i < list.n; i++) {
         column[i].array = list.array[i];
-        status = read_column(context, what, i, n_rows, &column[i]);
+        status = coti_check_column(context, what, i, n_rows, &column[i]);
         if (status == COT_OK && ownership == COT_COPY) {
             status = copy_column(context, &column[i]);
         }

@@ -9,13 +9,15 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/size.h"
 
-/* Owned memory, shared by slices. */
+/* Owned memory, or a mapped file, shared by slices. */
 typedef struct coti_block {
     cot_context *context;
     int32_t references;
     int64_t bytes;
+    void *mapping;        /* of a file, `bytes` long; NULL: none, they are in data */
     unsigned char data[]; /* 16-byte aligned */
 } coti_block;
+_Static_assert(sizeof(coti_block) % 16 == 0, "data are aligned as their block is");
 
 typedef struct coti_column {
     cot_array array;   /* complete: row_bytes and scale are never 0 */
@@ -33,6 +35,13 @@ struct cot_dataset {
 coti_block *coti_block_create(cot_context *context, int64_t bytes);
 /* NULL is fine. */
 void coti_block_release(coti_block *block);
+
+/*
+ * Check a column and fill in its array's defaults; *n_rows: those of the columns before it, < 0: it
+ * is the first. what: "input", "target". fails: COT_E_ARG, COT_E_DTYPE, COT_E_SHAPE
+ */
+cot_status coti_check_column(cot_context *context, const char *what, int32_t i, int64_t *n_rows,
+                             coti_column *column);
 
 /*
  * A data set of these columns (their row counts are equal). Takes a reference of its own to each

@@ -6,6 +6,7 @@
  */
 #include "frontend/data/dataset.h"
 #include "frontend/data/file.h"
+#include "frontend/data/mapped.h"
 #include "frontend/layers/layer.h"
 
 #include <float.h>
@@ -51,10 +52,9 @@ static bool find_type(int32_t type, idx_header *header) {
     }
 }
 
-static cot_status read_header(cot_context *context, const char *path, coti_file *file,
-                              idx_header *header) {
-    unsigned char magic[4] = {0}, extent[4 * IDX_MAX_RANK] = {0};
-    COTI_TRY(coti_file_read(file, magic, sizeof magic, "header"));
+/* The first four bytes. */
+static cot_status read_magic(cot_context *context, const char *path, const unsigned char *magic,
+                             idx_header *header) {
     if (magic[0] != 0 || magic[1] != 0 || !find_type(magic[2], header)) {
         return COTI_FAIL(context, COT_E_PARSE,
                          "\"%s\" is no IDX file: it begins with %02x %02x %02x %02x", path,
@@ -64,10 +64,15 @@ static cot_status read_header(cot_context *context, const char *path, coti_file 
         return COTI_FAIL(context, COT_E_PARSE, "\"%s\" has rank %d, expected 1 to %d", path,
                          magic[3], IDX_MAX_RANK);
     }
-    COTI_TRY(coti_file_read(file, extent, 4 * (int64_t)magic[3], "header"));
+    return COT_OK;
+}
+
+/* The extents, four bytes each. */
+static cot_status read_extents(cot_context *context, const char *path, const unsigned char *extent,
+                               int32_t rank, idx_header *header) {
     header->n_rows = (int64_t)big_endian(extent, 4);
     header->row_elements = 1;
-    for (int32_t i = 1; i < magic[3]; i++) {
+    for (int32_t i = 1; i < rank; i++) {
         if (!coti_size_mul(header->row_elements, (int64_t)big_endian(extent + 4 * i, 4),
                            &header->row_elements)) {
             return COTI_FAIL(context, COT_E_PARSE, "\"%s\": a row has more than 2^47 elements",
@@ -77,6 +82,15 @@ static cot_status read_header(cot_context *context, const char *path, coti_file 
     return header->row_elements > 0
                ? COT_OK
                : COTI_FAIL(context, COT_E_PARSE, "\"%s\": a row has no elements", path);
+}
+
+static cot_status read_header(cot_context *context, const char *path, coti_file *file,
+                              idx_header *header) {
+    unsigned char magic[4] = {0}, extent[4 * IDX_MAX_RANK] = {0};
+    COTI_TRY(coti_file_read(file, magic, sizeof magic, "header"));
+    COTI_TRY(read_magic(context, path, magic, header));
+    COTI_TRY(coti_file_read(file, extent, 4 * (int64_t)magic[3], "header"));
+    return read_extents(context, path, extent, magic[3], header);
 }
 
 /* Check the promised size; elements_out: of the whole file. */
@@ -166,6 +180,47 @@ static cot_status read_column(cot_context *context, const char *path, int64_t ma
     }
     return status;
 }
+
+/* ---- mapped ---- */
+
+cot_status coti_idx_map(cot_context *context, const char *path, const unsigned char *file,
+                        int64_t bytes, cot_array *array) {
+    idx_header header = {0};
+    if (bytes < 4) {
+        return COTI_FAIL(context, COT_E_PARSE, "\"%s\" ends within its header, at byte %lld", path,
+                         (long long)bytes);
+    }
+    COTI_TRY(read_magic(context, path, file, &header));
+    const int64_t begin = 4 + 4 * (int64_t)file[3];
+    int64_t promised = 0;
+    if (bytes < begin) {
+        return COTI_FAIL(context, COT_E_PARSE, "\"%s\" ends within its header, at byte %lld", path,
+                         (long long)bytes);
+    }
+    COTI_TRY(read_extents(context, path, file + 4, file[3], &header));
+    if (header.dtype != COT_U8) {
+        return COTI_FAIL(context, COT_E_UNSUPPORTED,
+                         "\"%s\" has elements of type 0x%02x, expected unsigned bytes, 0x08: the "
+                         "others are big-endian and must be read (cot_dataset_read_idx)",
+                         path, (unsigned)header.type);
+    }
+    if (!coti_size_mul(header.n_rows, header.row_elements, &promised) ||
+        promised != bytes - begin) {
+        return COTI_FAIL(context, COT_E_PARSE,
+                         "\"%s\": its header promises %lld rows of %lld bytes, found %lld bytes "
+                         "after the header",
+                         path, (long long)header.n_rows, (long long)header.row_elements,
+                         (long long)(bytes - begin));
+    }
+    *array = (cot_array){.data = file + begin,
+                         .dtype = COT_U8,
+                         .n_rows = header.n_rows,
+                         .row_elements = header.row_elements,
+                         .row_bytes = header.row_elements};
+    return COT_OK;
+}
+
+/* ---- options, data sets ---- */
 
 cot_status coti_read_options(cot_context *context, const char *function,
                              const cot_read_options *given, cot_read_options *out) {

@@ -147,6 +147,26 @@ static void append_footer(coti_str *text, const cot_model *model) {
     }
 }
 
+/* What a memory budget costs; nothing without one. */
+static void append_memory(coti_str *text, const cot_model *model) {
+    const cot_memory_info info = cot_model_train_memory(model);
+    if (info.budget == 0) {
+        return;
+    }
+    coti_str_append(text, " Memory of a step: ");
+    coti_append_bytes(text, info.bytes);
+    coti_str_append(text, " of ");
+    coti_append_bytes(text, info.budget);
+    if (info.n_regions > 0) {
+        const double again = info.flops - info.plain_flops;
+        coti_str_printf(text, ", %d layers computed again (%.1f %% more flops) instead of ",
+                        (int)info.n_layers,
+                        info.plain_flops > 0 ? 100 * again / info.plain_flops : 0.0);
+        coti_append_bytes(text, info.plain_bytes);
+    }
+    coti_str_append(text, "\n");
+}
+
 /* ---- the whole ---- */
 
 static cot_status write_summary(const cot_model *model, const cot_console *console,
@@ -165,6 +185,7 @@ static cot_status write_summary(const cot_model *model, const cot_console *conso
     }
     coti_table_end(table, text);
     append_footer(text, model);
+    append_memory(text, model);
     return coti_console_flush(console, text);
 }
 

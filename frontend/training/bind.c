@@ -3,6 +3,7 @@
  * allowed? Labels are checked before every use, as a class out of range would silently count as no
  * class at all.
  */
+#include "frontend/data/mapped.h"
 #include "frontend/training/training.h"
 
 #include <math.h>
@@ -178,19 +179,27 @@ static cot_status check_counts(const coti_training *training, const char *functi
     return COT_OK;
 }
 
-cot_status coti_check_data(const coti_training *training, const char *function,
-                           const cot_dataset *data, uint32_t uses) {
-    column_check check = {.training = training, .function = function};
-    COTI_TRY(check_counts(training, function, data, uses));
+static cot_status check_columns(column_check *check, const cot_dataset *data, uint32_t uses) {
+    const coti_training *training = check->training;
     for (int32_t i = 0; i < data->n_inputs; i++) {
-        COTI_TRY(check_input(&check, data, i, uses));
+        COTI_TRY(check_input(check, data, i, uses));
     }
     cot_status status = COT_OK;
     bool targets = (uses & COTI_USE_TARGETS) != 0;
     for (int32_t i = 0; targets && status == COT_OK && i < training->n_heads; i++) {
         const coti_head *head = &training->head[i];
-        status = head->i_target >= 0 ? check_target(&check, data, head, uses) : COT_OK;
+        status = head->i_target >= 0 ? check_target(check, data, head, uses) : COT_OK;
     }
+    return status;
+}
+
+cot_status coti_check_data(const coti_training *training, const char *function,
+                           const cot_dataset *data, uint32_t uses) {
+    column_check check = {.training = training, .function = function};
+    COTI_TRY(check_counts(training, function, data, uses));
+    coti_dataset_advise(data, COTI_ACCESS_ONCE);
+    cot_status status = check_columns(&check, data, uses);
+    coti_dataset_advise(data, COTI_ACCESS_IN_ORDER);
     return status;
 }
 

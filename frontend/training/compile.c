@@ -5,7 +5,8 @@
  *   layers  -> forward graph -> losses, metrics, sums          (lower.c, loss.c, metric.c)
  *           -> gradients of the trainable weights              (autodiff: cot_grad)
  *           -> updates of weights and optimizer state          (optimizer.c)
- *   graph   -> program -> session                              (codegen: cot_program_create)
+ *           -> for a memory budget, what is computed again     (budget.c)
+ *   graph   -> program -> session                              (codegen: coti_program_make)
  *
  * thrice: for training, evaluation (no gradients) and prediction (no targets). Each program serves
  * any number of rows up to its largest. The model is changed only when all has succeeded.
@@ -21,6 +22,22 @@ enum { DEFAULT_MAX_BATCH = 128 };
 #define LARGEST_BATCH (INT64_C(1) << 30)
 
 /* ---- graphs ---- */
+
+/* How a graph is to be built. */
+typedef struct building {
+    const coti_training *training;
+    coti_mode_id mode;
+    int64_t max_rows, stretch_bytes;
+    coti_stretches *stretches; /* NULL: nobody asks */
+} building;
+
+static cot_status mark_stretches(const building *b, cot_graph *graph) {
+    coti_stretches none;
+    return b->stretch_bytes == 0 && b->stretches == NULL
+               ? COT_OK
+               : coti_remat_mark(graph, b->max_rows, b->stretch_bytes,
+                                 b->stretches != NULL ? b->stretches : &none);
+}
 
 static cot_status append_gradients(const coti_training *training, cot_graph *graph,
                                    cot_value loss) {
@@ -52,18 +69,24 @@ static cot_status append_outputs(const cot_model *model, const coti_forward *for
     return COT_OK;
 }
 
-static cot_status append_mode(const coti_training *training, coti_mode_id mode, cot_graph *graph,
-                              const coti_forward *forward) {
-    if (mode == COTI_PREDICT) {
+static cot_status append_mode(const building *b, cot_graph *graph, const coti_forward *forward) {
+    const coti_training *training = b->training;
+    if (b->mode == COTI_PREDICT) {
         return append_outputs(training->model, forward);
     }
     cot_value loss = coti_poison();
-    COTI_TRY(coti_lower_heads(training, graph, mode, forward, &loss));
-    return mode == COTI_TRAIN ? append_gradients(training, graph, loss) : COT_OK;
+    COTI_TRY(coti_lower_heads(training, graph, b->mode, forward, &loss));
+    if (b->mode != COTI_TRAIN) {
+        return COT_OK;
+    }
+    COTI_TRY(mark_stretches(b, graph));
+    return append_gradients(training, graph, loss);
 }
 
-static cot_graph *build_graph(const coti_training *training, coti_mode_id mode) {
+cot_graph *coti_build_graph(const coti_training *training, coti_mode_id mode, int64_t max_rows,
+                            int64_t stretch_bytes, coti_stretches *stretches_out) {
     static const char *const suffix[COTI_MODE_COUNT] = {"train", "evaluate", "predict"};
+    const building b = {training, mode, max_rows, stretch_bytes, stretches_out};
     cot_context *context = training->context;
     const cot_model *model = training->model;
     coti_str name;
@@ -78,7 +101,7 @@ static cot_graph *build_graph(const coti_training *training, coti_mode_id mode) 
     }
     cot_status status = coti_lower_forward(model, graph, mode == COTI_TRAIN, &forward);
     if (status == COT_OK) {
-        status = append_mode(training, mode, graph, &forward);
+        status = append_mode(&b, graph, &forward);
     }
     coti_free(context, forward.output);
     if (status != COT_OK) {
@@ -97,17 +120,28 @@ static void close_mode(coti_mode *mode) {
     mode->program = NULL;
 }
 
-/* A mode's program and session for up to max_rows rows; `made` is empty on failure. */
-static cot_status open_mode(const coti_training *training, coti_mode_id id, int64_t max_rows,
-                            coti_mode *made) {
-    *made = training->mode[id];
-    made->program = NULL;
-    made->session = NULL;
-    made->max_rows = max_rows;
-    cot_graph *graph = build_graph(training, id);
+/* A program of the graph, whose dumps tell what it computes again. */
+static cot_program *make_program(const coti_training *training, const cot_graph *graph,
+                                 int64_t max_rows, int64_t budget, cot_memory_info *memory) {
+    const cot_program_options options = {
+        .struct_size = sizeof options, .max_rows = max_rows, .memory_budget = budget};
+    coti_str note;
+    coti_str_init(&note, training->context);
+    cot_program *program = NULL;
+    if (budget == 0 || coti_describe_regions(graph, memory, &note) == COT_OK) {
+        program = coti_program_make(graph, &options, budget > 0 ? coti_str_text(&note) : NULL);
+    }
+    coti_str_free(&note);
+    return program;
+}
+
+/* A mode's program and session for up to max_rows rows, fitted: `made` is empty on failure. */
+static cot_status open_fitted(const coti_training *training, coti_mode_id id, coti_fitting *fitting,
+                              coti_mode *made) {
+    const int64_t budget = id == COTI_TRAIN ? training->memory_budget : 0;
+    cot_graph *graph = coti_build_graph(training, id, made->max_rows, fitting->stretch_bytes, NULL);
     if (graph != NULL) {
-        cot_program_options options = {sizeof options, max_rows};
-        made->program = cot_program_create(graph, &options);
+        made->program = make_program(training, graph, made->max_rows, budget, &fitting->memory);
         made->session = made->program != NULL ? cot_session_create(made->program) : NULL;
         cot_graph_destroy(graph);
     }
@@ -115,6 +149,31 @@ static cot_status open_mode(const coti_training *training, coti_mode_id id, int6
         close_mode(made);
         cot_status status = cot_error_get(training->context).status;
         return status != COT_OK ? status : COT_E_INTERNAL;
+    }
+    return COT_OK;
+}
+
+/* The same; memory_out: of a training step. */
+static cot_status open_mode(const coti_training *training, coti_mode_id id, int64_t max_rows,
+                            coti_mode *made, cot_memory_info *memory_out) {
+    coti_fitting fitting = {0};
+    *made = training->mode[id];
+    made->program = NULL;
+    made->session = NULL;
+    made->max_rows = max_rows;
+    if (id == COTI_TRAIN && training->memory_budget > 0) {
+        COTI_TRY(coti_fit_budget(training, max_rows, &fitting));
+    }
+    COTI_TRY(open_fitted(training, id, &fitting, made));
+    if (id == COTI_TRAIN) {
+        const cot_program_info info = cot_program_get_info(made->program);
+        *memory_out = fitting.memory;
+        memory_out->bytes = info.memory_bytes;
+        memory_out->flops = info.flops;
+        if (training->memory_budget == 0) {
+            memory_out->plain_bytes = info.memory_bytes;
+            memory_out->plain_flops = info.flops;
+        }
     }
     return COT_OK;
 }
@@ -138,7 +197,8 @@ static cot_status open_modes(coti_training *training) {
     for (int32_t i = 0; status == COT_OK && i < COTI_MODE_COUNT; i++) {
         if (needs_mode(training, (coti_mode_id)i)) {
             coti_mode made;
-            status = open_mode(training, (coti_mode_id)i, training->max_batch, &made);
+            status =
+                open_mode(training, (coti_mode_id)i, training->max_batch, &made, &training->memory);
             training->mode[i] = made;
         }
     }
@@ -147,7 +207,7 @@ static cot_status open_modes(coti_training *training) {
 
 cot_status coti_recompile_train(coti_training *training, int64_t max_rows) {
     coti_mode made;
-    COTI_TRY(open_mode(training, COTI_TRAIN, max_rows, &made));
+    COTI_TRY(open_mode(training, COTI_TRAIN, max_rows, &made, &training->memory));
     close_mode(&training->mode[COTI_TRAIN]);
     training->mode[COTI_TRAIN] = made;
     return COT_OK;
@@ -250,6 +310,11 @@ static cot_status read_options(cot_model *model, const cot_compile_options *opti
                          "cot_model_compile: max_batch is %lld, expected 1 to 2^30",
                          (long long)own->max_batch);
     }
+    if (own->memory_budget < 0) {
+        return COTI_FAIL(model->context, COT_E_ARG,
+                         "cot_model_compile: memory_budget is %lld, expected 0 (any) or more",
+                         (long long)own->memory_budget);
+    }
     if (model->running) {
         return COTI_FAIL(model->context, COT_E_ARG,
                          "cot_model_compile: model \"%s\" is being fitted", model->name);
@@ -270,6 +335,7 @@ cot_status cot_model_compile_with(cot_model *model, const cot_compile_options *o
     training->context = model->context;
     training->model = model;
     training->max_batch = own.max_batch;
+    training->memory_budget = own.memory_budget;
     coti_arena_init(&training->arena, model->context);
     cot_status status = make_training(training, &own);
     if (status != COT_OK) {
@@ -310,6 +376,11 @@ const cot_program *cot_model_evaluate_program(const cot_model *model) {
 
 const cot_program *cot_model_predict_program(const cot_model *model) {
     return program_of(model, COTI_PREDICT);
+}
+
+cot_memory_info cot_model_train_memory(const cot_model *model) {
+    return model != NULL && model->training != NULL ? model->training->memory
+                                                    : (cot_memory_info){0};
 }
 
 int32_t cot_model_n_optimizer_variables(const cot_model *model) {

@@ -7,6 +7,7 @@
  * Callbacks run here, on the caller's thread, between regions. The order of rows is a function of
  * the context's seed and the epoch's number alone (shuffle.c).
  */
+#include "frontend/data/mapped.h"
 #include "frontend/training/training.h"
 
 #include <string.h>
@@ -215,6 +216,7 @@ static cot_status prepare(fit *f) {
         }
     }
     COTI_TRY(make_history(f));
+    coti_dataset_advise(f->train, f->order != NULL ? COTI_ACCESS_SHUFFLED : COTI_ACCESS_IN_ORDER);
     return coti_bind_data(f->training, COTI_TRAIN, f->train, f->order);
 }
 
@@ -222,6 +224,7 @@ static void finish(fit *f) {
     if (f->shown) {
         coti_progress_free(&f->progress);
     }
+    coti_dataset_advise(f->train, COTI_ACCESS_IN_ORDER);
     cot_dataset_destroy(f->train);
     cot_dataset_destroy(f->validation);
     coti_free(f->context, f->order);

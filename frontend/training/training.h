@@ -10,6 +10,7 @@
 #ifndef COTI_TRAINING_H
 #define COTI_TRAINING_H
 
+#include "autodiff/remat_mark.h"
 #include "codegen/program.h"
 #include "cotangent/callbacks.h"
 #include "cotangent/training.h"
@@ -77,7 +78,9 @@ typedef struct coti_training {
     const cot_model *model;
     coti_arena arena;
     coti_optimizer optimizer;
-    int64_t max_batch; /* as asked */
+    int64_t max_batch;      /* as asked */
+    int64_t memory_budget;  /* of a training step; 0: any */
+    cot_memory_info memory; /* of the training program */
     int32_t n_heads, n_targets, n_sums, n_logs;
     int32_t i_penalty_sum;        /* of what regularizers add to the loss; -1: there are none */
     coti_head *head;              /* one an output */
@@ -256,7 +259,31 @@ cot_status coti_take_error(cot_context *context, const cot_session *session, cot
 /* A permutation of 0..n-1: a function of seed and epoch. */
 void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t *order_out);
 
+/* ---- budget.c ---- */
+
+/* How a training step is made to fit. */
+typedef struct coti_fitting {
+    int64_t stretch_bytes; /* as coti_remat_mark takes it; 0: nothing is computed again */
+    cot_memory_info memory;
+} coti_fitting;
+
+/*
+ * Find out how a training step of max_rows rows fits the budget, of which there is one. fails:
+ * COT_E_BUDGET, COT_E_UNSUPPORTED on the evaluator, what building the graph does.
+ */
+cot_status coti_fit_budget(const coti_training *training, int64_t max_rows, coti_fitting *out);
+
+/* Lines that tell of the regions of a graph, for the heads of dumps; n_layers is set. */
+cot_status coti_describe_regions(const cot_graph *graph, cot_memory_info *memory, coti_str *text);
+
 /* ---- compile.c ---- */
+
+/*
+ * The graph of a mode. stretch_bytes: as coti_remat_mark, at max_rows rows, before gradients are
+ * taken; *stretches_out (may be NULL) is what was marked. NULL on error, recorded.
+ */
+cot_graph *coti_build_graph(const coti_training *training, coti_mode_id mode, int64_t max_rows,
+                            int64_t stretch_bytes, coti_stretches *stretches_out);
 
 /* Make the training program anew for steps of up to max_rows rows; the state stays. */
 cot_status coti_recompile_train(coti_training *training, int64_t max_rows);

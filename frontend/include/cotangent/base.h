@@ -47,6 +47,7 @@ COT_API const char *cot_version(void);
     X(COT_E_CANCELLED, "cancelled", "stopped on request")                                          \
     X(COT_E_FORKED, "forked", "the process was forked after threads had started")                  \
     X(COT_E_DENIED, "denied", "the system refused executable memory or a permission")              \
+    X(COT_E_BUDGET, "budget", "a step does not fit into its memory budget")                        \
     X(COT_E_INTERNAL, "internal", "a bug in Cotangent: please report it with the message")
 
 typedef enum cot_status {

@@ -113,6 +113,55 @@ COT_API cot_dataset *cot_dataset_read_idx(cot_context *context, const char *inpu
 COT_API cot_dataset *cot_dataset_read_cifar10(cot_context *context, const char *const *paths,
                                               int32_t n_paths, const cot_read_options *options);
 
+/* ---- files that stay on disk ---- */
+
+/*
+ * A file of rows that is mapped into memory, not read: its pages come and go as rows are used, so
+ * it may be larger than memory. It must not become shorter while a data set or slice of it is
+ * there.
+ *
+ * row_elements 0: the file describes itself: a .npy file as numpy.save makes it (versions 1 to 3,
+ * row-major; u1 and b1, i4, i8, f4, f8, little-endian), or an IDX file of unsigned bytes, not
+ * compressed. The first extent is the number of rows, the others make a row.
+ *
+ * Otherwise: rows of row_elements little-endian elements of dtype, from byte header_bytes on. So
+ * one file can hold several arrays, or records of which each column is a part: of records of a
+ * label byte and 3072 pixels {.path = p, .row_elements = 3072, .dtype = COT_U8, .header_bytes = 1,
+ * .row_bytes = 3073} are the pixels.
+ */
+typedef struct cot_file {
+    const char *path;
+    int64_t row_elements;
+    cot_dtype dtype;
+    int64_t header_bytes; /* before the first row */
+    int64_t row_bytes;    /* distance of rows; 0: adjacent */
+    int64_t n_rows;       /* 0: all that the file holds, which must be whole rows */
+    float scale, offset;  /* of u8, as in cot_array: 0: 1 */
+} cot_file;
+
+typedef struct cot_file_list {
+    const cot_file *file;
+    int32_t n;
+} cot_file_list;
+
+/* COT_FILES({.path = "x.npy", .scale = 1.0F / 255.0F}). C only. */
+#define COT_FILES(...)                                                                             \
+    ((cot_file_list){(const cot_file[]){__VA_ARGS__},                                              \
+                     (int32_t)(sizeof((const cot_file[]){__VA_ARGS__}) / sizeof(cot_file))})
+#define COT_NO_FILES ((cot_file_list){NULL, 0})
+
+/*
+ * A data set of mapped files, an input or a target each: cot_dataset_map(ctx,
+ * COT_FILES({.path = "x.npy"}), COT_FILES({.path = "y.npy"})). fit reads targets and floats once,
+ * in order, for its checks (allow_nonfinite leaves the floats out); steps read the rows where they
+ * lie. NULL on error: COT_E_IO, COT_E_PARSE (a header is malformed, or the file has not the bytes
+ * that it promises), COT_E_UNSUPPORTED (column-major or big-endian .npy, elements of other types,
+ * gzip), COT_E_ARG, COT_E_DTYPE, COT_E_SHAPE (row counts differ); the text names the file, what was
+ * found and what was expected.
+ */
+COT_API cot_dataset *cot_dataset_map(cot_context *context, cot_file_list inputs,
+                                     cot_file_list targets);
+
 #ifdef __cplusplus
 }
 #endif

@@ -520,6 +520,14 @@ typedef struct cot_session cot_session;
 typedef struct cot_program_options {
     size_t struct_size; /* sizeof(cot_program_options) */
     int64_t max_rows;   /* largest row count that a run may have; 0: 128 */
+    /*
+     * Most bytes of a session's memory (cot_program_info.memory_bytes); 0: any. Where the plan
+     * needs more, weight gradients are made sooner, in more and smaller phases. COT_E_BUDGET: that
+     * does not do; the text names the largest values that are alive at the peak. What is computed
+     * stays the same: to have values computed again, mark regions (cot_graph_set_remat) before
+     * cot_grad.
+     */
+    int64_t memory_budget;
 } cot_program_options;
 
 /* options may be NULL. The graph is not changed and may be destroyed afterwards. NULL on error. */
@@ -539,6 +547,9 @@ typedef struct cot_program_info {
     int64_t n_cached;          /* of n_kernels, found in the object cache */
     int64_t cache_read_bytes;  /* of its files that were found */
     int64_t cache_written_bytes; /* of those that were added */
+    int64_t memory_bytes;        /* of a session: its arena, and the scratch of all its threads */
+    double flops; /* of a step at the largest row count, as the plan estimates them: a function such
+                     as exp counts 20 */
 } cot_program_info;
 COT_API cot_program_info cot_program_get_info(const cot_program *program);
 

@@ -170,6 +170,16 @@ typedef struct cot_compile_options {
     const cot_loss_options
         *loss_options; /* of every output without some of its own; NULL: defaults */
     int32_t top_k;     /* of the top-k accuracies; 0: 5 */
+    /*
+     * Most bytes that a training step of max_batch rows may take; 0: any. Counted are the arena,
+     * which holds all values of a step, and the scratch of all the context's threads: what
+     * cot_program_info.memory_bytes says of the training program. Weights, optimizer state and data
+     * are not. A step that needs more makes weight gradients sooner, in more phases, and where that
+     * does not do computes some of its values again in the backward pass instead of keeping them:
+     * as little as will do, of those ways that are tried. Losses, gradients and weights have the
+     * same bits. cot_model_train_memory says what it costs.
+     */
+    int64_t memory_budget;
 } cot_compile_options;
 #define COT_COMPILE_OPTIONS_INIT                                                                   \
     {sizeof(cot_compile_options),                                                                  \
@@ -181,13 +191,16 @@ typedef struct cot_compile_options {
      {NULL},                                                                                       \
      0,                                                                                            \
      NULL,                                                                                         \
+     0,                                                                                            \
      0}
 
 /*
  * Make the model's programs; optimizer state starts anew, weights stay. Nothing of `options` is
  * kept. Compile again to change anything. On failure the model is as before.
  * fails: COT_E_ARG (NULL, unknown output, bad number), COT_E_SHAPE (a loss or metric does not fit
- * an output), and what cot_program_create reports.
+ * an output), COT_E_BUDGET (no way that was tried fits memory_budget: the text tells the smallest
+ * budget that would do and the largest values that are then alive at the peak), and what
+ * cot_program_create reports.
  */
 COT_API cot_status cot_model_compile_with(cot_model *model, const cot_compile_options *options);
 #define cot_model_compile(model, ...)                                                              \
@@ -198,6 +211,20 @@ COT_API cot_status cot_model_compile_with(cot_model *model, const cot_compile_op
 COT_API const cot_program *cot_model_train_program(const cot_model *model);
 COT_API const cot_program *cot_model_evaluate_program(const cot_model *model);
 COT_API const cot_program *cot_model_predict_program(const cot_model *model);
+
+/* What a training step takes, and what it cost to fit the budget. */
+typedef struct cot_memory_info {
+    int64_t budget;      /* compile's memory_budget; 0: none */
+    int64_t bytes;       /* of a step, as the budget counts them */
+    int64_t plain_bytes; /* of a step without a budget */
+    int32_t n_regions;   /* stretches of the network that are computed again; 0: none */
+    int32_t n_layers;    /* layers that have a part in them */
+    double flops;        /* of a step of max_batch rows, by the plan's estimate */
+    double plain_flops;  /* of a step without a budget */
+} cot_memory_info;
+
+/* All zero without a training program, or on the reference evaluator. */
+COT_API cot_memory_info cot_model_train_memory(const cot_model *model);
 
 /*
  * Optimizer state: iterations (i64), learning_rate (f32), then for each weight in turn its average
