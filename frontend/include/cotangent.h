@@ -37,6 +37,7 @@
 #include "cotangent/data.h"
 #include "cotangent/graph.h"
 #include "cotangent/inspect.h"
+#include "cotangent/instruments.h"
 #include "cotangent/layers.h"
 #include "cotangent/model.h"
 #include "cotangent/optimizers.h"

@@ -4,6 +4,7 @@
  *
  *   @optimizer/   iterations, learning rate, slots
  *   @sum/         of the running epoch's losses and metrics      \
+ *   @instrument/  sums of instruments                            |
  *   @best/        the weights that early stopping has kept        | amid a fit
  *   @callback/    numbers of each callback that has a state       |
  *   @history/     epoch numbers (i32) and values (f64)           /
@@ -14,6 +15,7 @@
 #include "frontend/training/checkpoint.h"
 
 #include "frontend/files/safetensors.h"
+#include "frontend/training/instruments.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -150,6 +152,12 @@ static void add_state(coti_tensors *tensors, cot_model *model) {
     add_place(tensors, model, training->place);
     for (int32_t i = 0; i < training->n_sums; i++) {
         coti_tensors_add_variable(tensors, "@sum/", training->mode[COTI_TRAIN].sum[i]);
+    }
+    for (int32_t i = 0; i < coti_instruments_count(training->instruments); i++) {
+        const cot_variable *sum = training->instruments->all.data[i].sum;
+        if (sum != NULL) {
+            coti_tensors_add_variable(tensors, "@instrument/", sum);
+        }
     }
     add_best(tensors, model);
     add_callbacks(tensors, model, training->place);

@@ -5,12 +5,14 @@
  *   layers  -> forward graph -> losses, metrics, sums          (lower.c, loss.c, metric.c)
  *           -> gradients of the trainable weights              (autodiff: cot_grad)
  *           -> updates of weights and optimizer state          (optimizer.c)
+ *           -> instruments, if asked for                       (instruments.c)
  *           -> for a memory budget, what is computed again     (budget.c)
  *   graph   -> program -> session                              (codegen: coti_program_make)
  *
  * thrice: for training, evaluation (no gradients) and prediction (no targets). Each program serves
  * any number of rows up to its largest. The model is changed only when all has succeeded.
  */
+#include "frontend/training/instruments.h"
 #include "frontend/training/schedule.h"
 #include "frontend/training/training.h"
 
@@ -40,7 +42,7 @@ static cot_status mark_stretches(const building *b, cot_graph *graph) {
 }
 
 static cot_status append_gradients(const coti_training *training, cot_graph *graph,
-                                   cot_value loss) {
+                                   const coti_forward *forward, cot_value loss) {
     cot_context *context = training->context;
     size_t room = training->model->weight.count;
     coti_trainee *weight = coti_calloc(context, room, sizeof *weight);
@@ -55,6 +57,10 @@ static cot_status append_gradients(const coti_training *training, cot_graph *gra
         status = n > 0 ? cot_grad(loss, value, n, gradient) : COT_OK;
         if (status == COT_OK) {
             status = coti_optimizer_update(training, graph, gradient);
+        }
+        if (status == COT_OK) {
+            status = coti_instruments_append(training, graph, forward,
+                                             (coti_trained){weight, gradient, n});
         }
     }
     coti_free(context, weight);
@@ -80,7 +86,7 @@ static cot_status append_mode(const building *b, cot_graph *graph, const coti_fo
         return COT_OK;
     }
     COTI_TRY(mark_stretches(b, graph));
-    return append_gradients(training, graph, loss);
+    return append_gradients(training, graph, forward, loss);
 }
 
 cot_graph *coti_build_graph(const coti_training *training, coti_mode_id mode, int64_t max_rows,
@@ -90,7 +96,7 @@ cot_graph *coti_build_graph(const coti_training *training, coti_mode_id mode, in
     cot_context *context = training->context;
     const cot_model *model = training->model;
     coti_str name;
-    coti_forward forward = {NULL, {NULL, 0}};
+    coti_forward forward = {NULL, NULL, {NULL, 0}};
     coti_str_init(&name, context);
     coti_str_printf(&name, "%s_%s", model->name, suffix[mode]);
     cot_graph *graph =
@@ -104,6 +110,7 @@ cot_graph *coti_build_graph(const coti_training *training, coti_mode_id mode, in
         status = append_mode(&b, graph, &forward);
     }
     coti_free(context, forward.output);
+    coti_free(context, forward.call);
     if (status != COT_OK) {
         cot_graph_destroy(graph);
         return NULL;
@@ -273,6 +280,7 @@ void coti_training_destroy(coti_training *training) {
         cot_variable_release(training->variable[i]);
     }
     coti_resume_forget(training);
+    coti_instruments_destroy(training->instruments);
     coti_arena_clear(&training->arena);
     coti_free(training->context, training);
 }
@@ -298,6 +306,8 @@ static cot_status make_training(coti_training *training, const cot_compile_optio
     COTI_TRY(coti_optimizer_make_variables(training));
     COTI_TRY(make_sums(training, COTI_TRAIN));
     COTI_TRY(make_sums(training, COTI_EVALUATE));
+    COTI_TRY(
+        coti_instruments_create(training->context, options->instruments, &training->instruments));
     return open_modes(training);
 }
 

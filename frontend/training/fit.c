@@ -8,8 +8,10 @@
  * the context's seed and the epoch's number alone (shuffle.c).
  */
 #include "frontend/data/mapped.h"
+#include "frontend/training/instruments.h"
 #include "frontend/training/training.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Everything of one fit. */
@@ -20,7 +22,7 @@ typedef struct fit {
     cot_fit_options options;         /* with defaults filled in */
     cot_dataset *train, *validation; /* validation: NULL, or rows to validate on */
     int64_t *order;                  /* of training rows; NULL: as they are */
-    double *value; /* n_logs of training, n_logs of validation, the learning rate */
+    double *value; /* n_logs of training and of validation, the learning rate, instruments */
     cot_log *log;  /* n_logs: of a batch */
     int32_t n_epoch_logs;
     cot_log *epoch_log;  /* of an epoch: training's and the learning rate by name, validation's */
@@ -109,44 +111,60 @@ static cot_status check_data(const fit *f) {
                                  f->options.validation_data, uses);
 }
 
-/* Which numbers an epoch logs, and where they come from. */
-static void list_epoch_logs(fit *f) {
+/* A number of an epoch's logs: where it is in `value`. */
+typedef struct epoch_entry {
+    const char *name;
+    int32_t from;
+} epoch_entry;
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const epoch_entry *)a)->name, ((const epoch_entry *)b)->name);
+}
+
+/* Which numbers an epoch logs: training's, the learning rate and instruments by name, then
+ * validation's. `entry` has room for all. */
+static void list_epoch_logs(fit *f, epoch_entry *entry) {
     const coti_training *training = f->training;
-    int32_t n = training->n_logs;
-    bool is_rate_due = f->logs_rate;
-    for (int32_t i = 0; i <= n; i++) {
-        if (is_rate_due && (i == n || strcmp(training->log[i].name, "learning_rate") > 0)) {
-            f->epoch_log[f->n_epoch_logs].name = "learning_rate";
-            f->epoch_from[f->n_epoch_logs++] = 2 * n;
-            is_rate_due = false;
-        }
-        if (i < n) {
-            f->epoch_log[f->n_epoch_logs].name = training->log[i].name;
-            f->epoch_from[f->n_epoch_logs++] = i;
-        }
+    int32_t n = training->n_logs, n_entries = 0;
+    for (int32_t i = 0; i < n; i++) {
+        entry[n_entries++] = (epoch_entry){training->log[i].name, i};
     }
+    if (f->logs_rate) {
+        entry[n_entries++] = (epoch_entry){"learning_rate", 2 * n};
+    }
+    for (int32_t i = 0; i < coti_instruments_count(training->instruments); i++) {
+        entry[n_entries++] = (epoch_entry){training->instruments->all.data[i].name, 2 * n + 1 + i};
+    }
+    qsort(entry, (size_t)n_entries, sizeof *entry, by_name);
     for (int32_t i = 0; f->validation != NULL && i < n; i++) {
-        f->epoch_log[f->n_epoch_logs].name = training->validation_name[i];
-        f->epoch_from[f->n_epoch_logs++] = n + i;
+        entry[n_entries++] = (epoch_entry){training->validation_name[i], n + i};
     }
+    for (int32_t i = 0; i < n_entries; i++) {
+        f->epoch_log[i].name = entry[i].name;
+        f->epoch_from[i] = entry[i].from;
+    }
+    f->n_epoch_logs = n_entries;
 }
 
 static cot_status make_logs(fit *f) {
     size_t n = (size_t)f->training->n_logs;
-    f->value = coti_calloc(f->context, 2 * n + 1, sizeof *f->value);
-    f->epoch_value = coti_calloc(f->context, 2 * n + 1, sizeof *f->epoch_value);
+    size_t most = 2 * n + 1 + (size_t)coti_instruments_count(f->training->instruments);
+    f->value = coti_calloc(f->context, most, sizeof *f->value);
+    f->epoch_value = coti_calloc(f->context, most, sizeof *f->epoch_value);
     f->log = coti_calloc(f->context, n, sizeof *f->log);
-    f->epoch_log = coti_calloc(f->context, 2 * n + 1, sizeof *f->epoch_log);
-    f->epoch_from = coti_calloc(f->context, 2 * n + 1, sizeof *f->epoch_from);
-    if (f->value == NULL || f->epoch_value == NULL || f->log == NULL || f->epoch_log == NULL ||
-        f->epoch_from == NULL) {
-        return COT_E_NOMEM;
-    }
-    for (size_t i = 0; i < n; i++) {
+    f->epoch_log = coti_calloc(f->context, most, sizeof *f->epoch_log);
+    f->epoch_from = coti_calloc(f->context, most, sizeof *f->epoch_from);
+    epoch_entry *entry = coti_calloc(f->context, most, sizeof *entry);
+    bool complete = f->value != NULL && f->epoch_value != NULL && f->log != NULL &&
+                    f->epoch_log != NULL && f->epoch_from != NULL && entry != NULL;
+    for (size_t i = 0; complete && i < n; i++) {
         f->log[i].name = f->training->log[i].name;
     }
-    list_epoch_logs(f);
-    return COT_OK;
+    if (complete) {
+        list_epoch_logs(f, entry);
+    }
+    coti_free(f->context, entry);
+    return complete ? COT_OK : COT_E_NOMEM;
 }
 
 static cot_status make_history(const fit *f) {
@@ -323,6 +341,7 @@ static cot_status enter_epoch(fit *f, coti_loop *loop, int32_t epoch) {
     f->place.epoch = epoch;
     f->place.step = f->place.rows = 0;
     COTI_TRY(coti_reset_sums(f->training, COTI_TRAIN));
+    coti_instruments_reset(f->training->instruments);
     COTI_TRY(call_some(f, EPOCH_BEGIN, epoch, NULL, false));
     f->place.begun = true;
     return call_some(f, EPOCH_BEGIN, epoch, NULL, true);
@@ -377,6 +396,8 @@ static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *lo
     if (f->logs_rate) {
         COTI_TRY(coti_learning_rate(f->training, &f->value[2 * n]));
     }
+    COTI_TRY(coti_instruments_read(f->training->instruments, loop->done_rows, loop->done_steps,
+                                   f->value + 2 * n + 1));
     *logs_out = epoch_logs(f);
     f->place.epoch = epoch + 1;
     f->place.step = f->place.rows = 0;

@@ -65,12 +65,13 @@ static cot_status append_outputs(const cot_model *model, cot_graph *graph,
 static cot_status check_graph(const cot_model *model, cot_graph *graph,
                               const cot_gradcheck_options *options,
                               cot_gradcheck_report *report_out) {
-    coti_forward forward = {NULL, {NULL, 0}};
+    coti_forward forward = {NULL, NULL, {NULL, 0}};
     cot_status status = coti_lower_forward(model, graph, true, &forward);
     if (status == COT_OK) {
         status = append_outputs(model, graph, &forward);
     }
     coti_free(model->context, forward.output);
+    coti_free(model->context, forward.call);
     return status == COT_OK ? cot_gradcheck(graph, options, report_out) : status;
 }
 

@@ -109,12 +109,13 @@ cot_status coti_lower_forward(const cot_model *model, cot_graph *graph, bool tra
             output[i] = built[model->output.data[i]];
         }
     }
-    coti_free(context, built);
     coti_free(context, input);
     if (status != COT_OK) {
+        coti_free(context, built);
         coti_free(context, output);
-        output = NULL;
+        built = output = NULL;
     }
+    forward_out->call = built;
     forward_out->output = output;
     return status;
 }

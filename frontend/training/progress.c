@@ -8,6 +8,7 @@
 #include "frontend/training/training.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { BAR_WIDTH = 20 };
 
@@ -108,6 +109,9 @@ static void append_time_left(coti_str *text, double seconds) {
 static void append_logs(coti_str *text, const cot_logs *logs) {
     for (int32_t i = 0; logs != NULL && i < logs->n; i++) {
         double value = logs->log[i].value;
+        if (strchr(logs->log[i].name, '/') != NULL) {
+            continue; /* an instrument: there may be thousands */
+        }
         coti_str_printf(text, fabs(value) > 1e-3 ? " - %s: %.4f" : " - %s: %.4e", logs->log[i].name,
                         value);
     }

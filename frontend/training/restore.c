@@ -5,6 +5,7 @@
  */
 #include "frontend/files/safetensors.h"
 #include "frontend/training/checkpoint.h"
+#include "frontend/training/instruments.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -376,6 +377,26 @@ static cot_status take_history(const coti_safetensors *file, cot_model *model) {
     return status;
 }
 
+/* Those that the file has; others, which were not asked for before, begin. */
+static cot_status take_instruments(const coti_safetensors *file,
+                                   const coti_instruments *instruments) {
+    coti_str text;
+    cot_status status = COT_OK;
+    coti_str_init(&text, file->context);
+    for (int32_t i = 0; status == COT_OK && i < coti_instruments_count(instruments); i++) {
+        cot_variable *sum = instruments->all.data[i].sum;
+        const char *name =
+            sum != NULL ? tensor_name(&text, "@instrument/", sum->name) : "@instrument/";
+        status = name != NULL ? COT_OK : COT_E_NOMEM;
+        if (status == COT_OK && coti_safetensors_find(file, name) != NULL) {
+            status = check_variables(file, "@instrument/", &sum, 1);
+            status = status == COT_OK ? set_variables(file, "@instrument/", &sum, 1) : status;
+        }
+    }
+    coti_str_free(&text);
+    return status;
+}
+
 cot_status coti_resume_take(cot_model *model, coti_place *place) {
     coti_training *training = model->training;
     const coti_safetensors *file = training->resume;
@@ -389,6 +410,7 @@ cot_status coti_resume_take(cot_model *model, coti_place *place) {
     COTI_TRY(take_callbacks(file, model, place));
     COTI_TRY(take_best(file, model));
     COTI_TRY(take_history(file, model));
+    COTI_TRY(take_instruments(file, training->instruments));
     COTI_TRY(
         set_variables(file, "@sum/", training->mode[COTI_TRAIN].sum, (size_t)training->n_sums));
     place->epoch = found.epoch;

@@ -72,6 +72,7 @@ typedef struct coti_place {
 } coti_place;
 
 struct coti_safetensors;
+struct coti_instruments;
 
 typedef struct coti_training {
     cot_context *context;
@@ -90,8 +91,9 @@ typedef struct coti_training {
     coti_mode mode[COTI_MODE_COUNT];
     int32_t n_variables; /* of the optimizer: iterations, learning rate, slots */
     cot_variable **variable;
-    cot_log *reported;               /* n_logs: the latest report, borrowed by the user */
-    coti_place *place;               /* of the running fit; NULL: there is none */
+    cot_log *reported;                    /* n_logs: the latest report, borrowed by the user */
+    struct coti_instruments *instruments; /* NULL: none */
+    coti_place *place;                    /* of the running fit; NULL: there is none */
     struct coti_safetensors *resume; /* a checkpoint that the next fit goes on from; NULL: none */
 } coti_training;
 
@@ -135,6 +137,7 @@ int32_t coti_trainable(const cot_model *model, coti_trainee *out);
 /* Values of a model's outputs in a graph, in order. */
 typedef struct coti_forward {
     coti_built *output; /* owned by whoever called coti_lower_forward */
+    coti_built *call;   /* of every call, by id; likewise. No value: not in the model */
     cot_value penalty;  /* what activity regularizers add to the loss; poison: nothing */
 } coti_forward;
 

@@ -14,6 +14,7 @@
 
 #include "base.h"
 #include "data.h"
+#include "instruments.h"
 #include "model.h"
 #include "optimizers.h"
 
@@ -180,6 +181,7 @@ typedef struct cot_compile_options {
      * same bits. cot_model_train_memory says what it costs.
      */
     int64_t memory_budget;
+    uint32_t instruments; /* COT_INSTRUMENT_ values, or-ed; 0: none */
 } cot_compile_options;
 #define COT_COMPILE_OPTIONS_INIT                                                                   \
     {sizeof(cot_compile_options),                                                                  \

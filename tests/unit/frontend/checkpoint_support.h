@@ -108,7 +108,8 @@ UNUSED static trainee *trainee_make(const cot_optimizer *optimizer, uint64_t see
     assert_non_null(t->model);
     CHECK_OK(t->context, cot_model_compile(t->model, .optimizer = optimizer,
                                            .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
-                                           .metrics = {COT_ACCURACY}, .max_batch = BATCH));
+                                           .metrics = {COT_ACCURACY}, .max_batch = BATCH,
+                                           .instruments = COT_INSTRUMENT_ALL));
     fill_g(t->x, ROWS * FEATURES, 3, 2.0);
     for (int i = 0; i < ROWS; i++) {
         t->y[i] = (i * 7 + i / 5) % CLASSES;
