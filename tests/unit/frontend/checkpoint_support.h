@@ -96,6 +96,9 @@ typedef struct trainee {
     int32_t y[ROWS];
 } trainee;
 
+/* What trainees are compiled with. */
+UNUSED static uint32_t trainee_instruments = 0;
+
 /* Everything as at the first time: a new context, model and data of the same names and numbers. */
 UNUSED static trainee *trainee_make(const cot_optimizer *optimizer, uint64_t seed) {
     trainee *t = calloc(1, sizeof *t);
@@ -109,7 +112,7 @@ UNUSED static trainee *trainee_make(const cot_optimizer *optimizer, uint64_t see
     CHECK_OK(t->context, cot_model_compile(t->model, .optimizer = optimizer,
                                            .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
                                            .metrics = {COT_ACCURACY}, .max_batch = BATCH,
-                                           .instruments = COT_INSTRUMENT_ALL));
+                                           .instruments = trainee_instruments));
     fill_g(t->x, ROWS * FEATURES, 3, 2.0);
     for (int i = 0; i < ROWS; i++) {
         t->y[i] = (i * 7 + i / 5) % CLASSES;

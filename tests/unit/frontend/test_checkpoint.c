@@ -139,7 +139,9 @@ static void adaptive(void **state) {
 
 static void with_more_state(void **state) {
     (void)state;
+    trainee_instruments = COT_INSTRUMENT_ALL;
     check_optimizer(cot_nadam(.learning_rate = 0.05), "nadam", true);
+    trainee_instruments = 0;
     check_optimizer(cot_adafactor(.learning_rate = 0.05), "adafactor", true);
     check_optimizer(cot_adam(.learning_rate = 0.05, .use_ema = true, .ema_momentum = 0.8),
                     "averages", true);
