@@ -194,6 +194,7 @@ typedef struct cot_compile_options {
      0,                                                                                            \
      NULL,                                                                                         \
      0,                                                                                            \
+     0,                                                                                            \
      0}
 
 /*
