@@ -19,14 +19,18 @@ const char *const command_train_help =
     "  --momentum X          of sgd: 0\n"
     "  --nesterov            of sgd\n"
     "  --validation-split X  share of the training rows kept for validation: 0.1\n"
-    "  --seed N              of initial weights and shuffles: 0\n\n"
+    "  --seed N              of initial weights and shuffles: 0\n"
+    "  --log DIR             write event files, which TensorBoard and `cotangent report` show\n"
+    "  --instruments         into them: dead and saturated units, norms, the first NaN\n"
+    "  --backup DIR          keep checkpoints there; begun again, the training goes on from "
+    "them\n\n"
     "Prints the model, the progress, and at last \"test accuracy: 0.NNNN\".\n";
 
 typedef struct train_options {
-    const char *data, *optimizer;
+    const char *data, *optimizer, *log, *backup;
     int64_t epochs, batch, seed;
     double learning_rate, momentum, validation_split;
-    bool nesterov;
+    bool nesterov, instruments;
 } train_options;
 
 /* A built-in example: a stack of dense layers and where its rows come from. */
@@ -91,7 +95,26 @@ static cot_status compile(cot_model *model, const builtin *example, const train_
     const cot_optimizer *adam = cot_adam(.learning_rate = options->learning_rate);
     return cot_model_compile(
         model, .optimizer = strcmp(options->optimizer, "sgd") == 0 ? sgd : adam,
-        .loss = example->loss, .metrics = {COT_ACCURACY}, .max_batch = options->batch);
+        .loss = example->loss, .metrics = {COT_ACCURACY}, .max_batch = options->batch,
+        .instruments = options->instruments ? COT_INSTRUMENT_ALL : 0);
+}
+
+static cot_status fit(cot_model *model, const cot_dataset *training, const train_options *options,
+                      const cot_console *console) {
+    const cot_callback *board = cot_tensorboard(options->log, .histogram_freq = 1);
+    const cot_callback *backup = cot_backup_and_restore(options->backup);
+    const cot_callback *given[2] = {NULL, NULL};
+    int n = 0;
+    if (options->log != NULL) {
+        given[n++] = board;
+    }
+    if (options->backup != NULL) {
+        given[n++] = backup;
+    }
+    return cot_model_fit(model, training, .epochs = (int32_t)options->epochs,
+                         .batch_size = options->batch,
+                         .validation_split = options->validation_split, .console = console,
+                         .callbacks = {given[0], given[1]});
 }
 
 static cot_status train(cot_context *context, const builtin *example,
@@ -106,9 +129,7 @@ static cot_status train(cot_context *context, const builtin *example,
         status = cot_model_summary(model, &console);
     }
     if (status == COT_OK) {
-        status = cot_model_fit(model, training, .epochs = (int32_t)options->epochs,
-                               .batch_size = options->batch,
-                               .validation_split = options->validation_split, .console = &console);
+        status = fit(model, training, options, &console);
     }
     cot_logs report = {0};
     if (status == COT_OK) {
@@ -164,6 +185,9 @@ int command_train(int argc, char **argv) {
                                     {"--momentum", 'f', &options.momentum},
                                     {"--validation-split", 'f', &options.validation_split},
                                     {"--nesterov", 'b', &options.nesterov},
+                                    {"--log", 's', (void *)&options.log},
+                                    {"--instruments", 'b', &options.instruments},
+                                    {"--backup", 's', (void *)&options.backup},
                                     {NULL, 0, NULL}};
     int n = command_parse(argc, argv, table, &name, 1);
     const builtin *example = find_example(name);
