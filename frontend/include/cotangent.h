@@ -41,6 +41,7 @@
 #include "cotangent/layers.h"
 #include "cotangent/model.h"
 #include "cotangent/optimizers.h"
+#include "cotangent/preprocessing.h"
 #include "cotangent/schedules.h"
 #include "cotangent/training.h"
 #include "cotangent/weights.h"

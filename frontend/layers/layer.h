@@ -43,6 +43,7 @@ typedef struct coti_layer_class {
     const char *name;   /* "Dense" */
     const char *prefix; /* "dense": stem of automatic names, and the op in messages */
     int32_t max_inputs; /* 1, or COTI_ANY_INPUTS */
+    bool fixed;         /* training never changes its weights, trainable or not */
     /* The result's type; inputs are checked to be one or more, within max_inputs, of one dtype. */
     cot_status (*infer)(const cot_layer *layer, const coti_type *input, int32_t n,
                         coti_type *result_out);
@@ -68,6 +69,11 @@ struct cot_layer {
     const coti_weight_options **weight_options; /* of each */
     COTI_VEC(uint32_t) call;                    /* its calls' ids, in order */
 };
+
+/* Does training change its weights? */
+static inline bool coti_layer_trains(const cot_layer *layer) {
+    return layer->trainable && !layer->class->fixed;
+}
 
 typedef struct coti_call {
     cot_layer *layer;
@@ -211,6 +217,6 @@ cot_status coti_initialize(cot_variable *variable, const coti_weight_options *op
 /* ---- the classes ---- */
 
 extern const coti_layer_class coti_class_input, coti_class_dense, coti_class_activation,
-    coti_class_flatten, coti_class_add, coti_class_concatenate;
+    coti_class_flatten, coti_class_add, coti_class_concatenate, coti_class_normalization;
 
 #endif

@@ -96,7 +96,7 @@ int32_t coti_trainable(const cot_model *model, coti_trainee *out) {
     int32_t n = 0;
     for (size_t i = 0; i < model->layer.count; i++) {
         const cot_layer *layer = model->layer.data[i];
-        for (int32_t k = 0; layer->trainable && k < layer->n_weights; k++, n++) {
+        for (int32_t k = 0; coti_layer_trains(layer) && k < layer->n_weights; k++, n++) {
             if (out != NULL) {
                 out[n] = (coti_trainee){layer->weight[k], layer->weight_options[k]};
             }

@@ -174,7 +174,7 @@ static bool is_regularized(const cot_model *model) {
         if (!coti_regularizer_is_none(&layer->activity)) {
             return true;
         }
-        for (int32_t k = 0; layer->trainable && k < layer->n_weights; k++) {
+        for (int32_t k = 0; coti_layer_trains(layer) && k < layer->n_weights; k++) {
             if (!coti_regularizer_is_none(&layer->weight_options[k]->regularizer)) {
                 return true;
             }
