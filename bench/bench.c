@@ -2,13 +2,13 @@
  * Cotangent's speed, beside the machine's FMA peak.
  *
  *   bench [OPTIONS] [NAME...]      training workloads (a, b, b-nesterov, c, d, e), sections
- *                                  (training, products, empty), or products by name; without any,
- *                                  all sections
- *   bench serve NAME [OPTIONS]     work on request (serve.h)
+ *                                  (training, products, empty; contention), or products by name;
+ * without any, all sections bench serve NAME [OPTIONS]     work on request (serve.h)
  *
  * A sample stands between two bursts of the FMA peak on the same number of threads; its share of
  * the peak is against their mean. Medians and quartiles over the samples.
  */
+#include "contention.h"
 #include "figures.h"
 #include "serve.h"
 
@@ -30,7 +30,7 @@ typedef struct bench_options {
 static const char *const usage =
     "usage: bench [OPTIONS] [NAME...]\n"
     "       bench serve NAME [--threads N] [--tiny] [--export DIRECTORY]\n"
-    "names: a b b-nesterov c d e; training, products, empty; a product's name\n"
+    "names: a b b-nesterov c d e; training, products, empty, contention; a product's name\n"
     "  --threads N       worker threads: 2\n"
     "  --samples N       of each: 15\n"
     "  --batch N         rows of a training step: the workload's own\n"
@@ -131,6 +131,9 @@ static bool show(const bench_options *options, const char *name) {
     }
     if (strcmp(name, "empty") == 0) {
         return bench_show_empty(&options->setup, &options->measure);
+    }
+    if (strcmp(name, "contention") == 0) {
+        return bench_show_contention(&options->setup, &options->measure);
     }
     return is_training(name) ? bench_show_training(name, &options->setup, &options->measure)
                              : bench_show_product(name, &options->setup, &options->measure);
