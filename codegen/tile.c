@@ -41,9 +41,13 @@ enum {
     SECOND_CACHE_ROWS = 256, /* pages apart, that the second cache holds of one place in a page */
     STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
     TARGET_UNITS = 16,       /* at least, where units stay large enough: the work is to be shared */
+    FEW_UNITS = 4,           /* the same where each unit reads much from afar: ... */
+    LONG_K = 8192,           /* ... with k at least this ... */
+    MEMORY_BYTES = 4 << 20,  /* ... and operands of this size */
     LEAST_UNIT_TIME = 8192,  /* vector fmas */
     MOST_UNIT_TIME = 49152,  /* but for units of so many vectors, which ... */
-    UNIT_VECTORS = 192       /* ... read each operand few times, however long k is */
+    UNIT_VECTORS = 192,      /* ... read each operand few times, however long k is */
+    FAR_UNIT_VECTORS = 768   /* that wait in scratch while blocks of k go by */
 };
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
@@ -250,8 +254,11 @@ static int64_t cut(int64_t extent, int64_t step, int64_t n) {
 static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *target) {
     int64_t width = (int64_t)gemm->tile_vectors * target->lanes;
     double time = (double)p->s * (double)divide_up(p->v, target->lanes) * (double)larger(p->k, 1);
-    double wanted = time / (double)larger(MOST_UNIT_TIME, UNIT_VECTORS * p->k);
-    wanted = wanted < (double)TARGET_UNITS ? (double)TARGET_UNITS : wanted;
+    bool afar = p->k >= LONG_K && (p->s + p->v) * p->k * F32_BYTES > MEMORY_BYTES;
+    int64_t least = afar ? FEW_UNITS : TARGET_UNITS;
+    int64_t most_time = larger(MOST_UNIT_TIME, (afar ? FAR_UNIT_VECTORS : UNIT_VECTORS) * p->k);
+    double wanted = time / (double)most_time;
+    wanted = wanted < (double)least ? (double)least : wanted;
     double entries = (double)larger(gemm->b * coti_gemm_inner(gemm), 1);
     double most = time * entries / (double)LEAST_UNIT_TIME;
     wanted = (wanted < most ? wanted : most) / entries;

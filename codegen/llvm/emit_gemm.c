@@ -3,13 +3,15 @@
  *
  *   for each unit, or each entry of the batch                        partitions
  *     the side reduction, if it is this unit's to make
- *     for each panel of v                                            emit_panel
+ *     for each panel of v                                            emit_panels
  *       the panel's one tile, which packs it meanwhile; or         emit_stream
  *       pack it, when all of k fits
  *       for each tile of s: for each chunk of k: tile; end           tiles alone, or
  *       for each block of tiles of s:                                in blocks, when chunks of
  *         for each chunk of k: pack it, for each tile: tile          k are packed
  *         for each tile: end
+ *     or, where the unit's sums fit where they wait: for each chunk of k, for each panel: pack it,
+ *     for each tile: tile; then all ends                             emit_unit_in_chunks
  */
 #include "emit_gemm.h"
 
@@ -232,13 +234,13 @@ static LLVMValueRef pick_function(coti_emit *e, const nest *n, bool narrow) {
     return coti_l_select(e, n->v_is_short, n->v_tile[1][narrow], v_high, "v_function");
 }
 
-static void emit_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
+/* The panel that begins at column v_first: where it ends, where its tiles begin, what sums them. */
+static void set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     const coti_gemm_plan *plan = n->plan;
     LLVMValueRef v_left = sub(e, n->v_v1, v_first), v_width = coti_l_i64(e, plan->width);
     n->v_v_first = n->v_v_start = v_first;
     n->v_v_end = add(e, v_first, smaller(e, v_left, v_width));
     if (plan->stream) {
-        emit_stream(e, n);
         return;
     }
     n->v_function = pick_function(e, n, false);
@@ -251,11 +253,60 @@ static void emit_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     if (plan->pack == COTI_GEMM_PACK_NONE) {
         n->v_v_start = smaller(e, v_first, sub(e, n->v_v1, v_width));
     }
-    if (plan->in_blocks) {
+}
+
+/* Each panel after the other. */
+static void emit_panels(coti_emit *e, nest *n) {
+    coti_loop panels;
+    coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "panel");
+    set_panel(e, n, panels.v_i);
+    if (n->plan->stream) {
+        emit_stream(e, n);
+    } else if (n->plan->in_blocks) {
         emit_tiles_in_blocks(e, n);
     } else {
         emit_tiles_alone(e, n);
     }
+    coti_loop_end(e, &panels);
+}
+
+/* Tile v_t of the panel that is set, of a unit whose sums wait: rows of the panel's width. */
+static tile_place place_in_unit(coti_emit *e, const nest *n, LLVMValueRef v_t) {
+    tile_place place = place_at(e, n, v_t, coti_l_i64(e, 0));
+    LLVMValueRef v_panel = times(e, sub(e, n->v_v_first, n->v_v0), n->plan->unit_rows);
+    LLVMValueRef v_row = LLVMBuildMul(e->builder, v_t, n->v_height, "");
+    LLVMValueRef v_sum = add(e, v_panel, times(e, v_row, n->plan->width));
+    place.v_c = coti_l_element(e, coti_gemm_element(e), place.v_c, v_sum, "v_c");
+    return place;
+}
+
+/* All panels take each chunk of k, packed first if need be, before the next. */
+static void emit_unit_in_chunks(coti_emit *e, nest *n) {
+    coti_loop chunks, panels, tiles;
+    LLVMValueRef v_zero = coti_l_i64(e, 0);
+    coti_loop_begin(e, &chunks, v_zero, chunk_count(e, n), 1, "chunk");
+    chunk c = chunk_at(e, n, chunks.v_i);
+    coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "panel");
+    set_panel(e, n, panels.v_i);
+    if (n->plan->pack != COTI_GEMM_PACK_NONE) {
+        call_pack(e, n, &c);
+    }
+    coti_loop_begin(e, &tiles, v_zero, n->v_n_tiles, 1, "tile");
+    tile_place place = place_in_unit(e, n, tiles.v_i);
+    if (n->plan->n_fetches > 0) {
+        coti_gemm_emit_fetch_table(e, n->plan, &n->entry, place.v_start, n->v_v_start);
+    }
+    call_tile(e, n, &c, &place);
+    coti_loop_end(e, &tiles);
+    coti_loop_end(e, &panels);
+    coti_loop_end(e, &chunks);
+    coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "end");
+    set_panel(e, n, panels.v_i);
+    coti_loop_begin(e, &tiles, v_zero, n->v_n_tiles, 1, "tile");
+    place = place_in_unit(e, n, tiles.v_i);
+    call_end(e, n, &place);
+    coti_loop_end(e, &tiles);
+    coti_loop_end(e, &panels);
 }
 
 /* The product on [s0, s1) x [v0, v1) of batch entry b. */
@@ -269,10 +320,11 @@ static void emit_range(coti_emit *e, nest *n) {
         n->v_height = coti_l_select(e, n->v_is_short, coti_l_i64(e, 1), n->v_height, "v_height");
         n->v_n_tiles = coti_l_select(e, n->v_is_short, v_length, n->v_n_tiles, "v_n_tiles");
     }
-    coti_loop panels;
-    coti_loop_begin(e, &panels, n->v_v0, n->v_v1, plan->width, "panel");
-    emit_panel(e, n, panels.v_i);
-    coti_loop_end(e, &panels);
+    if (plan->unit_rows > 0) {
+        emit_unit_in_chunks(e, n);
+    } else {
+        emit_panels(e, n);
+    }
 }
 
 /* ---- partitions ---- */

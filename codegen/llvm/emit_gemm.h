@@ -64,10 +64,12 @@ typedef struct coti_gemm_plan {
     bool partial;  /* a packed panel may be narrower than `width` */
     int64_t chunk; /* k's of a chunk but for the last; all of k when there is one chunk */
     bool one_chunk;
-    bool in_blocks;        /* a block of tiles takes a chunk of k before the next chunk is begun */
-    int32_t block_k;       /* of PACK_TRANSPOSE: k's that are transposed at once */
-    bool short_k;          /* a chunk may have fewer */
-    int32_t block_tiles;   /* tiles that stay unfinished together while chunks of k go by */
+    bool in_blocks;      /* a block of tiles takes a chunk of k before the next chunk is begun */
+    int32_t block_k;     /* of PACK_TRANSPOSE: k's that are transposed at once */
+    bool short_k;        /* a chunk may have fewer */
+    int32_t block_tiles; /* tiles that stay unfinished together while chunks of k go by */
+    int64_t unit_rows, unit_columns; /* sums of a unit that wait, panel by panel, while chunks of k
+                                        go by; 0: block_tiles do */
     bool end_along_s;      /* the epilogue's vectors run along s: tiles are transposed for it */
     int32_t t_stride;      /* distance of rows of a transposed tile: height, whole vectors */
     bool ahead_v, ahead_s; /* tiles ask for the next panel's lines, the next tile's */

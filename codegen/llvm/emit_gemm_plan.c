@@ -174,6 +174,27 @@ static int32_t block_tiles(const coti_gemm_plan *plan) {
     return most < 1 ? 1 : (int32_t)most;
 }
 
+/* Elements of whole tiles that cover a unit. */
+static int64_t covered(const coti_gemm_axis *axis, int64_t tile) {
+    int64_t length = axis->unit < axis->extent ? axis->unit : axis->extent;
+    return (length + tile - 1) / tile * tile;
+}
+
+/* Do all of a unit's sums fit where they wait? Then each chunk of k is taken by all its panels
+ * before the next is begun, and what they read of it is near. */
+static void choose_unit_rows(coti_gemm_plan *plan) {
+    if (!plan->in_blocks || plan->s.unit == 0) {
+        return;
+    }
+    int64_t rows = covered(&plan->s, plan->height);
+    int64_t columns = covered(&plan->v, plan->width);
+    if (rows <= BLOCK_BYTES && columns <= BLOCK_BYTES &&
+        rows * columns * plan->bytes <= BLOCK_BYTES) {
+        plan->unit_rows = rows;
+        plan->unit_columns = columns;
+    }
+}
+
 /* Accesses of the body that are contiguous along a dimension count for it. */
 static int32_t contiguous_along(const coti_body *body, int32_t dim) {
     int32_t n = 0;
@@ -200,10 +221,13 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     }
 }
 
+/* The end of a tile may read as many rows as a tile of full height has, even where it has one. */
 static void place(coti_gemm_plan *plan) {
     int64_t panel = plan->pack == COTI_GEMM_PACK_NONE ? 0 : plan->chunk * plan->width;
     panel = plan->stream ? 2 * (int64_t)plan->lanes * plan->lanes : panel;
-    int64_t block = (int64_t)plan->block_tiles * plan->height * plan->width + plan->lanes;
+    int64_t block = plan->unit_rows > 0 ? plan->unit_rows * plan->unit_columns
+                                        : (int64_t)plan->block_tiles * plan->height * plan->width;
+    block += plan->lanes;
     int64_t transposed =
         plan->end_along_s ? (int64_t)plan->width * plan->t_stride + plan->lanes : 0;
     plan->panel_at = 0;
@@ -241,6 +265,7 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     choose_block_k(gemm, &plan);
     plan.in_blocks = !plan.one_chunk && (plan.pack != COTI_GEMM_PACK_NONE || gemm->k > 1);
     plan.block_tiles = block_tiles(&plan);
+    choose_unit_rows(&plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
     choose_ahead(kernel, &plan);
     place(&plan);

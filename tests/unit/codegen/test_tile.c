@@ -165,6 +165,19 @@ static void test_long_k(void **state) {
     }
 }
 
+/* A recurrence's: few units, large enough to read what is far away a few times only. */
+static void test_recurrence(void **state) {
+    (void)state;
+    const int64_t shape[][2] = {{64, 256}, {32, 128}, {128, 512}};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        coti_gemm gemm = weights(shape[i][0], shape[i][1]);
+        gemm.k = 100;
+        coti_tile_choose(&gemm, avx512, 128);
+        assert_in_range(coti_tile_units(&gemm), 3, 12);
+        assert_true(16 * (gemm.unit_m + gemm.unit_n) <= gemm.unit_m * gemm.unit_n);
+    }
+}
+
 /* The transpose of attention's weights times values: the large operand is read once, in vectors. */
 static void test_far_operand(void **state) {
     (void)state;
@@ -186,6 +199,7 @@ int main(void) {
         cmocka_unit_test(test_back_packs_the_gradient),
         cmocka_unit_test(test_rows_that_alias),
         cmocka_unit_test(test_long_k),
+        cmocka_unit_test(test_recurrence),
         cmocka_unit_test(test_far_operand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
