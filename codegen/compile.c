@@ -124,15 +124,21 @@ static cot_status apply(compilation *c, pass_fn pass, bool *changed_out) {
 }
 
 /*
- * Until nothing changes, and at most a few rounds. Equal nodes become one, and dead ones go, with
- * every copy that a pass makes: the passes of that name have nothing left to do here.
+ * Until nothing changes, and at most a few rounds; a pass that would change nothing is not run, for
+ * a copy of the graph is what it costs. Equal nodes become one, and dead ones go, with every copy
+ * that a pass makes: the passes of that name have nothing left to do here.
  */
 static cot_status optimize(compilation *c) {
     bool changed = c->context->optimize;
     for (int32_t round = 0; round < MAX_ROUNDS && changed; round++) {
         bool simplified = false, folded = false;
-        COTI_TRY(apply(c, coti_pass_simplify, &simplified));
-        COTI_TRY(apply(c, coti_pass_fold, &folded));
+        COTI_TRY(coti_simplify_applies(c->owned, &changed));
+        if (changed) {
+            COTI_TRY(apply(c, coti_pass_simplify, &simplified));
+        }
+        if (coti_fold_applies(c->owned)) {
+            COTI_TRY(apply(c, coti_pass_fold, &folded));
+        }
         changed = simplified || folded;
     }
     return COT_OK;

@@ -11,7 +11,7 @@
 
 uint64_t coti_cons_hash(const coti_infer *key);
 
-/* The node of key->graph that is equal to the key. False: there is none. */
-bool coti_cons_find(const coti_infer *key, uint32_t *id_out);
+/* The node of key->graph that is equal to the key, whose hash this is. False: there is none. */
+bool coti_cons_find(const coti_infer *key, uint64_t hash, uint32_t *id_out);
 
 #endif

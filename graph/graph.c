@@ -217,7 +217,8 @@ static coti_symbol *state_symbol(cot_graph *graph, const coti_infer *key) {
 /* ---- adding ---- */
 
 /* Copy the key's lists and attributes into the arena; name the node. */
-static cot_status fill_node(cot_graph *graph, const coti_infer *key, coti_node *node) {
+static cot_status fill_node(cot_graph *graph, const coti_infer *key, uint64_t hash,
+                            coti_node *node) {
     const uint32_t *input =
         coti_arena_copy(&graph->arena, key->input, (size_t)key->n_inputs * sizeof key->input[0]);
     const void *attr = NULL;
@@ -234,12 +235,13 @@ static cot_status fill_node(cot_graph *graph, const coti_infer *key, coti_node *
                         .attr = attr,
                         .layer = key->layer,
                         .region = leaf ? 0 : graph->region,
-                        .hash = coti_cons_hash(key)};
+                        .hash = hash};
     return COT_OK;
 }
 
 /* Enter a node that has no equal. On failure the graph is as before. */
-static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint32_t *id_out) {
+static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint64_t hash,
+                             uint32_t *id_out) {
     size_t id = graph->node.count;
     coti_node node = {0};
     coti_symbol *symbol = NULL;
@@ -247,7 +249,7 @@ static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint32_t *
         return COTI_FAIL(graph->context, COT_E_UNSUPPORTED, "a graph holds at most %u nodes",
                          UINT32_MAX - 2);
     }
-    COTI_TRY(fill_node(graph, key, &node));
+    COTI_TRY(fill_node(graph, key, hash, &node));
     COTI_TRY(coti_vec_reserve(graph->context, &graph->node, id + 1));
     COTI_TRY(coti_vec_reserve(graph->context, &graph->input, graph->input.count + 1));
     COTI_TRY(coti_vec_reserve(graph->context, &graph->state, graph->state.count + 1));
@@ -276,13 +278,13 @@ static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint32_t *
     return COT_OK;
 }
 
-static cot_status add_node(cot_graph *graph, coti_infer *key, uint32_t *id_out) {
-    COTI_TRY(coti_infer_run(key));
+static cot_status find_or_enter(cot_graph *graph, const coti_infer *key, uint32_t *id_out) {
+    const uint64_t hash = coti_cons_hash(key);
     /* A second INPUT of a name is not found but entered, which refuses it. */
-    if (key->op != COT_OP_INPUT && coti_cons_find(key, id_out)) {
+    if (key->op != COT_OP_INPUT && coti_cons_find(key, hash, id_out)) {
         return COT_OK;
     }
-    return enter_node(graph, key, id_out);
+    return enter_node(graph, key, hash, id_out);
 }
 
 cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, int32_t n_inputs,
@@ -318,11 +320,37 @@ cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, in
     coti_infer key = {graph, op, graph->layer, n_inputs, ids, attr, dtype, {.rank = 0}};
     key.shape = shape != NULL ? *shape : key.shape;
     uint32_t id = 0;
-    cot_status status = add_node(graph, &key, &id);
+    cot_status status = coti_infer_run(&key);
+    status = status == COT_OK ? find_or_enter(graph, &key, &id) : status;
     if (ids != few) {
         coti_free(context, ids);
     }
     return status == COT_OK ? (cot_value){graph, id} : coti_poison();
+}
+
+/* Are they all values of this graph? */
+static bool all_here(const cot_graph *graph, const cot_value *input, int32_t n) {
+    bool here = true;
+    for (int32_t i = 0; i < n; i++) {
+        here = here && input[i].graph == graph && value_exists(input[i]);
+    }
+    return here;
+}
+
+cot_value coti_graph_keep(cot_graph *graph, const coti_node *node, const cot_value *input) {
+    uint32_t ids[FEW_INPUTS] = {0};
+    if (node->n_inputs > FEW_INPUTS || graph->seal.text != NULL || graph->context->verify ||
+        !all_here(graph, input, node->n_inputs)) {
+        return coti_graph_add(graph, (cot_op)node->op, input, node->n_inputs, node->attr,
+                              (cot_dtype)node->dtype, &node->shape);
+    }
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        ids[i] = input[i].id;
+    }
+    const coti_infer key = {graph, (cot_op)node->op, graph->layer,           node->n_inputs,
+                            ids,   node->attr,       (cot_dtype)node->dtype, node->shape};
+    uint32_t id = 0;
+    return find_or_enter(graph, &key, &id) == COT_OK ? (cot_value){graph, id} : coti_poison();
 }
 
 /* ---- results ---- */
@@ -349,14 +377,8 @@ cot_status cot_graph_output(cot_value value, const char *name) {
     return COT_OK;
 }
 
-cot_status cot_graph_update(cot_value state, cot_value value) {
-    const cot_value both[2] = {state, value};
-    cot_graph *graph = coti_graph_of("update", both, 2);
-    if (graph == NULL) {
-        return COT_E_ARG;
-    }
-    const coti_node *to = coti_node_of(state);
-    const coti_node *from = coti_node_of(value);
+/* An update that cannot be: no state, or one of another type. */
+static cot_status refuse_update(cot_graph *graph, const coti_node *to, const coti_node *from) {
     char type[2][COTI_TYPE_BYTES];
     coti_type_text(type[0], (cot_dtype)to->dtype, &to->shape);
     coti_type_text(type[1], (cot_dtype)from->dtype, &from->shape);
@@ -365,17 +387,31 @@ cot_status cot_graph_update(cot_value state, cot_value value) {
                             "%s of type %s is updated, only a state can be",
                             cot_op_name((cot_op)to->op), type[0]);
     }
-    if (to->dtype != from->dtype || !coti_shape_equal(&to->shape, &from->shape)) {
-        return COTI_OP_FAIL(graph->context, to->dtype != from->dtype ? COT_E_DTYPE : COT_E_SHAPE,
-                            "update", graph->layer, "state \"%s\" is %s, its new value is %s",
-                            to->name, type[0], type[1]);
+    return COTI_OP_FAIL(graph->context, to->dtype != from->dtype ? COT_E_DTYPE : COT_E_SHAPE,
+                        "update", graph->layer, "state \"%s\" is %s, its new value is %s", to->name,
+                        type[0], type[1]);
+}
+
+cot_status cot_graph_update(cot_value state, cot_value value) {
+    const cot_value both[2] = {state, value};
+    cot_graph *graph = coti_graph_of("update", both, 2);
+    if (graph == NULL) {
+        return COT_E_ARG;
+    }
+    const coti_node *to = coti_node_of(state);
+    const coti_node *from = coti_node_of(value);
+    if (to->op != COT_OP_STATE || to->dtype != from->dtype ||
+        !coti_shape_equal(&to->shape, &from->shape)) {
+        return refuse_update(graph, to, from);
     }
     COTI_TRY(coti_vec_reserve(graph->context, &graph->update, graph->update.count + 1));
     coti_symbol *symbol = coti_graph_find_symbol(graph, to->name);
     COTI_ASSERT(graph->context, symbol != NULL);
     if (symbol->update != 0) {
+        char type[COTI_TYPE_BYTES];
         return COTI_OP_FAIL(graph->context, COT_E_ARG, "update", graph->layer,
-                            "state \"%s\" (%s) is updated twice", to->name, type[0]);
+                            "state \"%s\" (%s) is updated twice", to->name,
+                            coti_type_text(type, (cot_dtype)to->dtype, &to->shape));
     }
     graph->update.data[graph->update.count++] = (coti_update){state.id, value.id};
     symbol->update = (uint32_t)graph->update.count;

@@ -205,6 +205,13 @@ const char *coti_graph_intern(cot_graph *graph, const char *text);
 cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, int32_t n_inputs,
                          const void *attr, cot_dtype dtype, const cot_shape *shape);
 
+/*
+ * Add a node that is like one of another graph of the context, and whose operands are of the types
+ * of that one's: what has been found out and checked there holds here, and is not done again (where
+ * the context says `verify`, it is).
+ */
+cot_value coti_graph_keep(cot_graph *graph, const coti_node *node, const cot_value *input);
+
 /* What a builder fails with: an error whose message begins with `op "layer": `. layer may be NULL.
  */
 cot_status coti_op_fail_at(cot_context *context, const char *file, int32_t line, cot_status status,
@@ -265,8 +272,16 @@ cot_status coti_graph_verify(const cot_graph *graph);
 
 /* ---- passes: each makes a new graph from the old and says whether it changed anything ---- */
 
-/* An empty graph of the same name and context, with the same inputs (all of them, in order). */
+/* An empty graph of the same name and context, with the same inputs (all of them, in order), and
+ * room for as many nodes. */
 cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out);
+
+/*
+ * Take out what is not reached, but for inputs, by renumbering what is, in the very graph. Only for
+ * a graph that nobody has seen: it breaks every value of it. False: this graph cannot be done so (a
+ * state or a body might go), and is as it was; so with COT_E_NOMEM.
+ */
+cot_status coti_graph_compact(cot_graph *graph, const bool *reached, bool *done_out);
 
 /*
  * The common frame of passes: copy nodes in order into a new graph, asking `rewrite` for each
@@ -278,11 +293,12 @@ typedef struct coti_rewrite {
     const cot_graph *from;
     cot_graph *to;
     const cot_value *map;
+    const char *layer; /* the last node's in `from`: that which `to` is at */
 } coti_rewrite;
 typedef cot_value (*coti_rewrite_fn)(coti_rewrite *rewrite, uint32_t id, void *user);
 cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, void *user,
                               cot_graph **result_out);
-cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id);
+cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id); /* by coti_graph_keep */
 /* The same with another attribute of the op's kind. */
 cot_value coti_rewrite_keep_with(coti_rewrite *rewrite, uint32_t id, const void *attr);
 
@@ -290,8 +306,12 @@ cot_value coti_rewrite_keep_with(coti_rewrite *rewrite, uint32_t id, const void 
  * summed over no axis: x*1, x+(-0), x-0, x/1, --x, select of equal branches, casts by way of a
  * wider dtype, view of view, op of broadcasts, stop_gradient. */
 cot_status coti_pass_simplify(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* Would it change anything? Asking costs much less than a copy. May add nodes without a use. */
+cot_status coti_simplify_applies(cot_graph *graph, bool *applies_out);
 /* Evaluate nodes whose inputs are constants (results of at most 4096 bytes). */
 cot_status coti_pass_fold(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* Would it change anything? */
+bool coti_fold_applies(const cot_graph *graph);
 /* Common subexpressions and dead nodes: what hash-consing and copying give. */
 cot_status coti_pass_cse(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 cot_status coti_pass_dce(const cot_graph *graph, cot_graph **result_out, bool *changed_out);

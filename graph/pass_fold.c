@@ -106,14 +106,18 @@ static cot_value evaluate(coti_rewrite *rewrite, const coti_node *node) {
     return value;
 }
 
+/* May it be folded, if its operands are constants? */
+static bool is_foldable(const coti_node *node) {
+    return node->n_inputs > 0 && node->n_inputs <= FOLD_INPUTS && node->op != COT_OP_BROADCAST &&
+           node->op != COT_OP_BARRIER && !coti_runs_bodies(node) &&
+           small_bytes((cot_dtype)node->dtype, &node->shape) >= 0;
+}
+
 /* user: a bool, set when a node is folded. */
 static cot_value fold(coti_rewrite *rewrite, uint32_t id, void *user) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     bool *changed = user;
-    bool constant = node->n_inputs > 0 && node->n_inputs <= FOLD_INPUTS &&
-                    node->op != COT_OP_BROADCAST && node->op != COT_OP_BARRIER &&
-                    !coti_runs_bodies(node) &&
-                    small_bytes((cot_dtype)node->dtype, &node->shape) >= 0;
+    bool constant = is_foldable(node);
     for (int32_t i = 0; i < node->n_inputs && constant; i++) {
         constant = is_constant(rewrite->map[node->input[i]]);
     }
@@ -122,6 +126,21 @@ static cot_value fold(coti_rewrite *rewrite, uint32_t id, void *user) {
     }
     *changed = true;
     return evaluate(rewrite, node);
+}
+
+/* A walk folds something if and only if there is a first node to fold. */
+bool coti_fold_applies(const cot_graph *graph) {
+    bool applies = graph->body.count > 0;
+    for (uint32_t id = 1; id < graph->node.count && !applies; id++) {
+        const coti_node *node = coti_node_at(graph, id);
+        applies = node->n_inputs > 0 &&
+                  is_constant((cot_value){(cot_graph *)(uintptr_t)graph, node->input[0]}) &&
+                  is_foldable(node);
+        for (int32_t i = 1; i < node->n_inputs && applies; i++) {
+            applies = is_constant((cot_value){(cot_graph *)(uintptr_t)graph, node->input[i]});
+        }
+    }
+    return applies;
 }
 
 /* One graph, without its bodies. */

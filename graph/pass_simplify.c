@@ -47,11 +47,16 @@ bool coti_site_is_number(const coti_site *site, int32_t i, double number) {
     return found == number && (!is_float || signbit(found) == signbit(number));
 }
 
-cot_value coti_simplify_make(const coti_site *site) {
-    cot_value value = coti_poison();
+/* Does a rule apply? *value_out is then what it makes. */
+static bool try_rules(const coti_site *site, cot_value *value_out) {
     coti_simplify_fn rule = coti_simplify_elementwise_rule(site->op);
     rule = rule != NULL ? rule : coti_simplify_view_rule(site->op);
-    if ((rule != NULL && rule(site, &value)) || coti_simplify_hoist(site, &value)) {
+    return (rule != NULL && rule(site, value_out)) || coti_simplify_hoist(site, value_out);
+}
+
+cot_value coti_simplify_make(const coti_site *site) {
+    cot_value value = coti_poison();
+    if (try_rules(site, &value)) {
         *site->changed = true;
         return value;
     }
@@ -74,6 +79,31 @@ static cot_value simplify(coti_rewrite *rewrite, uint32_t id, void *user) {
     const coti_site site = {rewrite->to, (cot_op)node->op,       node->n_inputs, input,
                             node->attr,  (cot_dtype)node->dtype, &node->shape,   user};
     return coti_simplify_make(&site);
+}
+
+/* A walk changes something if and only if there is a first node that a rule is for, whose operands
+ * it then finds as they are. */
+cot_status coti_simplify_applies(cot_graph *graph, bool *applies_out) {
+    const uint32_t n = (uint32_t)graph->node.count;
+    bool applies = graph->body.count > 0, ignored = false;
+    for (uint32_t id = 1; id < n && !applies; id++) {
+        const coti_node node = *coti_node_at(graph, id); /* the graph's own may move */
+        cot_value input[FEW_INPUTS], value = coti_poison();
+        if (node.n_inputs > FEW_INPUTS) {
+            continue;
+        }
+        for (int32_t i = 0; i < node.n_inputs; i++) {
+            input[i] = (cot_value){graph, node.input[i]};
+        }
+        const coti_site site = {graph,     (cot_op)node.op,       node.n_inputs, input,
+                                node.attr, (cot_dtype)node.dtype, &node.shape,   &ignored};
+        applies = try_rules(&site, &value);
+        if (applies && value.graph == NULL) {
+            return graph->context->error.status;
+        }
+    }
+    *applies_out = applies;
+    return COT_OK;
 }
 
 /* One graph, without its bodies. */

@@ -2,7 +2,7 @@
  * The frame of passes: a graph in, a new graph out, node by node in order.
  *
  * The new graph has all inputs, in order and first; of the rest only what its outputs and updates
- * reach: where a pass has left nodes without a use, they are swept by a second walk. Names, layers,
+ * reach: where a pass has left nodes without a use, they are taken out (compact.c). Names, layers,
  * regions, the order of outputs and updates, and has_backward are carried over here, so that no
  * pass can forget them. The old graph is only read. With the context's `verify` on, the new graph
  * is verified before anyone sees it.
@@ -19,10 +19,40 @@ static cot_status poison_status(cot_context *context) {
 }
 
 /* Nodes made from now on belong to the layer and the region that this one of the old graph does. */
-static cot_status follow(cot_graph *to, const coti_node *node) {
-    to->layer = coti_graph_intern(to, node->layer);
+static cot_status follow(coti_rewrite *rewrite, const coti_node *node) {
+    cot_graph *to = rewrite->to;
     to->region = node->region;
+    if (node->layer != rewrite->layer || to->layer == NULL) {
+        to->layer = coti_graph_intern(to, node->layer);
+        rewrite->layer = node->layer;
+    }
     return node->layer == NULL || to->layer != NULL ? COT_OK : COT_E_NOMEM;
+}
+
+/* A copy has about as many nodes and names. */
+static cot_status make_room(cot_graph *copy, const cot_graph *graph) {
+    cot_context *context = copy->context;
+    COTI_TRY(coti_vec_reserve(context, &copy->node, graph->node.count));
+    COTI_TRY(coti_vec_reserve(context, &copy->input, graph->input.count));
+    COTI_TRY(coti_vec_reserve(context, &copy->state, graph->state.count));
+    COTI_TRY(coti_vec_reserve(context, &copy->update, graph->update.count));
+    COTI_TRY(coti_vec_reserve(context, &copy->symbol, graph->symbol.count));
+    COTI_TRY(coti_map_reserve(&copy->consed, graph->node.count));
+    return coti_map_reserve(&copy->symbols, graph->symbol.count);
+}
+
+static cot_status copy_inputs(cot_graph *copy, const cot_graph *graph) {
+    coti_rewrite frame = {.from = graph, .to = copy};
+    for (size_t i = 0; i < graph->input.count; i++) {
+        const coti_node *node = coti_node_at(graph, graph->input.data[i]);
+        COTI_TRY(follow(&frame, node));
+        if (cot_op_input(copy, (cot_dtype)node->dtype, node->shape, node->name).graph == NULL) {
+            return poison_status(graph->context);
+        }
+    }
+    copy->layer = NULL;
+    copy->region = 0;
+    return COT_OK;
 }
 
 cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out) {
@@ -32,46 +62,41 @@ cot_status coti_graph_begin_copy(const cot_graph *graph, cot_graph **copy_out) {
     }
     copy->has_backward = graph->has_backward;
     copy->n_regions = graph->n_regions;
-    for (size_t i = 0; i < graph->input.count; i++) {
-        const coti_node *node = coti_node_at(graph, graph->input.data[i]);
-        cot_status status = follow(copy, node);
-        if (status == COT_OK &&
-            cot_op_input(copy, (cot_dtype)node->dtype, node->shape, node->name).graph == NULL) {
-            status = poison_status(graph->context);
-        }
-        if (status != COT_OK) {
-            cot_graph_destroy(copy);
-            return status;
-        }
+    cot_status status = make_room(copy, graph);
+    status = status == COT_OK ? copy_inputs(copy, graph) : status;
+    if (status != COT_OK) {
+        cot_graph_destroy(copy);
+        return status;
     }
-    copy->layer = NULL;
     *copy_out = copy;
     return COT_OK;
 }
 
 cot_value coti_rewrite_keep(coti_rewrite *rewrite, uint32_t id) {
-    return coti_rewrite_keep_with(rewrite, id, coti_node_at(rewrite->from, id)->attr);
+    const coti_node *node = coti_node_at(rewrite->from, id);
+    cot_value input[FEW_INPUTS];
+    if (node->n_inputs > FEW_INPUTS) {
+        return coti_rewrite_keep_with(rewrite, id, node->attr);
+    }
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        input[i] = rewrite->map[node->input[i]];
+    }
+    return coti_graph_keep(rewrite->to, node, input);
 }
 
 cot_value coti_rewrite_keep_with(coti_rewrite *rewrite, uint32_t id, const void *attr) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     cot_context *context = rewrite->to->context;
-    cot_value few[FEW_INPUTS];
-    cot_value *input = few;
-    if (node->n_inputs > FEW_INPUTS) {
-        input = coti_calloc(context, (size_t)node->n_inputs, sizeof *input);
-        if (input == NULL) {
-            return coti_poison();
-        }
+    cot_value *input = coti_calloc(context, (size_t)node->n_inputs, sizeof *input);
+    if (input == NULL) {
+        return coti_poison();
     }
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = rewrite->map[node->input[i]];
     }
     cot_value kept = coti_graph_add(rewrite->to, (cot_op)node->op, input, node->n_inputs, attr,
                                     (cot_dtype)node->dtype, &node->shape);
-    if (input != few) {
-        coti_free(context, input);
-    }
+    coti_free(context, input);
     return kept;
 }
 
@@ -97,14 +122,14 @@ static cot_status replace(coti_rewrite *rewrite, uint32_t id, coti_rewrite_fn ca
                           cot_value *value_out) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     cot_context *context = rewrite->to->context;
-    COTI_TRY(follow(rewrite->to, node));
+    COTI_TRY(follow(rewrite, node));
     cot_value value = callback(rewrite, id, user);
     if (value.graph == NULL) {
         return poison_status(context);
     }
-    cot_shape shape = cot_value_shape(value);
-    if (value.graph != rewrite->to || cot_value_dtype(value) != (cot_dtype)node->dtype ||
-        !coti_shape_equal(&shape, &node->shape)) {
+    const coti_node *made = coti_node_of(value);
+    if (value.graph != rewrite->to || made->dtype != node->dtype ||
+        !coti_shape_equal(&made->shape, &node->shape)) {
         return COTI_OP_FAIL(context, COT_E_INTERNAL, cot_op_name((cot_op)node->op), node->layer,
                             "a pass replaced node %u by one of another type", id);
     }
@@ -170,17 +195,21 @@ static bool has_dead(const cot_graph *graph, const bool *reached) {
     return false;
 }
 
-/* Replace a fresh graph by a copy if its making has left dead nodes. */
+/* What the making of a fresh graph has left without a use goes: in the graph itself, or else by
+ * another copy. */
 static cot_status sweep(cot_graph **in_out) {
     cot_graph *graph = *in_out;
     cot_graph *swept = graph;
     cot_status status = COT_OK;
     bool *reached = coti_calloc(graph->context, graph->node.count, sizeof *reached);
     if (reached == NULL) {
-        status = COT_E_NOMEM;
-    } else {
-        mark_reached(graph, reached);
-        if (has_dead(graph, reached)) {
+        return COT_E_NOMEM;
+    }
+    mark_reached(graph, reached);
+    if (has_dead(graph, reached)) {
+        bool done = false;
+        status = coti_graph_compact(graph, reached, &done);
+        if (status == COT_OK && !done) {
             status = copy_reached(graph, reached, keep, NULL, &swept);
         }
     }

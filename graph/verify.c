@@ -60,7 +60,7 @@ static cot_status check_type(const cot_graph *graph, uint32_t id) {
     if (node->hash != coti_cons_hash(&infer)) {
         return BROKEN(graph, node, "node %u is not filed under its hash", id);
     }
-    if (!coti_cons_find(&infer, &equal) || equal != id) {
+    if (!coti_cons_find(&infer, node->hash, &equal) || equal != id) {
         return BROKEN(graph, node, "node %u is equal to node %u", id, equal);
     }
     return COT_OK;

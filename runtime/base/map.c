@@ -66,15 +66,23 @@ void coti_map_free(coti_map *map) {
     coti_map_init(map, map->context);
 }
 
+void coti_map_clear(coti_map *map) {
+    if (map->capacity > 0) {
+        memset(map->entry, 0, map->capacity * sizeof *map->entry);
+    }
+    map->count = 0;
+}
+
 bool coti_map_find(const coti_map *map, uint64_t hash, coti_map_equal_fn equal, const void *user,
                    uint32_t *value_out) {
     if (map->capacity == 0) {
         return false;
     }
-    for (size_t i = hash & (map->capacity - 1); map->entry[i].value != 0;
+    const uint32_t half = (uint32_t)hash;
+    for (size_t i = half & (map->capacity - 1); map->entry[i].value != 0;
          i = (i + 1) & (map->capacity - 1)) {
         uint32_t value = map->entry[i].value - 1;
-        if (map->entry[i].hash == hash && equal(user, value)) {
+        if (map->entry[i].hash == half && equal(user, value)) {
             *value_out = value;
             return true;
         }
@@ -91,8 +99,7 @@ static void place(struct coti_map_entry *entry, size_t capacity, struct coti_map
     entry[i] = added;
 }
 
-static cot_status grow(coti_map *map) {
-    size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : 2 * map->capacity;
+static cot_status grow(coti_map *map, size_t capacity) {
     struct coti_map_entry *entry = coti_calloc(map->context, capacity, sizeof *entry);
     if (entry == NULL) {
         return COT_E_NOMEM;
@@ -108,14 +115,20 @@ static cot_status grow(coti_map *map) {
     return COT_OK;
 }
 
+cot_status coti_map_reserve(coti_map *map, size_t n) {
+    size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : map->capacity;
+    while (capacity / 2 < n && capacity <= SIZE_MAX / 4) {
+        capacity *= 2;
+    }
+    return capacity > map->capacity ? grow(map, capacity) : COT_OK;
+}
+
 cot_status coti_map_add(coti_map *map, uint64_t hash, uint32_t value) {
     if (value == UINT32_MAX) {
         return COTI_FAIL(map->context, COT_E_INTERNAL, "a map cannot hold the value %u", value);
     }
-    if (2 * (map->count + 1) > map->capacity) {
-        COTI_TRY(grow(map));
-    }
-    place(map->entry, map->capacity, (struct coti_map_entry){hash, value + 1});
+    COTI_TRY(coti_map_reserve(map, map->count + 1));
+    place(map->entry, map->capacity, (struct coti_map_entry){(uint32_t)hash, value + 1});
     map->count++;
     return COT_OK;
 }

@@ -1,6 +1,7 @@
 /*
  * A hash map from byte strings or from 64-bit hashes with a caller's equality, to 32-bit values.
- * Open addressing, no deletion; grows by itself.
+ * Open addressing, no deletion; grows by itself. An entry holds half of its hash: in a large map a
+ * search costs the wait for one line of memory, and half as large is half as far.
  */
 #ifndef COTI_MAP_H
 #define COTI_MAP_H
@@ -14,7 +15,7 @@ uint64_t coti_hash(uint64_t seed, const void *data, size_t bytes);
 typedef struct coti_map {
     cot_context *context;
     struct coti_map_entry {
-        uint64_t hash;
+        uint32_t hash;  /* its lower half */
         uint32_t value; /* value + 1; 0: empty */
     } *entry;
     size_t count, capacity;
@@ -22,6 +23,12 @@ typedef struct coti_map {
 
 void coti_map_init(coti_map *map, cot_context *context);
 void coti_map_free(coti_map *map);
+
+/* Make room for n values in all, so that adding them grows nothing. COT_E_NOMEM. */
+cot_status coti_map_reserve(coti_map *map, size_t n);
+
+/* Forget all entries; the room for them stays. */
+void coti_map_clear(coti_map *map);
 
 /* Is stored `value` the thing looked for? */
 typedef bool (*coti_map_equal_fn)(const void *user, uint32_t value);

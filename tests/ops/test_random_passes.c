@@ -136,6 +136,50 @@ static void test_texts_and_passes(void **state) {
     }
 }
 
+/* ---- asking first ---- */
+
+/* What applies() says of a graph without dead nodes is what the pass then does. Returns the pass's
+ * result in place of the graph. */
+static cot_graph *check_applies(cot_graph *graph, bool fold, int32_t *n_applied) {
+    cot_graph *result = NULL;
+    bool changed = false, applies = false;
+    CHECK_OK(context, fold ? coti_pass_fold(graph, &result, &changed)
+                           : coti_pass_simplify(graph, &result, &changed));
+    if (fold) {
+        applies = coti_fold_applies(graph);
+    } else {
+        CHECK_OK(context, coti_simplify_applies(graph, &applies));
+    }
+    if (graph->body.count == 0) { /* of one with bodies it need not know */
+        assert_int_equal(applies, changed);
+    }
+    assert_true(applies || !changed);
+    *n_applied += applies;
+    cot_graph_destroy(graph);
+    return result;
+}
+
+static void test_asking_first(void **state) {
+    (void)state;
+    enum { ROUNDS = 3 };
+    int32_t n_applied[2] = {0};
+    for (uint64_t seed = 0; seed < N_SEEDS; seed++) {
+        random_graph g = random_graph_make(context, seed);
+        random_graph_finish(&g, seed, false);
+        cot_graph *graph = NULL;
+        bool changed = false;
+        CHECK_OK(context, coti_pass_dce(g.graph, &graph, &changed));
+        for (int32_t round = 0; round < 2 * ROUNDS; round++) {
+            graph = check_applies(graph, round % 2 == 1, &n_applied[round % 2]);
+        }
+        cot_graph_destroy(graph);
+        cot_graph_destroy(g.graph);
+        cot_variable_release(g.variable);
+    }
+    assert_true(n_applied[0] > 0 && n_applied[0] < (int32_t)N_SEEDS * ROUNDS);
+    assert_true(n_applied[1] > 0 && n_applied[1] < (int32_t)N_SEEDS * ROUNDS);
+}
+
 /* ---- decompositions ---- */
 
 static void check_decomposition(pool *p, const trial *t, tolerance tol) {
@@ -200,6 +244,7 @@ static void test_decompositions(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts_and_passes),
+        cmocka_unit_test(test_asking_first),
         cmocka_unit_test(test_decompositions),
     };
     context = cot_context_create(NULL);

@@ -277,6 +277,25 @@ static void map_finds_what_was_added(void **state) {
     }
     assert_int_equal(coti_map_add(&map, 0, UINT32_MAX), COT_E_INTERNAL);
     cot_error_clear(context);
+    coti_map_clear(&map);
+    assert_int_equal(map.count, 0);
+    found = 5;
+    assert_false(coti_map_find(&map, 0, equal_number, &found, &found));
+    /* As many as before, and as many as there is room for, need no more. */
+    const size_t capacity = map.capacity;
+    CHECK_OK(context, coti_map_reserve(&map, 3000));
+    assert_int_equal(map.capacity, capacity);
+    CHECK_OK(context, coti_map_reserve(&map, 100000));
+    const size_t room = map.capacity;
+    for (uint32_t i = 0; i < 100000; i++) {
+        /* Hashes that differ in their upper halves alone share a place; equality tells them. */
+        CHECK_OK(context, coti_map_add(&map, (uint64_t)i << 32 | i / 4, i));
+    }
+    assert_true(map.capacity == room && room >= 200000);
+    for (uint32_t i = 0; i < 100000; i += 7) {
+        assert_true(coti_map_find(&map, (uint64_t)i << 32 | i / 4, equal_number, &i, &found));
+        assert_int_equal(found, i);
+    }
     coti_map_free(&map);
 }
 
