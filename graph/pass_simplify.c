@@ -78,7 +78,12 @@ static cot_value simplify(coti_rewrite *rewrite, uint32_t id, void *user) {
     }
     const coti_site site = {rewrite->to, (cot_op)node->op,       node->n_inputs, input,
                             node->attr,  (cot_dtype)node->dtype, &node->shape,   user};
-    return coti_simplify_make(&site);
+    cot_value value = coti_poison();
+    if (try_rules(&site, &value)) {
+        *site.changed = true;
+        return value;
+    }
+    return coti_graph_keep(rewrite->to, node, input);
 }
 
 /* A walk changes something if and only if there is a first node that a rule is for, whose operands

@@ -117,7 +117,7 @@ static cot_status grow(coti_map *map, size_t capacity) {
 
 cot_status coti_map_reserve(coti_map *map, size_t n) {
     size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : map->capacity;
-    while (capacity / 2 < n && capacity <= SIZE_MAX / 4) {
+    while (capacity - capacity / 3 < n && capacity <= SIZE_MAX / 4) {
         capacity *= 2;
     }
     return capacity > map->capacity ? grow(map, capacity) : COT_OK;
