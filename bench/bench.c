@@ -2,12 +2,15 @@
  * Cotangent's speed, beside the machine's FMA peak.
  *
  *   bench [OPTIONS] [NAME...]      training workloads (a, b, b-nesterov, c, d, e), sections
- *                                  (training, products, empty; contention), or products by name;
- * without any, all sections bench serve NAME [OPTIONS]     work on request (serve.h)
+ *                                  (training, products, empty, compile; contention), or products
+ *                                  by name; when there is no name, all sections but contention
+ *
+ *   bench serve NAME [OPTIONS]     work on request (serve.h)
  *
  * A sample stands between two bursts of the FMA peak on the same number of threads; its share of
  * the peak is against their mean. Medians and quartiles over the samples.
  */
+#include "compile.h"
 #include "contention.h"
 #include "figures.h"
 #include "serve.h"
@@ -30,7 +33,8 @@ typedef struct bench_options {
 static const char *const usage =
     "usage: bench [OPTIONS] [NAME...]\n"
     "       bench serve NAME [--threads N] [--tiny] [--export DIRECTORY]\n"
-    "names: a b b-nesterov c d e; training, products, empty, contention; a product's name\n"
+    "names: a b b-nesterov c d e; training, products, empty, compile, contention; a product's "
+    "name\n"
     "  --threads N       worker threads: 2\n"
     "  --samples N       of each: 15\n"
     "  --batch N         rows of a training step: the workload's own\n"
@@ -129,6 +133,9 @@ static bool show(const bench_options *options, const char *name) {
     if (strcmp(name, "training") == 0 || strcmp(name, "products") == 0) {
         return show_all(options, name[0] == 't');
     }
+    if (strcmp(name, "compile") == 0) {
+        return bench_show_compile(&options->setup, options->measure.samples);
+    }
     if (strcmp(name, "empty") == 0) {
         return bench_show_empty(&options->setup, &options->measure);
     }
@@ -139,7 +146,7 @@ static bool show(const bench_options *options, const char *name) {
                              : bench_show_product(name, &options->setup, &options->measure);
 }
 
-static const char *const sections[] = {"training", "products", "empty"};
+static const char *const sections[] = {"training", "products", "empty", "compile"};
 
 static int run(const bench_options *options) {
     const bench_measure *measure = &options->measure;
