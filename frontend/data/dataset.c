@@ -58,11 +58,34 @@ cot_dataset *coti_dataset_make(cot_context *context, const coti_column *column, 
     return dataset;
 }
 
+cot_dataset *coti_dataset_with_weights(const cot_dataset *dataset, const coti_column *weight,
+                                       int32_t n_weights) {
+    cot_context *context = dataset->context;
+    int32_t n = dataset->n_inputs + dataset->n_targets;
+    coti_column *column = coti_calloc(context, (size_t)n + (size_t)n_weights, sizeof *column);
+    cot_dataset *result = NULL;
+    if (column != NULL) {
+        memcpy(column, dataset->column, (size_t)n * sizeof *column);
+        for (int32_t i = 0; i < n_weights; i++) {
+            column[n + i] = weight[i];
+        }
+        result =
+            coti_dataset_make(context, column, dataset->n_inputs, dataset->n_targets + n_weights);
+    }
+    coti_free(context, column);
+    if (result != NULL) {
+        result->n_rows = dataset->n_rows;
+        result->n_targets = dataset->n_targets;
+        result->n_weights = n_weights;
+    }
+    return result;
+}
+
 void cot_dataset_destroy(cot_dataset *dataset) {
     if (dataset == NULL) {
         return;
     }
-    for (int32_t i = 0; i < dataset->n_inputs + dataset->n_targets; i++) {
+    for (int32_t i = 0; i < coti_dataset_n_columns(dataset); i++) {
         coti_block_release(dataset->column[i].block);
     }
     coti_free(dataset->context, dataset->column);
@@ -202,6 +225,16 @@ const cot_array *cot_dataset_target(const cot_dataset *dataset, int32_t i) {
                : NULL;
 }
 
+int32_t cot_dataset_n_sample_weights(const cot_dataset *dataset) {
+    return dataset != NULL ? dataset->n_weights : 0;
+}
+
+const cot_array *cot_dataset_sample_weight(const cot_dataset *dataset, int32_t i) {
+    return i >= 0 && i < cot_dataset_n_sample_weights(dataset)
+               ? &dataset->column[dataset->n_inputs + dataset->n_targets + i].array
+               : NULL;
+}
+
 int64_t coti_array_integer(const cot_array *array, int64_t row, int64_t k) {
     const unsigned char *data = coti_array_row(array, row);
     if (array->dtype == COT_U8) {
@@ -229,13 +262,13 @@ cot_dataset *cot_dataset_slice(const cot_dataset *dataset, int64_t first, int64_
                   (long long)first, (long long)dataset->n_rows);
         return NULL;
     }
-    cot_dataset *slice =
-        coti_dataset_make(dataset->context, dataset->column, dataset->n_inputs, dataset->n_targets);
+    cot_dataset *slice = coti_dataset_with_weights(
+        dataset, dataset->column + dataset->n_inputs + dataset->n_targets, dataset->n_weights);
     if (slice == NULL) {
         return NULL;
     }
     slice->n_rows = n_rows;
-    for (int32_t i = 0; i < slice->n_inputs + slice->n_targets; i++) {
+    for (int32_t i = 0; i < coti_dataset_n_columns(slice); i++) {
         cot_array *array = &slice->column[i].array;
         array->data = n_rows > 0 ? coti_array_row(array, first) : array->data;
         array->n_rows = n_rows;

@@ -27,9 +27,13 @@ typedef struct coti_column {
 struct cot_dataset {
     cot_context *context;
     int64_t n_rows;
-    int32_t n_inputs, n_targets;
-    coti_column *column; /* inputs, then targets */
+    int32_t n_inputs, n_targets, n_weights;
+    coti_column *column; /* inputs, targets, sample weights */
 };
+
+static inline int32_t coti_dataset_n_columns(const cot_dataset *dataset) {
+    return dataset->n_inputs + dataset->n_targets + dataset->n_weights;
+}
 
 /* Uninitialised; one reference is the caller's. NULL with COT_E_NOMEM recorded. */
 coti_block *coti_block_create(cot_context *context, int64_t bytes);
@@ -49,6 +53,10 @@ cot_status coti_check_column(cot_context *context, const char *what, int32_t i, 
  */
 cot_dataset *coti_dataset_make(cot_context *context, const coti_column *column, int32_t n_inputs,
                                int32_t n_targets);
+
+/* The same data set with these columns of sample weights in the place of its own. */
+cot_dataset *coti_dataset_with_weights(const cot_dataset *dataset, const coti_column *weight,
+                                       int32_t n_weights);
 
 /*
  * Rows before a split: floor(n * (1 - fraction)), in double, as Keras's validation_split. COT_E_ARG

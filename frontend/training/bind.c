@@ -108,12 +108,16 @@ static cot_status check_finite(const column_check *check) {
     return COT_OK;
 }
 
-static cot_status check_labels(const column_check *check, int64_t n_classes) {
+static cot_status check_labels(const column_check *check, const coti_head *head) {
+    const cot_shape *shape = &head->type.shape;
+    const int64_t n_classes = shape->dim[shape->rank - 1];
+    const cot_loss_options *numbers = &head->numbers;
     const cot_array *array = check->array;
     for (int64_t row = 0; row < array->n_rows; row++) {
         for (int64_t k = 0; k < array->row_elements; k++) {
             int64_t label = coti_array_integer(array, row, k);
-            if (label < 0 || label >= n_classes) {
+            bool ignored = numbers->ignores_class && label == numbers->ignore_class;
+            if ((label < 0 || label >= n_classes) && !ignored) {
                 return COTI_FAIL_OP(check->training->context, COT_E_DATA, check->function,
                                     check->layer,
                                     "%s: the target of \"%s\" in row %lld is class %lld, expected "
@@ -142,14 +146,42 @@ static cot_status check_input(column_check *check, const cot_dataset *data, int3
 
 static cot_status check_target(column_check *check, const cot_dataset *data, const coti_head *head,
                                uint32_t uses) {
-    const cot_shape *shape = &head->type.shape;
     check->what = "target of";
     check->layer = head->name;
     check->type = head->target;
     check->array = cot_dataset_target(data, head->i_target);
     COTI_TRY(check_type(check));
     if (head->target.dtype == COT_I32) {
-        return check_labels(check, shape->dim[shape->rank - 1]);
+        return check_labels(check, head);
+    }
+    return (uses & COTI_USE_FINITE) != 0 ? check_finite(check) : COT_OK;
+}
+
+/* How the data set's weights of a head are read. */
+static coti_weighting weighting_of(const coti_head *head, const cot_dataset *data) {
+    if (head->i_target < 0 || data->n_weights == 0 || !coti_head_takes_weights(head)) {
+        return COTI_UNWEIGHTED;
+    }
+    const cot_array *weight =
+        cot_dataset_sample_weight(data, data->n_weights == 1 ? 0 : head->i_target);
+    bool by_value = weight->row_elements > 1 || coti_values_a_row(head) == 1;
+    return by_value ? COTI_WEIGHTED_BY_VALUE : COTI_WEIGHTED_BY_ROW;
+}
+
+static cot_status check_weights(column_check *check, const cot_dataset *data, const coti_head *head,
+                                uint32_t uses) {
+    if (weighting_of(head, data) == COTI_UNWEIGHTED) {
+        return COT_OK;
+    }
+    check->what = "sample weights of";
+    check->layer = head->name;
+    check->array = cot_dataset_sample_weight(data, data->n_weights == 1 ? 0 : head->i_target);
+    if (check->array->row_elements != 1 && check->array->row_elements != coti_values_a_row(head)) {
+        return COTI_FAIL_OP(check->training->context, COT_E_SHAPE, check->function, check->layer,
+                            "%s: sample weights of \"%s\" have %lld elements a row, expected 1 or "
+                            "%lld",
+                            check->function, check->layer, (long long)check->array->row_elements,
+                            (long long)coti_values_a_row(head));
     }
     return (uses & COTI_USE_FINITE) != 0 ? check_finite(check) : COT_OK;
 }
@@ -189,6 +221,9 @@ static cot_status check_columns(column_check *check, const cot_dataset *data, ui
     for (int32_t i = 0; targets && status == COT_OK && i < training->n_heads; i++) {
         const coti_head *head = &training->head[i];
         status = head->i_target >= 0 ? check_target(check, data, head, uses) : COT_OK;
+        if (status == COT_OK) {
+            status = check_weights(check, data, head, uses);
+        }
     }
     return status;
 }
@@ -200,6 +235,29 @@ cot_status coti_check_data(const coti_training *training, const char *function,
     coti_dataset_advise(data, COTI_ACCESS_ONCE);
     cot_status status = check_columns(&check, data, uses);
     coti_dataset_advise(data, COTI_ACCESS_IN_ORDER);
+    return status;
+}
+
+/* ---- sample weights ---- */
+
+cot_status coti_match_weights(coti_training *training, coti_mode_id id, const cot_dataset *data) {
+    coti_mode *mode = &training->mode[id];
+    size_t n = (size_t)training->n_heads;
+    coti_weighting *before = coti_calloc(training->context, n, sizeof *before);
+    bool differs = false;
+    if (before == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        before[i] = mode->weighting[i];
+        mode->weighting[i] = weighting_of(&training->head[i], data);
+        differs = differs || mode->weighting[i] != before[i];
+    }
+    cot_status status = differs ? coti_reopen_mode(training, id, mode->max_rows) : COT_OK;
+    if (status != COT_OK) {
+        memcpy(mode->weighting, before, n * sizeof *before);
+    }
+    coti_free(training->context, before);
     return status;
 }
 
@@ -219,12 +277,21 @@ static cot_status bind(const coti_training *training, const coti_mode *mode, con
     return status == COT_OK ? COT_OK : coti_take_error(training->context, mode->session, status);
 }
 
-static cot_status bind_target(const coti_training *training, const coti_mode *mode,
-                              const coti_head *head, const cot_dataset *data,
-                              const int64_t *order) {
+static cot_status bind_target(const coti_training *training, const coti_mode *mode, int32_t i_head,
+                              const cot_dataset *data, const int64_t *order) {
+    const coti_head *head = &training->head[i_head];
     char name[COTI_TARGET_BYTES];
+    if (head->i_target < 0) {
+        return COT_OK;
+    }
     coti_target_name(head, name);
-    return bind(training, mode, name, cot_dataset_target(data, head->i_target), order);
+    COTI_TRY(bind(training, mode, name, cot_dataset_target(data, head->i_target), order));
+    if (mode->weighting[i_head] == COTI_UNWEIGHTED) {
+        return COT_OK;
+    }
+    coti_weight_name(head, name);
+    int32_t i_weight = data->n_weights == 1 ? 0 : head->i_target;
+    return bind(training, mode, name, cot_dataset_sample_weight(data, i_weight), order);
 }
 
 cot_status coti_bind_data(const coti_training *training, coti_mode_id id, const cot_dataset *data,
@@ -237,8 +304,7 @@ cot_status coti_bind_data(const coti_training *training, coti_mode_id id, const 
     }
     cot_status status = COT_OK;
     for (int32_t i = 0; id != COTI_PREDICT && status == COT_OK && i < training->n_heads; i++) {
-        const coti_head *head = &training->head[i];
-        status = head->i_target >= 0 ? bind_target(training, mode, head, data, order) : COT_OK;
+        status = bind_target(training, mode, i, data, order);
     }
     return status;
 }

@@ -53,6 +53,18 @@ cot_status coti_monitor_number(const cot_model *model, const char *callback, con
                      monitor, names);
 }
 
+bool coti_monitor_is_due(const cot_model *model, const char *monitor, const cot_logs *logs) {
+    bool is_there = false;
+    bool is_known = false;
+    for (int32_t i = 0; i < logs->n; i++) {
+        is_there = is_there || strcmp(logs->log[i].name, monitor) == 0;
+    }
+    for (int32_t i = 0; i < cot_history_n_names(model->history); i++) {
+        is_known = is_known || strcmp(cot_history_name(model->history, i), monitor) == 0;
+    }
+    return is_there || !is_known;
+}
+
 int32_t coti_count_of(double value) {
     return value >= INT32_MIN && value <= INT32_MAX ? (int32_t)value : 0;
 }
@@ -100,7 +112,7 @@ static cot_status early_epoch_end(cot_model *model, int32_t epoch, const cot_log
     const char *monitor = coti_monitor_name(c->monitor);
     double value = 0.0;
     int32_t direction = 0;
-    if (epoch < c->start_from_epoch) {
+    if (epoch < c->start_from_epoch || !coti_monitor_is_due(model, monitor, logs)) {
         return COT_OK;
     }
     COTI_TRY(coti_monitor_number(model, "early_stopping", monitor, logs, &value));
@@ -189,6 +201,9 @@ static cot_status reduce_epoch_end(cot_model *model, int32_t epoch, const cot_lo
     double value = 0.0;
     int32_t direction = 0;
     (void)epoch;
+    if (!coti_monitor_is_due(model, monitor, logs)) {
+        return COT_OK;
+    }
     COTI_TRY(coti_monitor_number(model, "reduce_lr_on_plateau", monitor, logs, &value));
     COTI_TRY(coti_monitor_direction(model, "reduce_lr_on_plateau", monitor, c->mode, &direction));
     if (c->cooling > 0) {
@@ -335,20 +350,33 @@ static cot_status csv_begin(cot_model *model, void *user) {
     return status;
 }
 
+/* A number of the logs; NA where there is none, as where an epoch was not validated. */
+static void append_number(coti_str *line, char separator, const cot_logs *logs, const char *name) {
+    for (int32_t i = 0; i < logs->n; i++) {
+        if (strcmp(logs->log[i].name, name) == 0) {
+            coti_str_printf(line, "%c%.9g", separator, logs->log[i].value);
+            return;
+        }
+    }
+    coti_str_printf(line, "%cNA", separator);
+}
+
 static cot_status csv_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs, void *user) {
     cot_csv_logger_callback *c = user;
+    const cot_history *history = cot_model_history(model); /* it knows all epochs' names */
+    int32_t n = cot_history_n_names(history);
     coti_str line;
     coti_str_init(&line, model->context);
     if (!c->has_header) {
         coti_str_printf(&line, "epoch");
-        for (int32_t i = 0; i < logs->n; i++) {
-            coti_str_printf(&line, "%c%s", separator_of(c), logs->log[i].name);
+        for (int32_t i = 0; i < n; i++) {
+            coti_str_printf(&line, "%c%s", separator_of(c), cot_history_name(history, i));
         }
         coti_str_printf(&line, "\r\n");
     }
     coti_str_printf(&line, "%d", (int)epoch);
-    for (int32_t i = 0; i < logs->n; i++) {
-        coti_str_printf(&line, "%c%.9g", separator_of(c), logs->log[i].value);
+    for (int32_t i = 0; i < n; i++) {
+        append_number(&line, separator_of(c), logs, cot_history_name(history, i));
     }
     coti_str_printf(&line, "\r\n");
     cot_status status = write_line(model, c, "a", &line);

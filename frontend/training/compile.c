@@ -212,11 +212,11 @@ static cot_status open_modes(coti_training *training) {
     return status;
 }
 
-cot_status coti_recompile_train(coti_training *training, int64_t max_rows) {
+cot_status coti_reopen_mode(coti_training *training, coti_mode_id id, int64_t max_rows) {
     coti_mode made;
-    COTI_TRY(open_mode(training, COTI_TRAIN, max_rows, &made, &training->memory));
-    close_mode(&training->mode[COTI_TRAIN]);
-    training->mode[COTI_TRAIN] = made;
+    COTI_TRY(open_mode(training, id, max_rows, &made, &training->memory));
+    close_mode(&training->mode[id]);
+    training->mode[id] = made;
     return COT_OK;
 }
 
@@ -240,11 +240,11 @@ static cot_status make_head_sums(coti_training *training, coti_mode_id id, const
         const char *name = coti_arena_printf(arena, "%s/sum_%d_loss", head->name, (int)n++);
         COTI_TRY(make_sum(training, id, head->i_loss_sum, 1, name));
     }
-    for (int32_t i = 0; i < head->n_metrics; i++) {
-        cot_metric metric = head->metric[i];
+    for (int32_t i = 0; i < head->n_judges; i++) {
+        const coti_judge *judge = &head->judge[i];
         const char *name =
-            coti_arena_printf(arena, "%s/sum_%d_%s", head->name, (int)n++, cot_metric_name(metric));
-        COTI_TRY(make_sum(training, id, head->i_metric_sum + i, coti_metric_sums(metric), name));
+            coti_arena_printf(arena, "%s/sum_%d_%s", head->name, (int)n++, judge->name);
+        COTI_TRY(make_sum(training, id, head->i_metric_sum + i, coti_metric_sums(judge), name));
     }
     return COT_OK;
 }
@@ -254,7 +254,9 @@ static cot_status make_sums(coti_training *training, coti_mode_id id) {
     coti_mode *mode = &training->mode[id];
     size_t n = (size_t)training->n_sums;
     mode->sum = (cot_variable **)coti_arena_array(&training->arena, n, sizeof(cot_variable *));
-    if (mode->sum == NULL) {
+    mode->weighting =
+        coti_arena_array(&training->arena, (size_t)training->n_heads, sizeof *mode->weighting);
+    if (mode->sum == NULL || mode->weighting == NULL) {
         return COT_E_NOMEM;
     }
     for (int32_t h = 0; h < training->n_heads; h++) {

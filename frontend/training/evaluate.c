@@ -29,6 +29,16 @@ cot_status coti_choose_batch(cot_context *context, const char *function, int64_t
     return COT_OK;
 }
 
+cot_status coti_choose_rows(cot_context *context, const char *function, int64_t steps,
+                            int64_t batch, int64_t n_rows, int64_t *n_rows_out) {
+    if (steps < 0) {
+        return COTI_FAIL(context, COT_E_ARG, "%s: steps is %lld, expected 0 (all) or more",
+                         function, (long long)steps);
+    }
+    *n_rows_out = steps > 0 && steps <= n_rows / batch ? steps * batch : n_rows;
+    return COT_OK;
+}
+
 /* What the logs show so far, as a list in alphabetical order. */
 static cot_status read_logs(const coti_loop *loop, double *value, cot_log *log) {
     COTI_TRY(coti_read_sums(loop->training, loop->mode, loop->done_rows, value));
@@ -53,16 +63,17 @@ static cot_status evaluate_rows(coti_loop *loop, double *value, cot_log *log) {
     return COT_OK;
 }
 
-cot_status coti_evaluate(coti_training *training, const cot_dataset *data, int64_t batch,
-                         const volatile int32_t *cancel, coti_progress *progress,
+cot_status coti_evaluate(coti_training *training, const cot_dataset *data, int64_t n_rows,
+                         int64_t batch, const volatile int32_t *cancel, coti_progress *progress,
                          double *value_out) {
     int64_t most = training->mode[COTI_EVALUATE].max_rows;
     coti_loop loop = {.training = training,
                       .mode = COTI_EVALUATE,
-                      .n_rows = data->n_rows,
+                      .n_rows = n_rows,
                       .batch = batch < most ? batch : most,
                       .cancel = cancel,
                       .progress = progress};
+    COTI_TRY(coti_match_weights(training, COTI_EVALUATE, data));
     COTI_TRY(coti_reset_sums(training, COTI_EVALUATE));
     COTI_TRY(coti_bind_data(training, COTI_EVALUATE, data, NULL));
     cot_log *log = coti_calloc(training->context, (size_t)training->n_logs, sizeof *log);
@@ -89,6 +100,9 @@ static cot_status evaluate(coti_training *training, const cot_dataset *data,
                          training->model->name);
     }
     COTI_TRY(coti_check_data(training, "cot_model_evaluate", data, COTI_USE_TARGETS));
+    int64_t n_rows = 0;
+    COTI_TRY(coti_choose_rows(context, "cot_model_evaluate", options->steps, batch, data->n_rows,
+                              &n_rows));
     double *value = coti_calloc(context, (size_t)training->n_logs, sizeof *value);
     if (value == NULL) {
         return COT_E_NOMEM;
@@ -96,8 +110,8 @@ static cot_status evaluate(coti_training *training, const cot_dataset *data,
     if (shown) {
         coti_progress_init(&progress, context, &console, bar);
     }
-    cot_status status =
-        coti_evaluate(training, data, batch, options->cancel, shown ? &progress : NULL, value);
+    cot_status status = coti_evaluate(training, data, n_rows, batch, options->cancel,
+                                      shown ? &progress : NULL, value);
     if (shown) {
         coti_progress_free(&progress);
     }
@@ -117,11 +131,32 @@ cot_status cot_model_evaluate_with(cot_model *model, const cot_dataset *data,
     return evaluate(training, data, &own);
 }
 
+/* All rows are one batch of the mode: COT_E_ARG if they are too many. */
+static cot_status check_one_batch(const coti_training *training, coti_mode_id id,
+                                  const char *function, const cot_dataset *data) {
+    int64_t most = training->mode[id].max_rows;
+    return data == NULL || training->mode[id].program == NULL || data->n_rows <= most
+               ? COT_OK /* what is wrong beside is said later */
+               : COTI_FAIL(training->context, COT_E_ARG,
+                           "%s: the batch has %lld rows, max_batch is %lld", function,
+                           (long long)data->n_rows, (long long)most);
+}
+
+cot_status cot_model_test_on_batch(cot_model *model, const cot_dataset *data, cot_logs *logs_out) {
+    coti_training *training = NULL;
+    COTI_TRY(coti_training_of(model, "cot_model_test_on_batch", &training));
+    COTI_TRY(check_one_batch(training, COTI_EVALUATE, "cot_model_test_on_batch", data));
+    cot_evaluate_options options = COT_EVALUATE_OPTIONS_INIT;
+    options.report = logs_out;
+    options.batch_size = data != NULL ? data->n_rows : 0;
+    return evaluate(training, data, &options);
+}
+
 /* ---- predict ---- */
 
 /* Check the memory for each output; row_bytes_out[i]: of one row. */
-static cot_status check_buffers(const coti_training *training, const cot_dataset *data,
-                                cot_buffer_list list, int64_t *row_bytes_out) {
+static cot_status check_buffers(const coti_training *training, int64_t n_rows, cot_buffer_list list,
+                                int64_t *row_bytes_out) {
     const cot_model *model = training->model;
     int32_t n = cot_model_n_outputs(model);
     if (list.n != n || list.buffer == NULL) {
@@ -135,7 +170,7 @@ static cot_status check_buffers(const coti_training *training, const cot_dataset
         bool fits =
             coti_shape_elements(&type->shape, 1, &elements) &&
             coti_size_mul(elements, (int64_t)cot_dtype_bytes(type->dtype), &row_bytes_out[i]) &&
-            coti_size_mul(row_bytes_out[i], data->n_rows, &bytes);
+            coti_size_mul(row_bytes_out[i], n_rows, &bytes);
         if (!fits || list.buffer[i].data == NULL || list.buffer[i].bytes != (size_t)bytes) {
             char text[COTI_TYPE_BYTES];
             return COTI_FAIL_OP(
@@ -143,8 +178,7 @@ static cot_status check_buffers(const coti_training *training, const cot_dataset
                 "cot_model_predict: output \"%s\" is %s: %lld rows are %lld bytes, "
                 "the buffer is %s of %llu",
                 training->head[i].name, coti_type_text(text, type->dtype, &type->shape),
-                (long long)data->n_rows, (long long)bytes,
-                list.buffer[i].data == NULL ? "NULL" : "one",
+                (long long)n_rows, (long long)bytes, list.buffer[i].data == NULL ? "NULL" : "one",
                 (unsigned long long)list.buffer[i].bytes);
         }
     }
@@ -183,17 +217,16 @@ static cot_status predict_rows(coti_loop *loop, cot_buffer_list list, const int6
 static cot_status predict(coti_training *training, const cot_dataset *data,
                           const cot_predict_options *options, int64_t *row_bytes) {
     cot_context *context = training->context;
-    coti_loop loop = {.training = training,
-                      .mode = COTI_PREDICT,
-                      .n_rows = data->n_rows,
-                      .cancel = options->cancel};
+    coti_loop loop = {.training = training, .mode = COTI_PREDICT, .cancel = options->cancel};
     cot_console console;
     coti_progress progress;
     bool shown = false, bar = false;
     COTI_TRY(coti_choose_batch(context, "cot_model_predict", options->batch_size, &loop.batch));
     COTI_TRY(
         coti_choose_progress(context, options->console, options->verbose, &console, &shown, &bar));
-    COTI_TRY(check_buffers(training, data, options->outputs, row_bytes));
+    COTI_TRY(coti_choose_rows(context, "cot_model_predict", options->steps, loop.batch,
+                              data->n_rows, &loop.n_rows));
+    COTI_TRY(check_buffers(training, loop.n_rows, options->outputs, row_bytes));
     COTI_TRY(coti_bind_data(training, COTI_PREDICT, data, NULL));
     int64_t most = training->mode[COTI_PREDICT].max_rows;
     loop.batch = loop.batch < most ? loop.batch : most;
@@ -222,4 +255,15 @@ cot_status cot_model_predict_with(cot_model *model, const cot_dataset *data,
     cot_status status = predict(training, data, &own, row_bytes);
     coti_free(model->context, row_bytes);
     return status;
+}
+
+cot_status cot_model_predict_on_batch(cot_model *model, const cot_dataset *data,
+                                      cot_buffer_list outputs) {
+    coti_training *training = NULL;
+    COTI_TRY(coti_training_of(model, "cot_model_predict_on_batch", &training));
+    COTI_TRY(check_one_batch(training, COTI_PREDICT, "cot_model_predict_on_batch", data));
+    cot_predict_options options = COT_PREDICT_OPTIONS_INIT;
+    options.outputs = outputs;
+    options.batch_size = data != NULL ? data->n_rows : 0;
+    return cot_model_predict_with(model, data, &options);
 }

@@ -11,6 +11,7 @@
 #include "frontend/training/instruments.h"
 #include "frontend/training/training.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,9 @@ typedef struct fit {
     coti_training *training;
     cot_context *context;
     cot_fit_options options;         /* with defaults filled in */
+    cot_dataset *weighted;           /* the data with the option's sample weights; NULL: none */
     cot_dataset *train, *validation; /* validation: NULL, or rows to validate on */
+    int64_t n_validation;            /* of its rows are looked at */
     int64_t *order;                  /* of training rows; NULL: as they are */
     double *value; /* n_logs of training and of validation, the learning rate, instruments */
     cot_log *log;  /* n_logs: of a batch */
@@ -36,6 +39,23 @@ typedef struct fit {
 } fit;
 
 /* ---- options ---- */
+
+/* Counts of steps and epochs. */
+static cot_status check_rhythm(cot_context *context, cot_fit_options *own) {
+    own->validation_freq = own->validation_freq == 0 ? 1 : own->validation_freq;
+    if (own->steps_per_epoch < 0 || own->validation_steps < 0 || own->validation_freq < 1) {
+        return COTI_FAIL(context, COT_E_ARG,
+                         "cot_model_fit: steps_per_epoch is %lld, validation_steps %lld, "
+                         "validation_freq %d, expected 0 or more",
+                         (long long)own->steps_per_epoch, (long long)own->validation_steps,
+                         (int)own->validation_freq);
+    }
+    if (own->class_weight.n != 0 && own->sample_weight.n != 0) {
+        return COTI_FAIL(context, COT_E_ARG,
+                         "cot_model_fit: class_weight and sample_weight are given, expected one");
+    }
+    return COT_OK;
+}
 
 static cot_status read_options(cot_model *model, const cot_fit_options *given,
                                cot_fit_options *own) {
@@ -62,7 +82,7 @@ static cot_status read_options(cot_model *model, const cot_fit_options *given,
                          "cot_model_fit: validation_split is %g, expected 0 to 1",
                          own->validation_split);
     }
-    return COT_OK;
+    return check_rhythm(context, own);
 }
 
 static cot_status check_state(const cot_model *model, const char *function) {
@@ -80,6 +100,34 @@ static cot_status check_state(const cot_model *model, const char *function) {
 }
 
 /* ---- preparing ---- */
+
+static cot_status status_of_dataset(const fit *f, const cot_dataset *dataset) {
+    cot_status status = cot_error_get(f->context).status;
+    return dataset != NULL ? COT_OK : status != COT_OK ? status : COT_E_NOMEM;
+}
+
+/* The option's sample weights become the data's. */
+static cot_status add_sample_weights(fit *f) {
+    if (f->options.sample_weight.n == 0 || f->options.data == NULL) {
+        return COT_OK; /* no data: check_data says so */
+    }
+    f->weighted =
+        cot_dataset_with_sample_weights(f->options.data, f->options.sample_weight, COT_BORROW);
+    f->options.data = f->weighted != NULL ? f->weighted : f->options.data;
+    return status_of_dataset(f, f->weighted);
+}
+
+/* The option's class weights become the training rows' sample weights. */
+static cot_status add_class_weights(fit *f) {
+    if (f->options.class_weight.n == 0) {
+        return COT_OK;
+    }
+    cot_dataset *weighted = cot_dataset_with_class_weights(f->train, f->options.class_weight);
+    COTI_TRY(status_of_dataset(f, weighted));
+    cot_dataset_destroy(f->train);
+    f->train = weighted;
+    return COT_OK;
+}
 
 static cot_status split_data(fit *f) {
     const cot_dataset *data = f->options.data;
@@ -221,10 +269,18 @@ static cot_status check_callbacks(fit *f) {
 static cot_status prepare(fit *f) {
     COTI_TRY(check_callbacks(f));
     COTI_TRY(make_progress(f));
+    COTI_TRY(add_sample_weights(f));
     COTI_TRY(check_data(f));
     COTI_TRY(split_data(f));
+    COTI_TRY(add_class_weights(f));
+    if (f->validation != NULL) {
+        COTI_TRY(coti_choose_rows(f->context, "cot_model_fit", f->options.validation_steps,
+                                  f->options.validation_batch_size, f->validation->n_rows,
+                                  &f->n_validation));
+    }
+    COTI_TRY(coti_match_weights(f->training, COTI_TRAIN, f->train));
     if (f->options.batch_size > f->training->mode[COTI_TRAIN].max_rows) {
-        COTI_TRY(coti_recompile_train(f->training, f->options.batch_size));
+        COTI_TRY(coti_reopen_mode(f->training, COTI_TRAIN, f->options.batch_size));
     }
     COTI_TRY(make_logs(f));
     if (f->options.shuffle != COT_OFF) {
@@ -245,6 +301,7 @@ static void finish(fit *f) {
     coti_dataset_advise(f->train, COTI_ACCESS_IN_ORDER);
     cot_dataset_destroy(f->train);
     cot_dataset_destroy(f->validation);
+    cot_dataset_destroy(f->weighted);
     coti_free(f->context, f->order);
     coti_free(f->context, f->value);
     coti_free(f->context, f->log);
@@ -321,12 +378,43 @@ static cot_logs batch_logs(const fit *f) {
     return (cot_logs){f->training->n_logs, f->log};
 }
 
-static cot_logs epoch_logs(const fit *f) {
-    for (int32_t i = 0; i < f->n_epoch_logs; i++) {
+/* Logs of an epoch that was not validated end before validation's. */
+static cot_logs epoch_logs(const fit *f, bool validated) {
+    int32_t n = f->n_epoch_logs;
+    for (int32_t i = 0; i < n; i++) {
         f->epoch_value[i] = f->value[f->epoch_from[i]];
         f->epoch_log[i].value = f->epoch_value[i];
     }
-    return (cot_logs){f->n_epoch_logs, f->epoch_log};
+    bool has_none = f->validation != NULL && !validated;
+    return (cot_logs){has_none ? n - f->training->n_logs : n, f->epoch_log};
+}
+
+/* Which rows of which pass over the data an epoch takes. */
+typedef struct part {
+    int64_t pass, first_row, n_rows;
+} part;
+
+static part part_of(const fit *f, int32_t epoch) {
+    int64_t n = f->train->n_rows, batch = f->options.batch_size, steps = f->options.steps_per_epoch;
+    int64_t in_pass = n / batch + (n % batch != 0);
+    if (steps == 0 || steps >= in_pass) {
+        return (part){epoch, 0, n};
+    }
+    int64_t epochs = in_pass / steps + (in_pass % steps != 0); /* that a pass takes */
+    int64_t first = epoch % epochs * steps * batch;
+    int64_t left = n - first;
+    return (part){epoch / epochs, first, steps * batch < left ? steps * batch : left};
+}
+
+static bool is_validated(const fit *f, int32_t epoch) {
+    const int32_t *epochs = f->options.validation_epochs;
+    if (f->validation == NULL || epochs == NULL) {
+        return f->validation != NULL && (epoch + 1) % f->options.validation_freq == 0;
+    }
+    while (*epochs != 0 && *epochs != epoch + 1) {
+        epochs++;
+    }
+    return *epochs != 0;
 }
 
 /* An epoch that begins, or where a checkpoint was made amid it, goes on. */
@@ -349,7 +437,9 @@ static cot_status enter_epoch(fit *f, coti_loop *loop, int32_t epoch) {
 
 static cot_status begin_epoch(fit *f, coti_loop *loop, int32_t epoch) {
     if (f->order != NULL) {
-        coti_shuffle(f->context->seed, (uint64_t)epoch, f->train->n_rows, f->order);
+        int64_t n = f->train->n_rows;
+        coti_shuffle(f->context->seed, (uint64_t)part_of(f, epoch).pass, n,
+                     f->options.shuffle_within_batches ? f->options.batch_size : n, f->order);
     }
     COTI_TRY(enter_epoch(f, loop, epoch));
     if (!f->shown) {
@@ -389,16 +479,21 @@ static cot_status run_steps(fit *f, coti_loop *loop) {
 /* Validation, the epoch's last line, its callbacks and its place in the history. */
 static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *logs_out) {
     int32_t n = f->training->n_logs;
-    if (f->validation != NULL) {
-        COTI_TRY(coti_evaluate(f->training, f->validation, f->options.validation_batch_size,
-                               f->options.cancel, NULL, f->value + n));
+    bool validated = is_validated(f, epoch);
+    for (int32_t i = 0; i < n; i++) {
+        f->value[n + i] = NAN;
+    }
+    if (validated) {
+        COTI_TRY(coti_evaluate(f->training, f->validation, f->n_validation,
+                               f->options.validation_batch_size, f->options.cancel, NULL,
+                               f->value + n));
     }
     if (f->logs_rate) {
         COTI_TRY(coti_learning_rate(f->training, &f->value[2 * n]));
     }
     COTI_TRY(coti_instruments_read(f->training->instruments, loop->done_rows, loop->done_steps,
                                    f->value + 2 * n + 1));
-    *logs_out = epoch_logs(f);
+    *logs_out = epoch_logs(f, validated);
     f->place.epoch = epoch + 1;
     f->place.step = f->place.rows = 0;
     f->place.begun = false;
@@ -410,9 +505,11 @@ static cot_status end_epoch(fit *f, coti_loop *loop, int32_t epoch, cot_logs *lo
 }
 
 static cot_status run_epoch(fit *f, int32_t epoch, cot_logs *logs_out) {
+    const part rows = part_of(f, epoch);
     coti_loop loop = {.training = f->training,
                       .mode = COTI_TRAIN,
-                      .n_rows = f->train->n_rows,
+                      .first_row = rows.first_row,
+                      .n_rows = rows.n_rows,
                       .batch = f->options.batch_size,
                       .cancel = f->options.cancel,
                       .progress = f->shown ? &f->progress : NULL,
@@ -487,6 +584,7 @@ cot_status cot_model_train_on_batch(cot_model *model, const cot_dataset *data, c
     coti_loop loop = {
         .training = training, .mode = COTI_TRAIN, .n_rows = data->n_rows, .batch = data->n_rows};
     coti_resume_forget(training);
+    COTI_TRY(coti_match_weights(training, COTI_TRAIN, data));
     COTI_TRY(coti_reset_sums(training, COTI_TRAIN));
     COTI_TRY(coti_bind_data(training, COTI_TRAIN, data, NULL));
     COTI_TRY(coti_loop_advance(&loop));

@@ -18,7 +18,7 @@ int32_t coti_log_direction(const coti_training *training, const char *name) {
     for (int32_t i = 0; i < training->n_logs; i++) {
         const coti_log_entry *entry = &training->log[i];
         if (strcmp(entry->name, plain) == 0) {
-            return entry->metric == COT_NO_METRIC ? -1 : coti_metric_direction(entry->metric);
+            return entry->judge == NULL ? -1 : coti_metric_direction(entry->judge);
         }
     }
     return 0;
@@ -73,8 +73,7 @@ static cot_status read_entry(const coti_training *training, coti_mode_id mode, d
         return read_total(training, mode, rows, value_out);
     }
     COTI_TRY(read_sum(training, mode, entry->i_sum, sum));
-    *value_out = entry->metric == COT_NO_METRIC ? sum[0] / rows
-                                                : coti_metric_value(entry->metric, sum, rows);
+    *value_out = entry->judge == NULL ? sum[0] / rows : coti_metric_value(entry->judge, sum, rows);
     return COT_OK;
 }
 

@@ -37,8 +37,8 @@ cot_status coti_loop_advance(coti_loop *loop) {
     int64_t steps = region_steps(loop, left);
     int64_t rows = steps < left ? steps * loop->batch : loop->n_rows - loop->done_rows;
     double begin = coti_now();
-    cot_status status = coti_session_run_range(mode->session, loop->done_rows, rows, loop->batch,
-                                               loop->cancel, &n_done);
+    cot_status status = coti_session_run_range(mode->session, loop->first_row + loop->done_rows,
+                                               rows, loop->batch, loop->cancel, &n_done);
     if (status != COT_OK) {
         return coti_take_error(loop->training->context, mode->session, status);
     }

@@ -26,8 +26,9 @@ bool coti_loss_is_valid(cot_loss loss) {
 #undef ONE
 }
 
-bool coti_loss_is_sparse(cot_loss loss) {
-    return loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY;
+bool coti_loss_is_sparse(const coti_head *head) {
+    return head->loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY ||
+           (head->loss == COT_CUSTOM_LOSS && head->numbers.sparse_targets);
 }
 
 /* ---- numbers ---- */
@@ -45,6 +46,29 @@ static cot_status check_number(cot_context *context, const char *output, const c
                               value, high);
 }
 
+/* What is no number. */
+static cot_status check_ways(cot_context *context, const coti_head *head) {
+    const cot_loss_options *numbers = &head->numbers;
+    if ((int)numbers->reduction < 0 || numbers->reduction > COT_MEAN_WITH_SAMPLE_WEIGHT) {
+        return COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": %d is no cot_reduction", head->name,
+                            (int)numbers->reduction);
+    }
+    if ((head->loss == COT_CUSTOM_LOSS) != (numbers->function != NULL)) {
+        return COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": the loss is %s, and a function is %sgiven: "
+                            "COT_CUSTOM_LOSS and loss_options with a function go together",
+                            head->name, cot_loss_name(head->loss),
+                            numbers->function != NULL ? "" : "not ");
+    }
+    if (numbers->ignores_class && head->loss != COT_SPARSE_CATEGORICAL_CROSSENTROPY) {
+        return COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": the loss %s cannot ignore a class", head->name,
+                            cot_loss_name(head->loss));
+    }
+    return COT_OK;
+}
+
 cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, coti_head *head) {
     static const double most = 1e30;
     cot_loss_options *numbers = &head->numbers;
@@ -60,7 +84,8 @@ cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, c
     COTI_TRY(check_number(context, head->name, "delta", numbers->delta, most));
     COTI_TRY(check_number(context, head->name, "alpha", numbers->alpha, most));
     COTI_TRY(check_number(context, head->name, "beta", numbers->beta, most));
-    return check_number(context, head->name, "gamma", numbers->gamma, most);
+    COTI_TRY(check_number(context, head->name, "gamma", numbers->gamma, most));
+    return check_ways(context, head);
 }
 
 /* ---- shorthand ---- */
@@ -305,6 +330,43 @@ static cot_value tversky(const row_loss *l) {
     return for_each_row(rest(coti_div(both, coti_plus(coti_add(both, errors), EPSILON))), l->p);
 }
 
+/* ---- one's own ---- */
+
+cot_value coti_row_values(const coti_head *head, const char *what, cot_value output,
+                          cot_value given, bool may_be_scalar) {
+    cot_context *context = cot_graph_context(output.graph);
+    if (given.graph == NULL) {
+        if (cot_error_get(context).status == COT_OK) {
+            COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                         "output \"%s\": the function of %s gives no value", head->name, what);
+        }
+        return given;
+    }
+    cot_shape wanted = head->type.shape;
+    const cot_shape shape = cot_value_shape(given);
+    wanted.dim[--wanted.rank] = 0;
+    bool fits = given.graph == output.graph && cot_value_dtype(given) == head->type.dtype &&
+                (coti_shape_equal(&shape, &wanted) || (may_be_scalar && shape.rank == 0));
+    if (!fits) {
+        char found[COTI_TYPE_BYTES];
+        char expected[COTI_TYPE_BYTES];
+        COTI_FAIL_OP(context, COT_E_SHAPE, "compile", head->name,
+                     "output \"%s\": the function of %s gives %s, expected %s%s of the output's "
+                     "graph",
+                     head->name, what, coti_type_text(found, cot_value_dtype(given), &shape),
+                     coti_type_text(expected, head->type.dtype, &wanted),
+                     may_be_scalar ? " or a scalar" : "");
+        return coti_poison();
+    }
+    return given;
+}
+
+static cot_value custom_loss(const row_loss *l) {
+    const cot_loss_options *numbers = &l->head->numbers;
+    return coti_row_values(l->head, "custom_loss", l->p,
+                           numbers->function(l->t, l->p, numbers->user), true);
+}
+
 /* ---- the table ---- */
 
 /* A loss, and after which activation it may look at the logits (COT_LINEAR: none). */
@@ -334,9 +396,13 @@ static const loss_class classes[] = {
     [COT_CATEGORICAL_FOCAL_CROSSENTROPY] = {categorical_focal_crossentropy, COT_LINEAR},
     [COT_DICE] = {dice, COT_LINEAR},
     [COT_TVERSKY] = {tversky, COT_LINEAR},
+    [COT_CUSTOM_LOSS] = {custom_loss, COT_LINEAR},
 };
 
 cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target) {
+    if (output.value.graph == NULL || target.graph == NULL) {
+        return coti_poison();
+    }
     const loss_class *class = &classes[head->loss];
     row_loss loss = {.head = head, .t = target, .p = output.value, .logits = coti_poison()};
     if (class->squash != COT_LINEAR && head->fuse && output.logits.graph != NULL &&
@@ -346,4 +412,68 @@ cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value ta
         loss.logits = output.value;
     }
     return class->build(&loss);
+}
+
+cot_value coti_loss_mask(const coti_head *head, cot_value target) {
+    if (!head->numbers.ignores_class) {
+        return coti_poison();
+    }
+    cot_value ignored = coti_number(target, head->numbers.ignore_class);
+    return cot_op_cast(cot_op_binary(COT_OP_NE, target, ignored), head->type.dtype);
+}
+
+/* ---- as nodes ---- */
+
+/* Is the target what the loss takes? */
+static cot_status check_target(cot_context *context, const coti_head *head, cot_value target) {
+    coti_type wanted = head->type;
+    const cot_shape shape = cot_value_shape(target);
+    char found[COTI_TYPE_BYTES];
+    char expected[COTI_TYPE_BYTES];
+    if (coti_loss_is_sparse(head)) {
+        wanted.dtype = COT_I32;
+        wanted.shape.dim[--wanted.shape.rank] = 0;
+    }
+    return cot_value_dtype(target) == wanted.dtype && coti_shape_equal(&shape, &wanted.shape)
+               ? COT_OK
+               : COTI_FAIL_OP(context, COT_E_SHAPE, "loss", NULL,
+                              "%s: the target is %s, expected %s", cot_loss_name(head->loss),
+                              coti_type_text(found, cot_value_dtype(target), &shape),
+                              coti_type_text(expected, wanted.dtype, &wanted.shape));
+}
+
+cot_value cot_op_loss(cot_loss loss, cot_value target, cot_value output, bool from_logits,
+                      const cot_loss_options *options) {
+    if (target.graph == NULL || output.graph == NULL) {
+        return coti_poison();
+    }
+    cot_context *context = cot_graph_context(output.graph);
+    cot_dtype dtype = cot_value_dtype(output);
+    const cot_shape shape = cot_value_shape(output);
+    coti_head head = {.name = "loss",
+                      .type = {dtype, shape},
+                      .loss = loss,
+                      .weight = 1.0,
+                      .from_logits = from_logits};
+    char text[COTI_TYPE_BYTES];
+    if (!coti_loss_is_valid(loss) || loss == COT_NO_LOSS || target.graph != output.graph) {
+        COTI_FAIL(context, COT_E_ARG, "cot_op_loss: %s",
+                  target.graph != output.graph ? "target and output are of two graphs"
+                                               : "this is no loss");
+        return coti_poison();
+    }
+    if ((dtype != COT_F32 && dtype != COT_F64) || shape.rank < 2) {
+        COTI_FAIL(
+            context, COT_E_SHAPE,
+            "cot_op_loss: the output is %s, expected f32 or f64 with an axis beside the batch",
+            coti_type_text(text, dtype, &shape));
+        return coti_poison();
+    }
+    if (coti_loss_read(context, options, &head) != COT_OK ||
+        check_target(context, &head, target) != COT_OK) {
+        return coti_poison();
+    }
+    cot_value values = coti_loss_build(&head, coti_plain(output), target);
+    cot_value mask = coti_loss_mask(&head, target);
+    return mask.graph == NULL ? values : coti_mul(values, mask);
 }

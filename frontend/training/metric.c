@@ -17,7 +17,10 @@ enum { THRESHOLDS = 200 };
 /* The loss that a metric is, or COT_NO_LOSS. */
 static cot_loss loss_of(cot_metric metric) {
     cot_loss loss = (cot_loss)((int)metric - (int)COT_METRIC_COUNT);
-    return (int)metric > (int)COT_METRIC_COUNT && coti_loss_is_valid(loss) ? loss : COT_NO_LOSS;
+    return (int)metric > (int)COT_METRIC_COUNT && coti_loss_is_valid(loss) &&
+                   loss != COT_CUSTOM_LOSS
+               ? loss
+               : COT_NO_LOSS;
 }
 
 const char *cot_metric_name(cot_metric metric) {
@@ -42,6 +45,7 @@ typedef struct row_metric {
     const coti_head *head;
     cot_value t, p;
     cot_value scores; /* in the order of p */
+    cot_value weight; /* of each value; poison: 1 */
 } row_metric;
 
 static const int32_t last_axis[1] = {-1};
@@ -108,11 +112,23 @@ static cot_value squared_error(const row_metric *m) {
 
 /* ---- counts: numbers of the batch ---- */
 
+/* x, of elements and n more axes, times the weights of their values, where there are any. */
+static cot_value weigh(const row_metric *m, cot_value x, int32_t n) {
+    if (m->weight.graph == NULL) {
+        return x;
+    }
+    cot_shape shape = cot_value_shape(m->weight);
+    for (int32_t i = 0; i <= n; i++) {
+        shape.dim[shape.rank++] = 1;
+    }
+    return cot_op_binary(COT_OP_MUL, x, cot_op_reshape(m->weight, shape));
+}
+
 /* How many elements have t != 0 (or t == 0) and p > 0.5 (or p <= 0.5). */
 static cot_value count(const row_metric *m, cot_op of_t, cot_op of_p) {
     cot_value is_so = cot_op_binary(of_t, m->t, coti_number(m->t, 0.0));
     cot_value is_said = cot_op_binary(of_p, m->p, coti_number(m->p, 0.5));
-    return sum_of_batch(as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)));
+    return sum_of_batch(weigh(m, as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)), 0));
 }
 
 static cot_value true_positives(const row_metric *m) {
@@ -162,11 +178,10 @@ static cot_value curve_counts(const row_metric *m) {
     cot_value is_so = at_thresholds(cot_op_binary(COT_OP_NE, m->t, coti_number(m->t, 0.0)));
     cot_value is_not = cot_op_unary(COT_OP_NOT, is_so);
     int32_t rank = cot_value_shape(is_so).rank - 1;
-    const cot_value both[2] = {
-        cot_op_reduce(COT_OP_SUM, as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)), axes, rank,
-                      false),
-        cot_op_reduce(COT_OP_SUM, as_real(m, cot_op_binary(COT_OP_AND, is_not, is_said)), axes,
-                      rank, false)};
+    cot_value hits = weigh(m, as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)), 1);
+    cot_value misses = weigh(m, as_real(m, cot_op_binary(COT_OP_AND, is_not, is_said)), 1);
+    const cot_value both[2] = {cot_op_reduce(COT_OP_SUM, hits, axes, rank, false),
+                               cot_op_reduce(COT_OP_SUM, misses, axes, rank, false)};
     return cot_op_concat(both, 2, 0);
 }
 
@@ -177,11 +192,11 @@ static double ratio(double a, double b) {
 }
 
 static double mean_value(const double *sum, double rows) {
-    return sum[0] / rows;
+    return ratio(sum[0], rows);
 }
 
 static double root_value(const double *sum, double rows) {
-    return sqrt(sum[0] / rows);
+    return sqrt(ratio(sum[0], rows));
 }
 
 static double total_value(const double *sum, double rows) {
@@ -256,34 +271,62 @@ static const metric_class classes[COT_METRIC_COUNT] = {
     [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, 1, true, false, -1},
 };
 
-/* NULL: it is a loss. */
-static const metric_class *class_of(cot_metric metric) {
-    return (int)metric < (int)COT_METRIC_COUNT ? &classes[metric] : NULL;
+/* NULL: it is a loss, or one's own. */
+static const metric_class *class_of(const coti_judge *judge) {
+    cot_metric metric = judge->metric;
+    return metric != COT_NO_METRIC && (int)metric < (int)COT_METRIC_COUNT ? &classes[metric] : NULL;
 }
 
-int32_t coti_metric_sums(cot_metric metric) {
-    const metric_class *class = class_of(metric);
+/* Is it a mean of a value of each row? */
+static bool is_mean(const coti_judge *judge) {
+    const metric_class *class = class_of(judge);
+    return class == NULL || class->by_row;
+}
+
+/* A weighted mean divides by its weights, not by the rows: the sum of weights stands second. */
+static bool has_divisor(const coti_judge *judge) {
+    return judge->weighted && is_mean(judge);
+}
+
+int32_t coti_metric_sums(const coti_judge *judge) {
+    const metric_class *class = class_of(judge);
+    if (has_divisor(judge)) {
+        return 2;
+    }
     return class != NULL ? class->n_sums : 1;
 }
 
-bool coti_metric_is_sparse(cot_metric metric) {
-    const metric_class *class = class_of(metric);
-    return class != NULL ? class->is_sparse : coti_loss_is_sparse(loss_of(metric));
-}
-
-int32_t coti_metric_direction(cot_metric metric) {
-    const metric_class *class = class_of(metric);
-    return class != NULL ? class->better : loss_of(metric) == COT_COSINE_SIMILARITY ? 1 : -1;
-}
-
-double coti_metric_value(cot_metric metric, const double *sum, double rows) {
-    const metric_class *class = class_of(metric);
-    if (class != NULL) {
-        return class->value(sum, rows);
+bool coti_metric_is_sparse(const coti_judge *judge) {
+    const metric_class *class = class_of(judge);
+    if (judge->metric == COT_NO_METRIC) {
+        return judge->custom.sparse_targets;
     }
-    double mean = sum[0] / rows;
-    return loss_of(metric) == COT_COSINE_SIMILARITY ? -mean : mean;
+    return class != NULL ? class->is_sparse
+                         : loss_of(judge->metric) == COT_SPARSE_CATEGORICAL_CROSSENTROPY;
 }
+
+static bool is_similarity(const coti_judge *judge) {
+    return loss_of(judge->metric) == COT_COSINE_SIMILARITY;
+}
+
+int32_t coti_metric_direction(const coti_judge *judge) {
+    const metric_class *class = class_of(judge);
+    if (judge->metric == COT_NO_METRIC) {
+        return judge->custom.better;
+    }
+    return class != NULL ? class->better : is_similarity(judge) ? 1 : -1;
+}
+
+double coti_metric_value(const coti_judge *judge, const double *sum, double rows) {
+    const metric_class *class = class_of(judge);
+    double n = has_divisor(judge) ? sum[1] : rows;
+    if (class != NULL) {
+        return class->value(sum, n);
+    }
+    return is_similarity(judge) ? -mean_value(sum, n) : mean_value(sum, n);
+}
+
+/* ---- building ---- */
 
 /* A head that judges by a loss: its numbers are the defaults, the output is what it is. */
 static cot_value loss_values(cot_metric metric, const coti_head *head, cot_value p, cot_value t) {
@@ -294,14 +337,43 @@ static cot_value loss_values(cot_metric metric, const coti_head *head, cot_value
     return coti_loss_build(&judge, coti_plain(p), t);
 }
 
-cot_value coti_metric_build(cot_metric metric, const coti_head *head, coti_built output,
-                            cot_value target, bool *by_row_out) {
+/* What a mean adds up: the sum over rows of their values' mean; weighted: of all values times their
+ * weights, and of the weights. */
+static cot_value mean_sums(const coti_judge *judge, const row_metric *m, cot_value values) {
+    if (values.graph == NULL) {
+        return values;
+    }
+    int64_t n = coti_values_a_row(m->head);
+    if (!judge->weighted) {
+        cot_value sum = sum_of_batch(values);
+        return n == 1 ? sum : coti_div(sum, coti_number(sum, (double)n));
+    }
+    if (m->weight.graph == NULL) {
+        cot_value rows = as_real(m, cot_op_rows(values.graph));
+        return pair(sum_of_batch(values), coti_scale(rows, (double)n));
+    }
+    return pair(sum_of_batch(coti_mul(values, m->weight)), sum_of_batch(m->weight));
+}
+
+cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti_built output,
+                            cot_value target, cot_value weight) {
     bool is_softmax = output.logits.graph != NULL && output.squashed == COT_SOFTMAX;
     const row_metric m = {.head = head,
                           .t = target,
                           .p = output.value,
-                          .scores = is_softmax ? output.logits : output.value};
-    const metric_class *class = class_of(metric);
-    *by_row_out = class == NULL || class->by_row;
-    return class == NULL ? loss_values(metric, head, output.value, target) : class->build(&m);
+                          .scores = is_softmax ? output.logits : output.value,
+                          .weight = judge->weighted ? weight : coti_poison()};
+    const metric_class *class = class_of(judge);
+    if (target.graph == NULL || output.value.graph == NULL) {
+        return coti_poison();
+    }
+    if (class != NULL) {
+        cot_value made = class->build(&m);
+        return class->by_row ? mean_sums(judge, &m, made) : made;
+    }
+    if (judge->metric != COT_NO_METRIC) {
+        return mean_sums(judge, &m, loss_values(judge->metric, head, output.value, target));
+    }
+    cot_value own = judge->custom.function(target, output.value, judge->custom.user);
+    return mean_sums(judge, &m, coti_row_values(head, judge->name, output.value, own, false));
 }

@@ -61,41 +61,79 @@ static cot_metric resolve_metric(cot_metric metric, const coti_head *head) {
     if (metric != COT_ACCURACY) {
         return metric;
     }
-    if (coti_loss_is_sparse(head->loss)) {
+    if (coti_loss_is_sparse(head)) {
         return COT_SPARSE_CATEGORICAL_ACCURACY;
     }
     const cot_shape *shape = &head->type.shape;
     return shape->dim[shape->rank - 1] == 1 ? COT_BINARY_ACCURACY : COT_CATEGORICAL_ACCURACY;
 }
 
-static cot_status set_metrics(const coti_training *training,
-                              const cot_metric metrics[COT_MAX_METRICS], coti_head *head) {
+/* What an output is judged by; lists end with COT_NO_METRIC, NULL. */
+typedef struct judges {
+    const cot_metric *metrics, *weighted;
+    const cot_custom_metric *const *custom;
+} judges;
+
+static cot_status add_metrics(const coti_training *training, const cot_metric *metrics,
+                              bool weighted, coti_head *head) {
     for (int32_t i = 0; i < COT_MAX_METRICS && metrics[i] != COT_NO_METRIC; i++) {
         if (!coti_metric_is_valid(metrics[i])) {
             return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
                                 "output \"%s\": %d is no metric", head->name, (int)metrics[i]);
         }
-        head->spelt[head->n_metrics] = metrics[i];
-        head->metric[head->n_metrics++] = resolve_metric(metrics[i], head);
+        head->judge[head->n_judges++] = (coti_judge){.name = cot_metric_name(metrics[i]),
+                                                     .metric = resolve_metric(metrics[i], head),
+                                                     .weighted = weighted};
     }
     return COT_OK;
 }
 
+static cot_status add_custom(coti_training *training, const cot_custom_metric *const *custom,
+                             coti_head *head) {
+    for (int32_t i = 0; i < COT_MAX_METRICS && custom[i] != NULL; i++) {
+        coti_judge judge = {.metric = COT_NO_METRIC};
+        COTI_TRY(coti_options_copy(training->context, "cot_metric_of", custom[i], &judge.custom,
+                                   sizeof judge.custom));
+        if (judge.custom.name == NULL || judge.custom.function == NULL) {
+            return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                                "output \"%s\": custom metric %d has no %s", head->name, (int)i,
+                                judge.custom.name == NULL ? "name" : "function");
+        }
+        judge.name = coti_arena_strdup(&training->arena, judge.custom.name);
+        judge.custom.name = judge.name;
+        judge.weighted = judge.custom.weighted;
+        if (judge.name == NULL) {
+            return COT_E_NOMEM;
+        }
+        head->judge[head->n_judges++] = judge;
+    }
+    return COT_OK;
+}
+
+static cot_status set_judges(coti_training *training, const judges *lists, coti_head *head) {
+    head->judge = coti_arena_array(&training->arena, COTI_MOST_JUDGES, sizeof *head->judge);
+    if (head->judge == NULL) {
+        return COT_E_NOMEM;
+    }
+    COTI_TRY(add_metrics(training, lists->metrics, false, head));
+    COTI_TRY(add_metrics(training, lists->weighted, true, head));
+    return add_custom(training, lists->custom, head);
+}
+
 /* The target that loss and metrics want; they must want the same. */
 static cot_status set_target(coti_training *training, coti_head *head) {
-    bool sparse = coti_loss_is_sparse(head->loss);
-    for (int32_t i = 0; i < head->n_metrics; i++) {
-        bool metric_sparse = coti_metric_is_sparse(head->metric[i]);
+    bool sparse = coti_loss_is_sparse(head);
+    for (int32_t i = 0; i < head->n_judges; i++) {
+        bool metric_sparse = coti_metric_is_sparse(&head->judge[i]);
         if (head->loss == COT_NO_LOSS && i == 0) {
             sparse = metric_sparse;
         } else if (metric_sparse != sparse) {
-            return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
-                                "output \"%s\": metric %s does not go with %s %s: one takes "
-                                "classes as integers, the other floats of the output's shape",
-                                head->name, cot_metric_name(head->metric[i]),
-                                head->loss != COT_NO_LOSS ? "loss" : "metric",
-                                head->loss != COT_NO_LOSS ? cot_loss_name(head->loss)
-                                                          : cot_metric_name(head->metric[0]));
+            return COTI_FAIL_OP(
+                training->context, COT_E_ARG, "compile", head->name,
+                "output \"%s\": metric %s does not go with %s %s: one takes "
+                "classes as integers, the other floats of the output's shape",
+                head->name, head->judge[i].name, head->loss != COT_NO_LOSS ? "loss" : "metric",
+                head->loss != COT_NO_LOSS ? cot_loss_name(head->loss) : head->judge[0].name);
         }
     }
     head->target = head->type;
@@ -132,10 +170,26 @@ static cot_status check_head(const coti_training *training, const coti_head *hea
     return COT_OK;
 }
 
-static cot_status resolve_head(coti_training *training, const cot_compile_options *options,
-                               const cot_output_options *own, coti_head *head) {
+/* The output's own judges, or the model's. */
+static judges choose_judges(const cot_compile_options *options, const cot_output_options *own) {
     static const cot_metric no_metrics[COT_MAX_METRICS] = {COT_NO_METRIC};
-    bool own_metrics = own != NULL && own->metrics[0] != COT_NO_METRIC;
+    static const cot_custom_metric *const no_custom[COT_MAX_METRICS] = {NULL};
+    judges lists = {options->metrics, options->weighted_metrics, options->custom_metrics};
+    if (own == NULL) {
+        return lists;
+    }
+    if (own->no_metrics) {
+        return (judges){no_metrics, no_metrics, no_custom};
+    }
+    lists.metrics = own->metrics[0] != COT_NO_METRIC ? own->metrics : lists.metrics;
+    lists.weighted =
+        own->weighted_metrics[0] != COT_NO_METRIC ? own->weighted_metrics : lists.weighted;
+    lists.custom = own->custom_metrics[0] != NULL ? own->custom_metrics : lists.custom;
+    return lists;
+}
+
+static void choose_loss(const cot_compile_options *options, const cot_output_options *own,
+                        coti_head *head) {
     bool no_loss = own != NULL && own->no_loss;
     head->loss = no_loss                                   ? COT_NO_LOSS
                  : own != NULL && own->loss != COT_NO_LOSS ? own->loss
@@ -145,25 +199,29 @@ static cot_status resolve_head(coti_training *training, const cot_compile_option
                        : 1.0;
     head->from_logits = options->from_logits || (own != NULL && own->from_logits);
     head->fuse = options->fuse_softmax != COT_OFF;
+}
+
+static cot_status resolve_head(coti_training *training, const cot_compile_options *options,
+                               const cot_output_options *own, coti_head *head) {
+    const judges lists = choose_judges(options, own);
+    choose_loss(options, own, head);
     head->top_k = options->top_k != 0 ? options->top_k : 5;
     head->i_target = head->i_loss_sum = head->i_metric_sum = -1;
-    const cot_metric *metrics = own != NULL && own->no_metrics ? no_metrics
-                                : own_metrics                  ? own->metrics
-                                                               : options->metrics;
-    if (head->loss == COT_NO_LOSS && metrics[0] == COT_NO_METRIC) {
+    if (head->loss == COT_NO_LOSS && lists.metrics[0] == COT_NO_METRIC &&
+        lists.weighted[0] == COT_NO_METRIC && lists.custom[0] == NULL) {
         return COT_OK;
     }
     COTI_TRY(check_head(training, head));
     const cot_loss_options *numbers =
         own != NULL && own->loss_options != NULL ? own->loss_options : options->loss_options;
-    COTI_TRY(coti_loss_read(training->context, numbers, head));
-    COTI_TRY(set_metrics(training, metrics, head));
+    COTI_TRY(coti_loss_read(training->context, head->loss != COT_NO_LOSS ? numbers : NULL, head));
+    COTI_TRY(set_judges(training, &lists, head));
     COTI_TRY(set_target(training, head));
     if (head->loss != COT_NO_LOSS) {
         head->i_loss_sum = training->n_sums++;
     }
     head->i_metric_sum = training->n_sums;
-    training->n_sums += head->n_metrics;
+    training->n_sums += head->n_judges;
     return COT_OK;
 }
 
@@ -221,20 +279,32 @@ static bool is_taken(const coti_training *training, const char *name) {
     return false;
 }
 
-/* Append an entry "<output>_<name>", or "<name>" without an output; room was made. */
-static cot_status add_log(coti_training *training, const char *output, const char *name,
-                          int32_t i_sum, cot_metric metric) {
+/* "<output>_<name>", or "<name>" without an output; a weighted metric's is "weighted_<name>" if
+ * that is taken, and what is taken then gets _1, _2, ... NULL: no memory. */
+static const char *free_name(coti_training *training, const char *output, const char *name,
+                             bool weighted) {
     coti_arena *arena = &training->arena;
     const char *stem = output != NULL ? coti_arena_printf(arena, "%s_%s", output, name)
                                       : coti_arena_strdup(arena, name);
+    if (stem != NULL && weighted && is_taken(training, stem)) {
+        stem = output != NULL ? coti_arena_printf(arena, "%s_weighted_%s", output, name)
+                              : coti_arena_printf(arena, "weighted_%s", name);
+    }
     const char *own = stem;
     for (int32_t k = 1; own != NULL && is_taken(training, own); k++) {
         own = coti_arena_printf(arena, "%s_%d", stem, (int)k);
     }
+    return own;
+}
+
+/* Append an entry; room was made. judge NULL: a loss, called `name`. */
+static cot_status add_log(coti_training *training, const char *output, const char *name,
+                          int32_t i_sum, const coti_judge *judge) {
+    const char *own = free_name(training, output, name, judge != NULL && judge->weighted);
     if (own == NULL) {
         return COT_E_NOMEM;
     }
-    training->log[training->n_logs++] = (coti_log_entry){own, i_sum, metric};
+    training->log[training->n_logs++] = (coti_log_entry){own, i_sum, judge};
     return COT_OK;
 }
 
@@ -296,11 +366,11 @@ static cot_status add_head_logs(coti_training *training, const coti_head *head, 
                                 bool own_loss) {
     const char *output = several ? head->name : NULL;
     if (own_loss && head->i_loss_sum >= 0) {
-        COTI_TRY(add_log(training, head->name, "loss", head->i_loss_sum, COT_NO_METRIC));
+        COTI_TRY(add_log(training, head->name, "loss", head->i_loss_sum, NULL));
     }
-    for (int32_t i = 0; i < head->n_metrics; i++) {
-        COTI_TRY(add_log(training, output, cot_metric_name(head->spelt[i]), head->i_metric_sum + i,
-                         head->metric[i]));
+    for (int32_t i = 0; i < head->n_judges; i++) {
+        const coti_judge *judge = &head->judge[i];
+        COTI_TRY(add_log(training, output, judge->name, head->i_metric_sum + i, judge));
     }
     return COT_OK;
 }
@@ -318,7 +388,7 @@ cot_status coti_resolve_logs(coti_training *training) {
     }
     int32_t n_losses = count_losses(training);
     if (n_losses > 0) {
-        COTI_TRY(add_log(training, NULL, "loss", -1, COT_NO_METRIC));
+        COTI_TRY(add_log(training, NULL, "loss", -1, NULL));
     }
     for (int32_t i = 0; i < training->n_heads; i++) {
         COTI_TRY(add_head_logs(training, &training->head[i], training->n_heads > 1, n_losses > 1));

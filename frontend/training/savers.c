@@ -110,6 +110,9 @@ static cot_status save_model(cot_model *model, cot_model_checkpoint_callback *c,
     if (c->save_best_only) {
         int32_t direction = 0;
         const char *monitor = coti_monitor_name(c->monitor);
+        if (batch < 0 && !coti_monitor_is_due(model, monitor, logs)) {
+            return COT_OK;
+        }
         COTI_TRY(coti_monitor_number(model, "model_checkpoint", monitor, logs, &value));
         COTI_TRY(coti_monitor_direction(model, "model_checkpoint", monitor, c->mode, &direction));
         improved = direction > 0 ? value > c->best : value < c->best;

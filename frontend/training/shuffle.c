@@ -6,15 +6,20 @@
 #include "frontend/training/training.h"
 #include "runtime/base/philox.h"
 
-void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t *order_out) {
+void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t block, int64_t *order_out) {
     coti_philox_key key = coti_philox_make_key(seed, COTI_STREAM_SHUFFLE);
     for (int64_t i = 0; i < n; i++) {
         order_out[i] = i;
     }
-    for (int64_t i = n - 1; i > 0; i--) {
-        uint64_t draw = coti_philox_below(key, epoch << 32, (uint64_t)i, (uint64_t)i + 1);
-        int64_t kept = order_out[i];
-        order_out[i] = order_out[draw];
-        order_out[draw] = kept;
+    for (int64_t first = 0; first < n; first += block) {
+        int64_t size = n - first < block ? n - first : block;
+        int64_t *order = order_out + first;
+        for (int64_t i = size - 1; i > 0; i--) {
+            uint64_t draw =
+                coti_philox_below(key, epoch << 32, (uint64_t)(first + i), (uint64_t)i + 1);
+            int64_t kept = order[i];
+            order[i] = order[draw];
+            order[draw] = kept;
+        }
     }
 }

@@ -18,6 +18,24 @@
 #include "frontend/model/model.h"
 #include "frontend/training/optimizer.h"
 
+/* A metric of an output. */
+typedef struct coti_judge {
+    const char *name;  /* in logs, without the output's */
+    cot_metric metric; /* COT_ACCURACY resolved; COT_NO_METRIC: custom */
+    bool weighted;     /* by sample weights */
+    cot_custom_metric custom;
+} coti_judge;
+
+/* metrics, weighted metrics, custom metrics */
+enum { COTI_MOST_JUDGES = 3 * COT_MAX_METRICS };
+
+/* How an output's sample weights come: not at all, one a row, one a value of its loss. */
+typedef enum coti_weighting {
+    COTI_UNWEIGHTED,
+    COTI_WEIGHTED_BY_ROW,
+    COTI_WEIGHTED_BY_VALUE
+} coti_weighting;
+
 /* One output, and how it is trained and judged. */
 typedef struct coti_head {
     const char *name; /* the output's */
@@ -28,10 +46,9 @@ typedef struct coti_head {
     bool fuse;        /* take a final softmax's or sigmoid's logits for a cross-entropy */
     int32_t top_k;
     cot_loss_options numbers; /* of the loss, with defaults filled in */
-    int32_t n_metrics;
-    cot_metric spelt[COT_MAX_METRICS];  /* as the user has them */
-    cot_metric metric[COT_MAX_METRICS]; /* the same, COT_ACCURACY resolved */
-    int32_t i_target;                   /* among the targets; -1: needs none */
+    int32_t n_judges;
+    coti_judge *judge;
+    int32_t i_target; /* among the targets; -1: needs none */
     coti_type target;
     int32_t i_loss_sum,
         i_metric_sum; /* among the sums; -1: none. Metrics' sums follow each other */
@@ -41,8 +58,8 @@ typedef struct coti_head {
  */
 typedef struct coti_log_entry {
     const char *name;
-    int32_t i_sum;     /* -1: the total */
-    cot_metric metric; /* COT_NO_METRIC: a loss */
+    int32_t i_sum;           /* -1: the total */
+    const coti_judge *judge; /* NULL: a loss */
 } coti_log_entry;
 
 /* Most sums that a metric keeps. */
@@ -56,7 +73,8 @@ typedef struct coti_mode {
     cot_program *program; /* NULL: the model was compiled without what it needs */
     cot_session *session;
     int64_t max_rows;
-    cot_variable **sum; /* n_sums; NULL for predict */
+    cot_variable **sum;        /* n_sums; NULL for predict */
+    coti_weighting *weighting; /* n_heads: what the program reads */
 } coti_mode;
 
 /* Where a running fit is, for checkpoints (checkpoint.c). */
@@ -145,42 +163,65 @@ typedef struct coti_forward {
 cot_status coti_lower_forward(const cot_model *model, cot_graph *graph, bool training,
                               coti_forward *forward_out);
 
+/* The error behind a poisoned value. */
+cot_status coti_status_of(cot_context *context);
+
+/* *sum += term, in the first term's dtype. */
+void coti_add_penalty(cot_value *sum, cot_value term);
+
+/* ---- heads.c: losses, metrics, regularization ---- */
+
 /*
- * Append targets (after all inputs), losses, metrics and the updates of the mode's sums.
- * *loss_out: the total loss, poison if no output has one.
+ * Append targets and sample weights (after all inputs), losses, metrics and the updates of the
+ * mode's sums. *loss_out: the total loss, poison if no output has one.
  */
 cot_status coti_lower_heads(const coti_training *training, cot_graph *graph, coti_mode_id mode,
                             const coti_forward *forward, cot_value *loss_out);
 
-/* "class/target": what the head's target is called among a program's inputs. */
+/* "class/target", "class/sample_weight": what they are called among a program's inputs. */
 void coti_target_name(const coti_head *head, char name[COTI_TARGET_BYTES]);
+void coti_weight_name(const coti_head *head, char name[COTI_TARGET_BYTES]);
+
+/* Values of a row between the batch and the last axis. */
+int64_t coti_values_a_row(const coti_head *head);
+
+/* Does anything of the head look at sample weights? */
+bool coti_head_takes_weights(const coti_head *head);
 
 /* ---- loss.c, metric.c: values of rows ---- */
 
-/* Loss of each row, shape of the output without its last axis. target: as coti_loss_target. */
+/* Loss of each row, shape of the output without its last axis, or a custom loss's scalar. */
 cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target);
+
+/* Which rows count, 0 or 1 in the output's dtype, of the values' shape; poison: all. */
+cot_value coti_loss_mask(const coti_head *head, cot_value target);
 
 /* Read and check the head's numbers. given: NULL for defaults. fails: COT_E_ARG */
 cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, coti_head *head);
 
-/* Does a loss take integer classes? (else floats of the output's shape) */
-bool coti_loss_is_sparse(cot_loss loss);
+/* What a function of the user's gave; poison, with an error, if it is not a value a row (or a
+ * scalar, if that is allowed). what: for the message. */
+cot_value coti_row_values(const coti_head *head, const char *what, cot_value output,
+                          cot_value given, bool may_be_scalar);
+
+/* Does the head's loss take integer classes? (else floats of the output's shape) */
+bool coti_loss_is_sparse(const coti_head *head);
 bool coti_loss_is_valid(cot_loss loss);
 
 /*
- * What a metric makes of a step's rows: *by_row_out: a value of each row, shape of the output
- * without its last axis; else the numbers that are to be added to its sums, [] or [n].
+ * What a step adds to a metric's sums, [] or [n]. weight: of each value (the output's shape without
+ * its last axis), in the output's dtype; poison: 1.
  */
-cot_value coti_metric_build(cot_metric metric, const coti_head *head, coti_built output,
-                            cot_value target, bool *by_row_out);
+cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti_built output,
+                            cot_value target, cot_value weight);
 bool coti_metric_is_valid(cot_metric metric);
 /* Does it take integer classes? */
-bool coti_metric_is_sparse(cot_metric metric);
+bool coti_metric_is_sparse(const coti_judge *judge);
 /* How many sums it keeps, and its value from them after so many rows. */
-int32_t coti_metric_sums(cot_metric metric);
-double coti_metric_value(cot_metric metric, const double *sum, double rows);
+int32_t coti_metric_sums(const coti_judge *judge);
+double coti_metric_value(const coti_judge *judge, const double *sum, double rows);
 /* +1: more is better; -1: less is; 0: neither. */
-int32_t coti_metric_direction(cot_metric metric);
+int32_t coti_metric_direction(const coti_judge *judge);
 
 /* ---- logs.c ---- */
 
@@ -215,6 +256,8 @@ cot_status coti_monitor_direction(const cot_model *model, const char *callback, 
 /* The number in the logs; COT_E_ARG if it is not there. */
 cot_status coti_monitor_number(const cot_model *model, const char *callback, const char *monitor,
                                const cot_logs *logs, double *value_out);
+/* Is it in the logs of an epoch, or in none? false: this epoch was not validated. */
+bool coti_monitor_is_due(const cot_model *model, const char *monitor, const cot_logs *logs);
 /* A count that a checkpoint holds, whatever stands there. */
 int32_t coti_count_of(double value);
 
@@ -259,8 +302,9 @@ cot_status coti_take_error(cot_context *context, const cot_session *session, cot
 
 /* ---- shuffle.c ---- */
 
-/* A permutation of 0..n-1: a function of seed and epoch. */
-void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t *order_out);
+/* A permutation of 0..n-1, a function of seed and epoch, that moves nothing out of its block of so
+ * many (n: of anything). */
+void coti_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t block, int64_t *order_out);
 
 /* ---- budget.c ---- */
 
@@ -288,8 +332,12 @@ cot_status coti_describe_regions(const cot_graph *graph, cot_memory_info *memory
 cot_graph *coti_build_graph(const coti_training *training, coti_mode_id mode, int64_t max_rows,
                             int64_t stretch_bytes, coti_stretches *stretches_out);
 
-/* Make the training program anew for steps of up to max_rows rows; the state stays. */
-cot_status coti_recompile_train(coti_training *training, int64_t max_rows);
+/* Make a mode's program anew for steps of up to max_rows rows; the state stays. */
+cot_status coti_reopen_mode(coti_training *training, coti_mode_id id, int64_t max_rows);
+
+/* Let a mode's program read the sample weights that a data set has, and no others: made anew where
+ * it does not. The data were checked. */
+cot_status coti_match_weights(coti_training *training, coti_mode_id id, const cot_dataset *data);
 
 /* The next step's learning rate; NaN without an optimizer. fails: COT_E_NOMEM, with a schedule */
 cot_status coti_learning_rate(const coti_training *training, double *rate_out);
@@ -336,13 +384,13 @@ bool coti_progress_is_due(const coti_progress *progress, double now);
 double coti_now(void);
 
 /*
- * All steps over a data set, in regions that end at host events: every step when each_step, a
- * redraw when there is a bar, else only the end.
+ * All steps over rows of a data set, in regions that end at host events: every step when each_step,
+ * a redraw when there is a bar, else only the end.
  */
 typedef struct coti_loop {
     coti_training *training;
     coti_mode_id mode;
-    int64_t n_rows, batch;
+    int64_t first_row, n_rows, batch;
     const volatile int32_t *cancel;
     coti_progress *progress; /* NULL: nothing is shown */
     bool each_step;
@@ -362,13 +410,18 @@ cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs, bool last);
 cot_status coti_choose_batch(cot_context *context, const char *function, int64_t asked,
                              int64_t *batch_out);
 
+/* Rows of so many steps of a batch; steps 0: all. COT_E_ARG: negative. */
+cot_status coti_choose_rows(cot_context *context, const char *function, int64_t steps,
+                            int64_t batch, int64_t n_rows, int64_t *n_rows_out);
+
 /* What to show on a console (NULL: nothing), and how; *console is complete if *shown_out. */
 cot_status coti_choose_progress(cot_context *context, const cot_console *given, cot_verbose verbose,
                                 cot_console *console, bool *shown_out, bool *bar_out);
 
-/* Evaluate a data set that was checked: values as coti_read_sums. progress may be NULL. */
-cot_status coti_evaluate(coti_training *training, const cot_dataset *data, int64_t batch,
-                         const volatile int32_t *cancel, coti_progress *progress,
+/* Evaluate the first rows of a data set that was checked: values as coti_read_sums. progress may be
+ * NULL. */
+cot_status coti_evaluate(coti_training *training, const cot_dataset *data, int64_t n_rows,
+                         int64_t batch, const volatile int32_t *cancel, coti_progress *progress,
                          double *value_out);
 
 #endif

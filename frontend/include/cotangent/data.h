@@ -68,6 +68,39 @@ COT_API cot_dataset *cot_dataset_slice(const cot_dataset *dataset, int64_t first
 COT_API cot_status cot_dataset_split(const cot_dataset *dataset, double fraction,
                                      cot_dataset **first_out, cot_dataset **last_out);
 
+/* ---- weights of rows ---- */
+
+/*
+ * The same data set with sample weights: losses and weighted metrics count rows by them, in fit,
+ * evaluate and the batch functions. One array for all outputs, or one for each target; f32, one
+ * element a row, or, for an output with axes between the batch and the last one, one for each of
+ * its values. NULL on error: COT_E_ARG, COT_E_SHAPE.
+ */
+COT_API cot_dataset *cot_dataset_with_sample_weights(const cot_dataset *dataset,
+                                                     cot_array_list weights,
+                                                     cot_ownership ownership);
+COT_API int32_t cot_dataset_n_sample_weights(const cot_dataset *dataset);
+/* Borrowed; NULL when there is none. */
+COT_API const cot_array *cot_dataset_sample_weight(const cot_dataset *dataset, int32_t i);
+
+/* Weights of classes 0, 1, ..; a class beyond them weighs 1. */
+typedef struct cot_class_weights {
+    const double *weight;
+    int32_t n; /* 0: none are given */
+} cot_class_weights;
+
+/* COT_CLASS_WEIGHTS(1, 5). C only. */
+#define COT_CLASS_WEIGHTS(...)                                                                     \
+    ((cot_class_weights){(const double[]){__VA_ARGS__},                                            \
+                         (int32_t)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double))})
+
+/*
+ * Sample weights by the class of each row's one target: a label, or the first largest element of a
+ * row of several. NULL on error: COT_E_ARG (several targets, sample weights already).
+ */
+COT_API cot_dataset *cot_dataset_with_class_weights(const cot_dataset *dataset,
+                                                    cot_class_weights weights);
+
 /* ---- labels ---- */
 
 /*

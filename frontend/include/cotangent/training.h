@@ -25,10 +25,10 @@ extern "C" {
 /* ---- losses and metrics ---- */
 
 /*
- * X(constant, name, value of one row). The loss of a batch is the mean over its rows (and over the
- * axes between the batch and the last one). t is the target, p the output, means and sums are over
- * the last axis, e is 1e-7, and numbers in the formulas that have a name are of cot_loss_options.
- * Formulas and names are Keras's.
+ * X(constant, name, value of one row). The loss of a batch is, unless another reduction is asked
+ * for, the mean over its rows (and over the axes between the batch and the last one). t is the
+ * target, p the output, means and sums are over the last axis, e is 1e-7, and numbers in the
+ * formulas that have a name are of cot_loss_options. Formulas and names are Keras's.
  */
 #define COT_LOSS_LIST(X)                                                                           \
     X(COT_NO_LOSS, "none", "the output is not trained on")                                         \
@@ -56,13 +56,37 @@ extern "C" {
     X(COT_CATEGORICAL_FOCAL_CROSSENTROPY, "categorical_focal_crossentropy",                        \
       "-sum(alpha (1 - p)^gamma t log(p))")                                                        \
     X(COT_DICE, "dice", "1 - 2 S(t p) / (S(t) + S(p) + e), S the sum over the batch")              \
-    X(COT_TVERSKY, "tversky", "1 - S(t p) / (S(t p) + alpha S(t (1 - p)) + beta S((1 - t) p) + e)")
+    X(COT_TVERSKY, "tversky",                                                                      \
+      "1 - S(t p) / (S(t p) + alpha S(t (1 - p)) + beta S((1 - t) p) + e)")                        \
+    X(COT_CUSTOM_LOSS, "custom_loss", "the function of cot_loss_options")
 
 typedef enum cot_loss {
 #define COT_LOSS_ENUM(constant, name, value) constant,
     COT_LOSS_LIST(COT_LOSS_ENUM)
 #undef COT_LOSS_ENUM
 } cot_loss;
+
+/*
+ * From the values l of rows, each times its sample weight w (1 where there are none), to a batch's
+ * loss: sum(w l) / number of values; sum(w l); sum(w l) / sum(w), 0 where that is 0. Keras's "none"
+ * is cot_op_loss: training needs a number.
+ */
+typedef enum cot_reduction {
+    COT_REDUCTION_DEFAULT = 0, /* the mean */
+    COT_SUM_OVER_BATCH_SIZE,
+    COT_REDUCTION_MEAN, /* the same */
+    COT_REDUCTION_SUM,
+    COT_MEAN_WITH_SAMPLE_WEIGHT
+} cot_reduction;
+
+/*
+ * A function of one's own: append nodes to output's graph and return a value of each row, in the
+ * output's dtype and of its shape without the last axis ([N] of [N,10]); a loss may also return a
+ * scalar, the loss of the batch. target is of the output's type, or with sparse_targets i32 classes
+ * of its shape without the last axis. What `user` points to must live as long as the model is
+ * compiled.
+ */
+typedef cot_value (*cot_row_function)(cot_value target, cot_value output, void *user);
 
 /*
  * Numbers of losses, by Keras's names; a zero is the default.
@@ -74,16 +98,36 @@ typedef enum cot_loss {
  *   beta             tversky: 0.5
  *   gamma            focal: 2; COT_ZERO: 0
  *   apply_class_balancing  binary focal: times alpha where t is 1, 1 - alpha where it is 0
+ *   reduction        of rows to a batch
+ *   ignores_class, ignore_class  sparse categorical: rows of this class, which need not be one of
+ *                    the output's, have a loss of 0 and do not count among the values
+ *   function, user, sparse_targets  custom_loss
  */
 typedef struct cot_loss_options {
     size_t struct_size;
     double label_smoothing, delta, alpha, beta, gamma;
     bool apply_class_balancing;
+    bool ignores_class;
+    int32_t ignore_class;
+    cot_reduction reduction;
+    cot_row_function function;
+    void *user;
+    bool sparse_targets;
 } cot_loss_options;
-#define COT_LOSS_OPTIONS_INIT {sizeof(cot_loss_options), 0.0, 0.0, 0.0, 0.0, 0.0, false}
+#define COT_LOSS_OPTIONS_INIT                                                                      \
+    {sizeof(cot_loss_options), 0.0,  0.0,  0.0,  0.0, 0.0, false, false, 0,                        \
+     COT_REDUCTION_DEFAULT,    NULL, NULL, false}
 /* `.loss_options = cot_loss_numbers(.label_smoothing = 0.1)` */
 #define cot_loss_numbers(...)                                                                      \
     (&(const cot_loss_options){.struct_size = sizeof(cot_loss_options), __VA_ARGS__})
+
+/*
+ * The values of rows, not reduced, as nodes: for losses of one's own made of others. output
+ * [N,..,c], f32 or f64; target of its type, or i32 [N,..] for a sparse loss; result [N,..].
+ * from_logits as in cot_compile_options; options may be NULL. Poison on error.
+ */
+COT_API cot_value cot_op_loss(cot_loss loss, cot_value target, cot_value output, bool from_logits,
+                              const cot_loss_options *options);
 
 /* "mean_squared_error" ...; "?" for a value that is no loss. */
 COT_API const char *cot_loss_name(cot_loss loss);
@@ -132,22 +176,50 @@ typedef enum cot_metric {
 COT_API const char *cot_metric_name(cot_metric metric);
 
 #define COT_MAX_METRICS 8
+
+/* A metric of one's own: the mean of a function's values, or their weighted mean. */
+typedef struct cot_custom_metric {
+    size_t struct_size;
+    const char *name;          /* in logs; required, copied */
+    cot_row_function function; /* required */
+    void *user;
+    bool sparse_targets; /* the target is classes as integers; it must go with the loss */
+    bool weighted;       /* by sample and class weights */
+    int32_t better;      /* +1: more is, -1: less is, 0: callbacks must be told */
+} cot_custom_metric;
+#define COT_CUSTOM_METRIC_INIT {sizeof(cot_custom_metric), NULL, NULL, NULL, false, false, 0}
+/* `.custom_metrics = {cot_metric_of("within_1", function, .better = 1)}` */
+#define cot_metric_of(metric_name, ...)                                                            \
+    (&(const cot_custom_metric){                                                                   \
+        .struct_size = sizeof(cot_custom_metric), .name = (metric_name), .function = __VA_ARGS__})
 #define COT_MAX_OUTPUT_OPTIONS 32
 
 /* What one output is trained and judged by, where it differs from the model's. */
 typedef struct cot_output_options {
     size_t struct_size;
-    const char *output;                   /* its name; required */
-    double loss_weight;                   /* 0: 1; COT_ZERO: 0 */
-    cot_loss loss;                        /* COT_NO_LOSS: the model's loss */
-    bool from_logits;                     /* as in cot_compile_options */
-    bool no_loss;                         /* leave this output out of the loss */
-    bool no_metrics;                      /* do not judge this output */
-    cot_metric metrics[COT_MAX_METRICS];  /* none: the model's metrics */
-    const cot_loss_options *loss_options; /* NULL: the model's */
+    const char *output;                           /* its name; required */
+    double loss_weight;                           /* 0: 1; COT_ZERO: 0 */
+    cot_loss loss;                                /* COT_NO_LOSS: the model's loss */
+    bool from_logits;                             /* as in cot_compile_options */
+    bool no_loss;                                 /* leave this output out of the loss */
+    bool no_metrics;                              /* do not judge this output */
+    cot_metric metrics[COT_MAX_METRICS];          /* none: the model's metrics */
+    const cot_loss_options *loss_options;         /* NULL: the model's */
+    cot_metric weighted_metrics[COT_MAX_METRICS]; /* none: the model's */
+    const cot_custom_metric *custom_metrics[COT_MAX_METRICS]; /* none: the model's */
 } cot_output_options;
 #define COT_OUTPUT_OPTIONS_INIT                                                                    \
-    {sizeof(cot_output_options), NULL, 0.0, COT_NO_LOSS, false, false, false, {COT_NO_METRIC}, NULL}
+    {sizeof(cot_output_options),                                                                   \
+     NULL,                                                                                         \
+     0.0,                                                                                          \
+     COT_NO_LOSS,                                                                                  \
+     false,                                                                                        \
+     false,                                                                                        \
+     false,                                                                                        \
+     {COT_NO_METRIC},                                                                              \
+     {COT_NO_METRIC},                                                                              \
+     {NULL},                                                                                       \
+     NULL}
 /* `.outputs = {cot_output("class", .loss_weight = 0.5), ...}` */
 #define cot_output(...)                                                                            \
     (&(const cot_output_options){.struct_size = sizeof(cot_output_options), .output = __VA_ARGS__})
@@ -170,7 +242,13 @@ typedef struct cot_compile_options {
     int64_t max_batch; /* most rows of one step; 0: 128. fit with a larger batch compiles anew */
     const cot_loss_options
         *loss_options; /* of every output without some of its own; NULL: defaults */
-    int32_t top_k;     /* of the top-k accuracies; 0: 5 */
+    /*
+     * Of every output without some of its own: metrics that count rows by their sample or class
+     * weights, where there are any; and one's own, ended by NULL.
+     */
+    cot_metric weighted_metrics[COT_MAX_METRICS];
+    const cot_custom_metric *custom_metrics[COT_MAX_METRICS];
+    int32_t top_k; /* of the top-k accuracies; 0: 5 */
     /*
      * Most bytes that a training step of max_batch rows may take; 0: any. Counted are the arena,
      * which holds all values of a step, and the scratch of all the context's threads: what
@@ -193,6 +271,8 @@ typedef struct cot_compile_options {
      {NULL},                                                                                       \
      0,                                                                                            \
      NULL,                                                                                         \
+     {COT_NO_METRIC},                                                                              \
+     {NULL},                                                                                       \
      0,                                                                                            \
      0,                                                                                            \
      0}
@@ -272,7 +352,7 @@ COT_API int32_t cot_history_epoch(const cot_history *history, int32_t i);
 COT_API int32_t cot_history_n_names(const cot_history *history);
 /* Names in alphabetical order, those of validation after the others; NULL when there is none. */
 COT_API const char *cot_history_name(const cot_history *history, int32_t i);
-/* One value an epoch; NULL when there is no such name. */
+/* One value an epoch, NaN where it was not validated; NULL when there is no such name. */
 COT_API const double *cot_history_values(const cot_history *history, const char *name);
 
 #define COT_MAX_CALLBACKS 16
@@ -350,10 +430,43 @@ typedef struct cot_fit_options {
     const cot_callback *callbacks[COT_MAX_CALLBACKS]; /* ended by NULL */
     const volatile int32_t *cancel; /* not 0: end with COT_E_CANCELLED after the current step */
     bool allow_nonfinite;           /* do not refuse NaN and infinity in the data */
+    /* Rows weigh by their class, or by these arrays, as in cotangent/data.h; in training only, and
+     * sample_weight in validation by validation_split, too. At most one of the two. */
+    cot_class_weights class_weight;
+    cot_array_list sample_weight;
+    /*
+     * Steps of an epoch; 0: as many as make a pass over the data. Passes go on from epoch to epoch,
+     * each in an order of its own; an epoch ends where its pass ends, so with more steps than that
+     * it is a pass. The place of an epoch in its pass follows from its number.
+     */
+    int64_t steps_per_epoch;
+    int64_t validation_steps;         /* of validation's first batches; 0: all */
+    int32_t validation_freq;          /* validate after every so many epochs; 0: 1 */
+    const int32_t *validation_epochs; /* or after these, from 1, ended by 0; NULL: by freq */
+    bool shuffle_within_batches;      /* rows change places within their batch only */
 } cot_fit_options;
 #define COT_FIT_OPTIONS_INIT                                                                       \
-    {sizeof(cot_fit_options), NULL, 0,      0,    0,    COT_DEFAULT, 0.0, NULL, 0,                 \
-     COT_VERBOSE_AUTO,        NULL, {NULL}, NULL, false}
+    {sizeof(cot_fit_options),                                                                      \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     COT_DEFAULT,                                                                                  \
+     0.0,                                                                                          \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     COT_VERBOSE_AUTO,                                                                             \
+     NULL,                                                                                         \
+     {NULL},                                                                                       \
+     NULL,                                                                                         \
+     false,                                                                                        \
+     {NULL, 0},                                                                                    \
+     {NULL, 0},                                                                                    \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     false}
 
 /*
  * Train. Weights, optimizer state and iterations go on from where they are. The data are scanned
@@ -371,6 +484,9 @@ COT_API cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *o
 /* One step on all rows of a data set, at most max_batch of them. logs_out (may be NULL): of it. */
 COT_API cot_status cot_model_train_on_batch(cot_model *model, const cot_dataset *data,
                                             cot_logs *logs_out);
+/* Loss and metrics of all rows of a data set as one batch, at most max_batch of them. */
+COT_API cot_status cot_model_test_on_batch(cot_model *model, const cot_dataset *data,
+                                           cot_logs *logs_out);
 
 /* ---- evaluate, predict ---- */
 
@@ -381,9 +497,10 @@ typedef struct cot_evaluate_options {
     cot_verbose verbose;
     const cot_console *console; /* NULL: nothing is written */
     const volatile int32_t *cancel;
+    int64_t steps; /* only so many batches; 0: all */
 } cot_evaluate_options;
 #define COT_EVALUATE_OPTIONS_INIT                                                                  \
-    {sizeof(cot_evaluate_options), NULL, 0, COT_VERBOSE_AUTO, NULL, NULL}
+    {sizeof(cot_evaluate_options), NULL, 0, COT_VERBOSE_AUTO, NULL, NULL, 0}
 
 /*
  * Loss and metrics on a data set: cot_model_evaluate(model, test, &report). The report's order is
@@ -419,13 +536,17 @@ typedef struct cot_predict_options {
     cot_verbose verbose;
     const cot_console *console; /* NULL: nothing is written */
     const volatile int32_t *cancel;
+    int64_t steps; /* only so many batches, for whose rows the memory is; 0: all */
 } cot_predict_options;
 #define COT_PREDICT_OPTIONS_INIT                                                                   \
-    {sizeof(cot_predict_options), {NULL, 0}, 0, COT_VERBOSE_AUTO, NULL, NULL}
+    {sizeof(cot_predict_options), {NULL, 0}, 0, COT_VERBOSE_AUTO, NULL, NULL, 0}
 
 /* Outputs for every row of a data set (its targets are not read). */
 COT_API cot_status cot_model_predict_with(cot_model *model, const cot_dataset *data,
                                           const cot_predict_options *options);
+/* For all rows of a data set as one batch, at most max_batch of them. */
+COT_API cot_status cot_model_predict_on_batch(cot_model *model, const cot_dataset *data,
+                                              cot_buffer_list outputs);
 #define cot_model_predict(model, data, ...)                                                        \
     cot_model_predict_with(model, data,                                                            \
                            &(cot_predict_options){.struct_size = sizeof(cot_predict_options),      \

@@ -55,7 +55,15 @@ static cot_dataset *make_data(cot_context *context) {
                               COT_COPY);
 }
 
+static cot_value missed(cot_value t, cot_value p, void *user) {
+    static const int32_t axis[1] = {-1};
+    (void)user;
+    return cot_op_mean(cot_op_binary(COT_OP_SUB, t, p), axis, 1, false);
+}
+
 static cot_status use(cot_model *model, const cot_dataset *data) {
+    static const float weights[10] = {1, 2, 0, 1, 0.5f};
+    const cot_array weight = array_of(weights, 5, 1);
     static collected text;
     float y[10], z[5];
     cot_console console = console_for(&text);
@@ -69,13 +77,15 @@ static cot_status use(cot_model *model, const cot_dataset *data) {
                                                               .values = values, .n_boundaries = 2)),
         .metrics = {COT_ACCURACY}, .max_batch = 2,
         .outputs = {cot_output("y", .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY),
-                    cot_output("z", .loss = COT_MEAN_SQUARED_ERROR, .loss_weight = 2.0)});
+                    cot_output("z", .loss = COT_MEAN_SQUARED_ERROR, .loss_weight = 2.0,
+                               .weighted_metrics = {COT_BINARY_ACCURACY},
+                               .custom_metrics = {cot_metric_of("missed", missed)})});
     if (status == COT_OK) {
         status = cot_model_fit(model, data, .epochs = 2, .batch_size = 2, .validation_split = 0.2,
                                .console = &console);
     }
-    if (status == COT_OK) { /* more than max_batch: compiles again */
-        status = cot_model_fit(model, data, .batch_size = 3);
+    if (status == COT_OK) { /* more than max_batch, and weights: compiles again */
+        status = cot_model_fit(model, data, .batch_size = 3, .sample_weight = {&weight, 1});
     }
     if (status == COT_OK) {
         status = cot_model_evaluate(model, data, &report, .console = &console);
