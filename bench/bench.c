@@ -32,7 +32,7 @@ typedef struct bench_options {
 
 static const char *const usage =
     "usage: bench [OPTIONS] [NAME...]\n"
-    "       bench serve NAME [--threads N] [--tiny] [--export DIRECTORY]\n"
+    "       bench serve NAME [--threads N] [--processor-time] [--tiny] [--export DIRECTORY]\n"
     "names: a b b-nesterov c d e; training, products, empty, compile, contention; a product's "
     "name\n"
     "  --threads N       worker threads: 2\n"
@@ -170,6 +170,7 @@ int main(int argc, char **argv) {
         (void)fputs(usage, stderr);
         return 2;
     }
-    return options.serve ? bench_serve(options.name[0], &options.setup, options.directory)
+    return options.serve ? bench_serve(options.name[0], &options.setup, options.measure.clock,
+                                       options.directory)
                          : run(&options);
 }

@@ -14,7 +14,7 @@ static int64_t argument(const char *line, const char *command) {
     return strncmp(line, command, n) == 0 && line[n] == ' ' ? strtoll(line + n, NULL, 10) : 0;
 }
 
-static int serve_peak(const bench_setup *setup) {
+static int serve_peak(const bench_setup *setup, bench_clock clock) {
     char line[64];
     (void)puts("ready");
     (void)fflush(stdout);
@@ -23,17 +23,16 @@ static int serve_peak(const bench_setup *setup) {
         if (microseconds < 1) {
             return EXIT_FAILURE;
         }
-        (void)printf("%.6g\n",
-                     bench_fma_peak(BENCH_WALL, setup->threads, 1e-6 * (double)microseconds));
+        (void)printf("%.6g\n", bench_fma_peak(clock, setup->threads, 1e-6 * (double)microseconds));
         (void)fflush(stdout);
     }
     return EXIT_SUCCESS;
 }
 
-static bool answer_run(bench_subject *subject, int64_t rounds) {
-    double start = bench_seconds();
+static bool answer_run(bench_subject *subject, bench_clock clock, int64_t rounds) {
+    double start = bench_now(clock);
     cot_status status = subject->run(subject, rounds);
-    double seconds = bench_seconds() - start;
+    double seconds = bench_now(clock) - start;
     if (status != COT_OK) {
         (void)fprintf(stderr, "bench serve: %s\n", cot_error_message(subject->context));
         return false;
@@ -42,14 +41,14 @@ static bool answer_run(bench_subject *subject, int64_t rounds) {
     return true;
 }
 
-static int answer(bench_subject *subject) {
+static int answer(bench_subject *subject, bench_clock clock) {
     char line[64];
     bench_reset_peak_resident();
     int64_t resident = bench_resident_bytes();
     while (fgets(line, sizeof line, stdin) != NULL && strcmp(line, "quit\n") != 0) {
         int64_t rounds = argument(line, "run");
         if (rounds > 0) {
-            if (!answer_run(subject, rounds)) {
+            if (!answer_run(subject, clock, rounds)) {
                 return EXIT_FAILURE;
             }
         } else if (strcmp(line, "memory\n") == 0) {
@@ -64,9 +63,10 @@ static int answer(bench_subject *subject) {
     return EXIT_SUCCESS;
 }
 
-int bench_serve(const char *name, const bench_setup *setup, const char *directory) {
+int bench_serve(const char *name, const bench_setup *setup, bench_clock clock,
+                const char *directory) {
     if (strcmp(name, "peak") == 0) {
-        return serve_peak(setup);
+        return serve_peak(setup, clock);
     }
     bench_subject *subject = bench_subject_create(name, setup);
     if (subject == NULL) {
@@ -84,7 +84,7 @@ int bench_serve(const char *name, const bench_setup *setup, const char *director
                      subject->compile_seconds, (long long)subject->info.arena_bytes,
                      (long long)subject->info.arena_bound_bytes);
         (void)fflush(stdout);
-        status = answer(subject);
+        status = answer(subject, clock);
     }
     bench_subject_destroy(subject);
     return status;

@@ -13,10 +13,12 @@
 #ifndef BENCH_SERVE_H
 #define BENCH_SERVE_H
 
+#include "peak.h"
 #include "subject.h"
 
-/* The program's exit status. directory: where to write the subject's data first (export.h), or
- * NULL. */
-int bench_serve(const char *name, const bench_setup *setup, const char *directory);
+/* The program's exit status. clock: what SECONDS and bursts are counted by. directory: where to
+ * write the subject's data first (export.h), or NULL. */
+int bench_serve(const char *name, const bench_setup *setup, bench_clock clock,
+                const char *directory);
 
 #endif

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,8 @@ class Comparison:
         if options.resume and self.state_file.exists():
             self.state = json.loads(self.state_file.read_text())
         self.state["machine"] = describe()
+        self.state["clock"] = "processor" if options.processor_time else "wall"
+        self.clock = ["--processor-time"] if options.processor_time else []
         self.start = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -70,12 +73,12 @@ class Comparison:
 
     def ours(self, name: str, threads: int, *more: str) -> Child:
         tiny = ["--tiny"] if self.options.tiny else []
-        command = [str(self.options.build / "bench"), "serve", name, "--threads", str(threads), *tiny, *more]
-        return self.child(command, threads, "cotangent")
+        command = [str(self.options.build / "bench"), "serve", name, "--threads", str(threads)]
+        return self.child([*command, *tiny, *self.clock, *more], threads, "cotangent")
 
     def peak(self, threads: int) -> Child:
         child = Child(
-            [str(self.options.build / "bench"), "serve", "peak", "--threads", str(threads)],
+            [str(self.options.build / "bench"), "serve", "peak", "--threads", str(threads), *self.clock],
             {**self.environment(threads), "OMP_WAIT_POLICY": "passive"},
             self.directory / "peak.log",
         )
@@ -99,7 +102,7 @@ class Comparison:
             framework, how = variant.split()
             python = self.directory / framework / "bin" / "python"
             if framework in self.options.peers and python.exists():
-                command = [str(python), str(HERE / f"peer_{framework}.py"), name, str(work), how]
+                command = [str(python), str(HERE / f"peer_{framework}.py"), name, str(work), how, self.state["clock"]]
                 log = variant.replace(" ", "-")
                 started.append((variant, self.child(command, threads, log)))
         ready = []
@@ -144,7 +147,8 @@ class Comparison:
             for library in LIBRARIES if not self.options.tiny else []:
                 program = self.options.build / "peers" / f"bench_{library}"
                 if program.exists() and (library == "onednn" or name.startswith("gemm")):
-                    peer = Contestant(library, self.child([str(program), name], threads, library), 1)
+                    command = [str(program), name, self.state["clock"]]
+                    peer = Contestant(library, self.child(command, threads, library), 1)
                     contestants.append(peer)
                     peer.record["version"] = " ".join(peer.child.hear()[1:])
             self.measure(contestants, threads, 1, self.options.sample_seconds / 4)
@@ -163,6 +167,13 @@ class Comparison:
             self.keep(f"empty {threads}", contestant.record)
         finally:
             child.close()
+
+    def compiling(self) -> None:
+        """The benchmark's own text about compile time."""
+        command = [str(self.options.build / "bench"), "compile"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode == 0:
+            self.keep("compiling", done.stdout)
 
     # ---- all ----
 
@@ -189,6 +200,8 @@ class Comparison:
         for threads in sorted({1, *self.options.threads}):
             for name in self.options.products:
                 good &= self.attempt(f"product {threads} {name}", self.product, name, threads)
+        if not self.options.tiny:
+            good &= self.attempt("compiling", self.compiling)
         self.options.output.write_text(results.report(self.state))
         self.say(f"written: {self.options.output}")
         return good and losses_agree(self.state)
@@ -220,11 +233,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--products", type=words, default=PRODUCTS, help="such as gemm-64x64x64: all")
     parser.add_argument("--peers", type=words, default=["torch", "jax", "tensorflow"], help="such as torch,jax: all")
     parser.add_argument("--torch-index", default="", help="a package index with a CPU-only torch")
+    parser.add_argument("--processor-time", action="store_true", help="instead of the wall's, on one thread")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run has measured")
     parser.add_argument("--tiny", action="store_true", help="an eighth of every size: a test, no measurement")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    wanted = words(options.threads) or [str(min(2, cores))]
+    wanted = ["1"] if options.processor_time else words(options.threads) or [str(min(2, cores))]
     options.threads = [int(word) for word in wanted if int(word) <= cores]
     return options
 

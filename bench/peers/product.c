@@ -34,10 +34,10 @@ static float *operand(int64_t n, uint64_t seed) {
     return x;
 }
 
-static bool answer_run(peer_product *product, int64_t rounds) {
-    double start = bench_seconds();
+static bool answer_run(peer_product *product, bench_clock clock, int64_t rounds) {
+    double start = bench_now(clock);
     bool good = product->run(product, rounds);
-    double seconds = bench_seconds() - start;
+    double seconds = bench_now(clock) - start;
     good = good && (product->collect == NULL || product->collect(product));
     double sum = 0.0;
     for (int64_t i = 0; i < product->n_out; i += 1 + product->n_out / 1000) {
@@ -48,11 +48,11 @@ static bool answer_run(peer_product *product, int64_t rounds) {
     return good;
 }
 
-static bool answer(peer_product *product) {
+static bool answer(peer_product *product, bench_clock clock) {
     char line[64];
     bool good = true;
     while (good && fgets(line, sizeof line, stdin) != NULL && strncmp(line, "run ", 4) == 0) {
-        good = answer_run(product, strtoll(line + 4, NULL, 10));
+        good = answer_run(product, clock, strtoll(line + 4, NULL, 10));
     }
     return good;
 }
@@ -60,7 +60,7 @@ static bool answer(peer_product *product) {
 int main(int argc, char **argv) {
     peer_product product = {.collect = NULL};
     char version[64];
-    if (argc != 2 || (!peer_matrix(argv[1], &product) && !peer_convolution(argv[1], &product))) {
+    if (argc != 3 || (!peer_matrix(argv[1], &product) && !peer_convolution(argv[1], &product))) {
         (void)fprintf(stderr, "%s: expected the name of a product that the library has\n", argv[0]);
         return 2;
     }
@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
         peer_version(version);
         (void)printf("ready %s\n", version);
         (void)fflush(stdout);
-        good = answer(&product);
+        good = answer(&product, strcmp(argv[2], "wall") == 0 ? BENCH_WALL : BENCH_PROCESSOR);
     }
     if (product.destroy != NULL) {
         product.destroy(&product);

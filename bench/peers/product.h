@@ -1,7 +1,8 @@
 /*
  * One product by a library, on request, as `bench serve` does it (serve.h) and on the same numbers:
  *
- *   PROGRAM NAME       "ready LIBRARY VERSION", then "run ROUNDS" -> "SECONDS SUM", "quit"
+ *   PROGRAM NAME wall|processor
+ *                      "ready LIBRARY VERSION", then "run ROUNDS" -> "SECONDS SUM", "quit"
  *
  * NAME is as in bench/products.c. Each program is these two files and one library's: sgemm.c with
  * OpenBLAS, BLIS or oneDNN, and conv_onednn.c. Threads come by OMP_NUM_THREADS.

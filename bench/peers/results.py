@@ -100,9 +100,10 @@ def report(state: Entry) -> str:
     steps = "\n".join(step_table(n, name, entry) for n, name, entry in entries(state, "training"))
     gemm = product_tables(state, lambda name: name.startswith("gemm"), ["openblas", "blis", "onednn"])
     conv = product_tables(state, lambda name: name.startswith("conv"), ["onednn"])
+    compiling = f"## Compile time\n\n```\n{state['compiling'].strip()}\n```\n" if "compiling" in state else ""
     return f"""# Results
 
-{METHOD}
+{METHOD} Times are {state['clock']} time.
 
 Machine: {state['machine']}. FMA peak {peak_of(state)}. Beside it: {versions(state)}.
 
@@ -121,4 +122,4 @@ gemm-MxKxN: [M,K] by [K,N]. gemmt-MxNxK: [M,N] from the transposes of [K,M] and 
 
 conv-WHAT-IN-OUT-EXTENT: channels in and out, 3x3, padding "same", batch 64; forward, by data (dx), by weights (dw).
 
-{conv}""".rstrip() + "\n"
+{conv}{compiling}""".rstrip() + "\n"

@@ -90,9 +90,10 @@ def private_stdout() -> Callable[[str], None]:
 
 
 def serve(make: Callable[[Work, str], Trainer], version: str) -> None:
-    """The program of a peer: arguments are the workload's name, its directory, and the variant."""
+    """The program of a peer: arguments are the workload's name, its directory, the variant, the clock."""
     say = private_stdout()
-    name, directory, variant = sys.argv[1:4]
+    name, directory, variant, clock = sys.argv[1:5]
+    now = time.perf_counter if clock == "wall" else time.process_time
     trainer = make(read_work(name, Path(directory)), variant)
     say(f"ready {version}")
     reset_peak_resident()
@@ -100,9 +101,9 @@ def serve(make: Callable[[Work, str], Trainer], version: str) -> None:
     for line in sys.stdin:
         words = line.split()
         if words[0] == "run":
-            start = time.perf_counter()
+            start = now()
             loss = trainer.run(int(words[1]))
-            seconds = time.perf_counter() - start
+            seconds = now() - start
             say(f"{seconds:.9g} {loss():.9g}")
         elif words[0] == "memory":
             peak = resident_bytes("VmHWM")

@@ -40,7 +40,7 @@ class Report(unittest.TestCase):
         records = {"cotangent": record([1.0] * 3, [1e8] * 3, 2.0), "torch eager": record([6.0] * 3, [1e8] * 3, loss)}
         records["jax step"] = record([5.5] * 3, [1e8] * 3, 2.0)
         entry = {"flops": 9e7, "arena": 105, "bound": 100, "records": records}
-        return {"machine": "a machine", "training 2 a": entry}
+        return {"machine": "a machine", "clock": "wall", "training 2 a": entry}
 
     def test_targets(self) -> None:
         text = results.report(self.state(2.0))
