@@ -14,7 +14,8 @@ class ChildError(Exception):
 
 
 class Child:
-    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path, cores: set[int]) -> None:
+        """cores: those that it may run on. log: what it writes to standard error."""
         self.name = Path(command[0]).name
         with log.open("w") as errors:
             self.process = subprocess.Popen(
@@ -23,6 +24,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **environment},
+                preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )
         self.log = log
         self.rest = b""

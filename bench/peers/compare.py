@@ -27,6 +27,7 @@ from sampling import Contestant, interleave, prepare
 WORKLOADS = ["a", "b", "b-nesterov", "c", "d", "e"]
 CHECKS = {"a": 2, "b": 3, "b-nesterov": 3, "c": 4, "d": 3, "e": 3}  # rounds whose losses must agree
 VARIANTS = ["torch eager", "torch compiled", "jax step", "jax scan", "tensorflow function", "tensorflow xla"]
+HOPELESS = {("d", "jax scan")}  # XLA's convolutions inside a loop take minutes a step
 LIBRARIES = ["openblas", "blis", "onednn"]
 HERE = Path(__file__).resolve().parent
 
@@ -66,10 +67,8 @@ class Comparison:
 
     def child(self, command: list[str], threads: int, log: str) -> Child:
         """On as many of the machine's cores as there are threads, so that nobody takes more."""
-        cores = sorted(os.sched_getaffinity(0))
-        affinity = ",".join(str(core) for core in cores[:threads])
-        pinned = ["taskset", "-c", affinity, *command] if threads < len(cores) else command
-        return Child(pinned, self.environment(threads), self.directory / f"{log}.log")
+        cores = set(sorted(os.sched_getaffinity(0))[:threads])
+        return Child(command, self.environment(threads), self.directory / f"{log}.log", cores)
 
     def ours(self, name: str, threads: int, *more: str) -> Child:
         tiny = ["--tiny"] if self.options.tiny else []
@@ -77,18 +76,17 @@ class Comparison:
         return self.child([*command, *tiny, *self.clock, *more], threads, "cotangent")
 
     def peak(self, threads: int) -> Child:
-        child = Child(
-            [str(self.options.build / "bench"), "serve", "peak", "--threads", str(threads), *self.clock],
-            {**self.environment(threads), "OMP_WAIT_POLICY": "passive"},
-            self.directory / "peak.log",
-        )
+        command = ["env", "OMP_WAIT_POLICY=passive", str(self.options.build / "bench"), "serve", "peak"]
+        child = self.child([*command, "--threads", str(threads), *self.clock], threads, "peak")
         child.hear()
         return child
 
     def measure(self, contestants: list[Contestant], threads: int, checks: int, seconds: float) -> None:
         peak = self.peak(threads)
         try:
-            prepare(contestants, checks, seconds)
+            for failed in prepare(contestants, checks, seconds):
+                self.say(f"{failed.name}: left out; see {failed.child.log}")
+                failed.child.close()
             interleave(contestants, peak, self.options.samples)
         finally:
             peak.close()
@@ -101,7 +99,8 @@ class Comparison:
         for variant in VARIANTS:
             framework, how = variant.split()
             python = self.directory / framework / "bin" / "python"
-            if framework in self.options.peers and python.exists():
+            wanted = framework in self.options.peers and (name, variant) not in HOPELESS
+            if wanted and python.exists():
                 command = [str(python), str(HERE / f"peer_{framework}.py"), name, str(work), how, self.state["clock"]]
                 log = variant.replace(" ", "-")
                 started.append((variant, self.child(command, threads, log)))

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from child import Child
+from child import Child, ChildError
 
 BURST_MICROSECONDS = 3000
 PAUSE_SECONDS = 0.025  # threads of the last one spin for some time before they sleep
@@ -31,17 +31,35 @@ class Contestant:
         return float(seconds), float(value)
 
 
-def prepare(contestants: list[Contestant], checks: int, sample_seconds: float) -> None:
-    """The first rounds, in which things are compiled, all at once; the losses; how many rounds a sample has."""
+def begin(contestant: Contestant) -> None:
+    """The loss of the very first round, which has been asked for, and in which things may be compiled."""
+    contestant.record["values"] = [float(contestant.child.hear()[1])]
+
+
+def settle(contestant: Contestant, checks: int, sample_seconds: float) -> None:
+    """The losses of the next rounds, and how many rounds a sample has."""
+    contestant.record["values"] += [contestant.run(1)[1] for _ in range(checks - 1)]
+    contestant.round_seconds = contestant.run(1)[0]
+    contestant.rounds = max(1, round(sample_seconds / max(contestant.round_seconds, 1e-7)))
+    contestant.record.update(seconds=[], peak=[])
+
+
+def prepare(contestants: list[Contestant], checks: int, sample_seconds: float) -> list[Contestant]:
+    """The very first round, all at once, then the next, one after the other. Takes out and returns those that fail;
+    of the first contestant, ours, a failure passes on."""
     for c in contestants:
         c.child.say("run 1")
-    for c in contestants:
-        c.record["values"] = [float(c.child.hear()[1])]
-    for c in contestants:
-        c.record["values"] += [c.run(1)[1] for _ in range(checks - 1)]
-        c.round_seconds = c.run(1)[0]
-        c.rounds = max(1, round(sample_seconds / max(c.round_seconds, 1e-7)))
-        c.record.update(seconds=[], peak=[])
+    failed = []
+    for function in (begin, lambda c: settle(c, checks, sample_seconds)):
+        for c in list(contestants):
+            try:
+                function(c)
+            except ChildError:
+                if c is contestants[0]:
+                    raise
+                failed.append(c)
+                contestants.remove(c)
+    return failed
 
 
 def burst(peak: Child) -> float:
