@@ -4,19 +4,7 @@
  * computed inside the compiled step; what is not asked for costs nothing, and what is asked for
  * changes no bit of the training.
  *
- *   COT_INSTRUMENT_UNITS      "<layer>/dead_units" of a layer that ends in a ReLU: the share of its
- *                             units (places on the last axis) that no row of the epoch has switched
- *                             on; "<layer>/saturated" of one that ends in a sigmoid or tanh: the
- *                             share of its outputs within 0.01 of either end of the range
- *   COT_INSTRUMENT_NORMS      "<layer>/weight_norm": the root of the sum of squares of the layer's
- *                             trained weights at the epoch's end; "<layer>/gradient_norm" and
- *                             "<layer>/update_norm": that of their gradients (before clipping) and
- *                             of what the steps changed, as root mean squares over the epoch's
- * steps COT_INSTRUMENT_NONFINITE  "nonfinite/step": the first step, from 0, that computed a NaN or
- * an infinity, whether or not it went into the loss; -1: none so far. cot_model_nonfinite says
- * where it arose
- *
- * `cot_model_compile(model, ..., .instruments = COT_INSTRUMENT_UNITS | COT_INSTRUMENT_NORMS)`
+ *     cot_model_compile(model, ..., .instruments = COT_INSTRUMENT_UNITS | COT_INSTRUMENT_NORMS)
  */
 #ifndef COTANGENT_INSTRUMENTS_H
 #define COTANGENT_INSTRUMENTS_H
@@ -29,8 +17,24 @@ extern "C" {
 #endif
 
 enum {
+    /*
+     * "<layer>/dead_units" of a layer that ends in a ReLU: the share of its units (places on the
+     * last axis) that no row of the epoch has switched on. "<layer>/saturated" of one that ends in
+     * a sigmoid or tanh: the share of its outputs within 0.01 of either end of the range.
+     */
     COT_INSTRUMENT_UNITS = 1,
+    /*
+     * "<layer>/weight_norm": the root of the sum of squares of the layer's weights at the epoch's
+     * end. "<layer>/gradient_norm", "<layer>/update_norm": that of the gradients of its trained
+     * weights (before clipping), and of what steps changed, as root mean squares over the epoch's
+     * steps.
+     */
     COT_INSTRUMENT_NORMS = 2,
+    /*
+     * "nonfinite/step": the first step, from 0, that computed a NaN or an infinity, whether or not
+     * it went into the loss; -1: none so far. cot_model_nonfinite says where it arose. Every value
+     * of a step is looked at, which then takes about twice as long.
+     */
     COT_INSTRUMENT_NONFINITE = 4,
     COT_INSTRUMENT_ALL = 7
 };

@@ -251,6 +251,7 @@ static void misuse(void **state) {
         {cot_learning_rate_scheduler(NULL), COT_E_ARG, "schedule is NULL"},
         {cot_csv_logger(NULL), COT_E_ARG, "filename is NULL"},
         {cot_csv_logger("/nowhere/at/all.csv"), COT_E_IO, "/nowhere/at/all.csv"},
+        {cot_csv_logger("/dev/full"), COT_E_IO, "\"/dev/full\" cannot be written"},
     };
     setup s = begin();
     add_data(&s);

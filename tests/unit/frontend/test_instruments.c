@@ -297,6 +297,49 @@ static void the_same_training(void **state) {
     net_free(watched);
 }
 
+/* A chain of layers, for 5 steps under a memory budget: its loss, and what a step takes. */
+static double chain_loss(uint32_t instruments, int64_t budget, int64_t *bytes_out) {
+    cot_context *context = new_context(5);
+    cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(FEATURES), "x"), h = x;
+    for (int i = 0; i < 8; i++) {
+        h = cot_dense(h, 32, .activation = COT_TANH);
+    }
+    cot_tensor y = cot_dense(h, CLASSES, .activation = COT_SOFTMAX);
+    cot_model *model = cot_model_create(context, COT_TENSORS(x), COT_TENSORS(y), NULL);
+    CHECK_OK(context,
+             cot_model_compile(model, .optimizer = cot_sgd(.learning_rate = 0.1),
+                               .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY, .max_batch = ROWS,
+                               .instruments = instruments, .memory_budget = budget));
+    float rows[ROWS * FEATURES];
+    int32_t labels[ROWS];
+    fill_g(rows, ROWS * FEATURES, 3, 4.0);
+    for (int i = 0; i < ROWS; i++) {
+        labels[i] = i % CLASSES;
+    }
+    cot_array in = array_of(rows, ROWS, FEATURES), out = labels_of(labels, ROWS);
+    cot_dataset *data = cot_dataset_create(context, (cot_array_list){&in, 1},
+                                           (cot_array_list){&out, 1}, COT_BORROW);
+    CHECK_OK(context, cot_model_fit(model, data, .epochs = 5, .batch_size = ROWS));
+    double loss = cot_history_values(cot_model_history(model), "loss")[4];
+    *bytes_out = cot_program_get_info(cot_model_train_program(model)).memory_bytes;
+    cot_dataset_destroy(data);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+    return loss;
+}
+
+/* Values that are computed again for want of memory are counted all the same. */
+static void under_a_budget(void **state) {
+    (void)state;
+    const uint32_t which = COT_INSTRUMENT_UNITS | COT_INSTRUMENT_NORMS;
+    int64_t bytes = 0, fewer = 0;
+    double plain = chain_loss(0, 0, &bytes);
+    double watched = chain_loss(which, 0, &bytes);
+    double budgeted = chain_loss(which, use_jit ? bytes - 1 : 0, &fewer);
+    assert_true(plain == watched && plain == budgeted);
+    assert_true(!use_jit || fewer < bytes);
+}
+
 /* ---- elsewhere ---- */
 
 static void in_files_but_not_on_the_line(void **state) {
@@ -344,6 +387,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_first_that_is_not_finite),
         cmocka_unit_test(in_a_gradient),
         cmocka_unit_test(the_same_training),
+        cmocka_unit_test(under_a_budget),
         cmocka_unit_test(in_files_but_not_on_the_line),
         cmocka_unit_test(misuse),
     };
