@@ -417,14 +417,27 @@ static bool is_validated(const fit *f, int32_t epoch) {
     return *epochs != 0;
 }
 
+/* Amid an epoch: the steps and rows of it that a checkpoint says are done. */
+static cot_status go_on(const fit *f, coti_loop *loop) {
+    int64_t whole = 0, step = f->place.step, rows = f->place.rows;
+    bool fits = coti_size_mul(step, loop->batch, &whole) && whole - loop->batch < loop->n_rows &&
+                rows == (whole < loop->n_rows ? whole : loop->n_rows);
+    if (!fits) {
+        return COTI_FAIL(f->context, COT_E_ARG,
+                         "cot_model_fit: the checkpoint has %lld steps and %lld rows of an epoch "
+                         "of %lld rows in batches of %lld",
+                         (long long)step, (long long)rows, (long long)loop->n_rows,
+                         (long long)loop->batch);
+    }
+    loop->done_steps = step;
+    loop->done_rows = rows;
+    return rows == 0 ? COT_OK : coti_read_sums(f->training, COTI_TRAIN, rows, f->value);
+}
+
 /* An epoch that begins, or where a checkpoint was made amid it, goes on. */
 static cot_status enter_epoch(fit *f, coti_loop *loop, int32_t epoch) {
     if (f->place.begun) {
-        loop->done_steps = f->place.step;
-        loop->done_rows = f->place.rows;
-        return loop->done_rows == 0
-                   ? COT_OK
-                   : coti_read_sums(f->training, COTI_TRAIN, loop->done_rows, f->value);
+        return go_on(f, loop);
     }
     f->place.epoch = epoch;
     f->place.step = f->place.rows = 0;
