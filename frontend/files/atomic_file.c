@@ -102,7 +102,7 @@ cot_status coti_atomic_open(cot_context *context, const char *path, coti_atomic_
     if (status == COT_OK) {
         status = find_temporary(file);
     }
-    if (status == COT_OK && mode != 0 && fchmod(file->fd, mode) != 0) {
+    if (file->fd >= 0 && status == COT_OK && mode != 0 && fchmod(file->fd, mode) != 0) {
         status = fail_errno(file, "written");
     }
     if (status != COT_OK) {

@@ -313,16 +313,11 @@ static cot_status skip_one(coti_json *json, coti_str *scratch) {
                                         : skip_scalar(json, first, scratch);
 }
 
-/* Values and the ends of containers, until the depth is that of before. */
-static cot_status skip_rest(coti_json *json, int32_t depth, coti_str *scratch) {
-    while (json->depth > depth) {
-        bool is_object = (json->is_object & bit_of(json->depth)) != 0, more = false;
-        COTI_TRY(is_object ? coti_json_key(json, scratch, &more) : coti_json_element(json, &more));
-        if (more) {
-            COTI_TRY(skip_one(json, scratch));
-        }
-    }
-    return COT_OK;
+/* The innermost container's next value, or its end. */
+static cot_status skip_next(coti_json *json, coti_str *scratch) {
+    bool is_object = (json->is_object & bit_of(json->depth)) != 0, more = false;
+    COTI_TRY(is_object ? coti_json_key(json, scratch, &more) : coti_json_element(json, &more));
+    return more ? skip_one(json, scratch) : COT_OK;
 }
 
 cot_status coti_json_skip(coti_json *json) {
@@ -330,8 +325,8 @@ cot_status coti_json_skip(coti_json *json) {
     coti_str_init(&scratch, json->context);
     int32_t depth = json->depth;
     cot_status status = skip_one(json, &scratch);
-    if (status == COT_OK) {
-        status = skip_rest(json, depth, &scratch);
+    while (status == COT_OK && json->depth > depth) {
+        status = skip_next(json, &scratch);
     }
     coti_str_free(&scratch);
     return status;

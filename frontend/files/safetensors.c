@@ -287,22 +287,28 @@ static cot_status read_metadata(coti_json *json, coti_safetensors *file, coti_st
     }
 }
 
-static cot_status read_entries(coti_json *json, coti_safetensors *file, coti_str *text) {
-    COTI_TRY(coti_json_enter(json, '{'));
-    for (bool more = true, has_metadata = false;;) {
-        COTI_TRY(coti_json_key(json, text, &more));
-        if (!more) {
-            return coti_json_end(json);
-        }
-        if (strcmp(coti_str_text(text), "__metadata__") != 0) {
-            COTI_TRY(read_tensor(json, file, text));
-        } else if (has_metadata) {
-            return coti_json_fail(json, "__metadata__ stands there twice");
-        } else {
-            has_metadata = true;
-            COTI_TRY(read_metadata(json, file, text));
-        }
+/* What stands behind a key of the header. */
+static cot_status read_entry(coti_json *json, coti_safetensors *file, coti_str *text,
+                             bool *has_metadata) {
+    if (strcmp(coti_str_text(text), "__metadata__") != 0) {
+        return read_tensor(json, file, text);
     }
+    if (*has_metadata) {
+        return coti_json_fail(json, "__metadata__ stands there twice");
+    }
+    *has_metadata = true;
+    return read_metadata(json, file, text);
+}
+
+static cot_status read_entries(coti_json *json, coti_safetensors *file, coti_str *text) {
+    bool more = true, has_metadata = false;
+    COTI_TRY(coti_json_enter(json, '{'));
+    COTI_TRY(coti_json_key(json, text, &more));
+    while (more) {
+        COTI_TRY(read_entry(json, file, text, &has_metadata));
+        COTI_TRY(coti_json_key(json, text, &more));
+    }
+    return coti_json_end(json);
 }
 
 uint64_t coti_safetensors_checksum(const char *header, size_t bytes, int64_t checksum_at) {

@@ -67,12 +67,14 @@ void coti_tensors_add(coti_tensors *tensors, const char *prefix, const char *nam
     const char *whole = coti_arena_printf(&tensors->arena, "%s%s", prefix, name);
     const char *key = coti_arena_printf(&tensors->arena, "checksum %s%s", prefix, name);
     char checksum[20];
+    size_t n = tensors->piece.count;
     if (whole == NULL || key == NULL ||
-        coti_vec_push(tensors->context, &tensors->piece,
-                      ((struct coti_piece){data, (size_t)bytes})) != COT_OK) {
+        coti_vec_reserve(tensors->context, &tensors->piece, n + 1) != COT_OK) {
         tensors->status = COT_E_NOMEM;
         return;
     }
+    tensors->piece.data[n] = (struct coti_piece){data, (size_t)bytes};
+    tensors->piece.count = n + 1;
     (void)snprintf(checksum, sizeof checksum, "%016" PRIx64, coti_hash(0, data, (size_t)bytes));
     coti_tensors_metadata(tensors, key, checksum);
     append_entry(&tensors->header, whole, coti_safetensors_dtype(dtype), shape, tensors->bytes,

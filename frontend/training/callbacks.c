@@ -7,9 +7,12 @@
 
 #include "frontend/training/training.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static double value_or(double value, double otherwise) {
     return value == 0.0 && !signbit(value) ? otherwise : value;
@@ -333,28 +336,38 @@ static cot_status write_line(const cot_model *model, const cot_csv_logger_callba
                                          "csv_logger: \"%.200s\" cannot be written", c->filename);
 }
 
+/* Bytes of the file; 0 if it is not there. */
+static int64_t file_bytes(const cot_csv_logger_callback *c) {
+    struct stat facts;
+    return stat(c->filename, &facts) == 0 ? facts.st_size : 0;
+}
+
+/* Can it be written? What is there stays until there is something to write. */
+static cot_status touch(const cot_model *model, const cot_csv_logger_callback *c, const char *how) {
+    coti_str nothing;
+    coti_str_init(&nothing, model->context);
+    cot_status status = write_line(model, c, how, &nothing);
+    coti_str_free(&nothing);
+    return status;
+}
+
 static cot_status csv_begin(cot_model *model, void *user) {
     cot_csv_logger_callback *c = user;
     if (c->filename == NULL) {
         return COTI_FAIL(model->context, COT_E_ARG, "csv_logger: filename is NULL");
     }
-    FILE *file = c->append ? fopen(c->filename, "r") : NULL;
-    c->has_header = file != NULL && fgetc(file) != EOF;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    coti_str nothing;
-    coti_str_init(&nothing, model->context);
-    cot_status status = write_line(model, c, c->append ? "a" : "w", &nothing);
-    coti_str_free(&nothing);
-    return status;
+    COTI_TRY(touch(model, c, "a"));
+    c->is_new = !c->append;
+    c->has_header = c->append && file_bytes(c) > 0;
+    return COT_OK;
 }
 
 /* A number of the logs; NA where there is none, as where an epoch was not validated. */
 static void append_number(coti_str *line, char separator, const cot_logs *logs, const char *name) {
     for (int32_t i = 0; i < logs->n; i++) {
         if (strcmp(logs->log[i].name, name) == 0) {
-            coti_str_printf(line, "%c%.9g", separator, logs->log[i].value);
+            coti_str_append_bytes(line, &separator, 1);
+            coti_str_double(line, logs->log[i].value);
             return;
         }
     }
@@ -379,14 +392,50 @@ static cot_status csv_epoch_end(cot_model *model, int32_t epoch, const cot_logs 
         append_number(&line, separator_of(c), logs, cot_history_name(history, i));
     }
     coti_str_printf(&line, "\r\n");
-    cot_status status = write_line(model, c, "a", &line);
+    cot_status status = write_line(model, c, c->is_new ? "w" : "a", &line);
     coti_str_free(&line);
     c->has_header = c->has_header || status == COT_OK;
+    c->is_new = c->is_new && status != COT_OK;
     return status;
+}
+
+/* Without an epoch, a new file is empty. */
+static cot_status csv_end(cot_model *model, const cot_logs *logs, void *user) {
+    const cot_csv_logger_callback *c = user;
+    (void)logs;
+    return c->is_new ? touch(model, c, "w") : COT_OK;
+}
+
+static cot_status csv_get(const cot_model *model, double *state_out, void *user) {
+    const cot_csv_logger_callback *c = user;
+    (void)model;
+    state_out[0] = c->is_new ? -1.0 : (double)file_bytes(c);
+    return COT_OK;
+}
+
+/* What was written after the checkpoint is written again: it goes. */
+static cot_status csv_set(cot_model *model, const double *state, void *user) {
+    cot_csv_logger_callback *c = user;
+    double bytes = state[0];
+    if (!(bytes >= 0.0 && bytes < 1e15)) {
+        return COT_OK; /* there was none */
+    }
+    if ((double)file_bytes(c) > bytes && truncate(c->filename, (off_t)bytes) != 0) {
+        return COTI_FAIL(model->context, COT_E_IO, "csv_logger: \"%.200s\" cannot be cut: %s",
+                         c->filename, strerror(errno));
+    }
+    c->is_new = false;
+    c->has_header = file_bytes(c) > 0;
+    return COT_OK;
 }
 
 cot_callback cot_csv_logger_base(void) {
     return (cot_callback){.struct_size = sizeof(cot_callback),
                           .on_train_begin = csv_begin,
-                          .on_epoch_end = csv_epoch_end};
+                          .on_epoch_end = csv_epoch_end,
+                          .on_train_end = csv_end,
+                          .kind = "csv_logger",
+                          .n_state = 1,
+                          .get_state = csv_get,
+                          .set_state = csv_set};
 }

@@ -146,9 +146,9 @@ static cot_status append_field(pattern *p, const field *f) {
                      p->text, f->name);
 }
 
-cot_status coti_file_pattern(cot_context *context, const char *text, int64_t epoch, int64_t batch,
+cot_status coti_file_pattern(cot_context *context, const char *name, int64_t epoch, int64_t batch,
                              const cot_logs *logs, coti_str *out) {
-    pattern p = {context, text, text, epoch, batch, logs, out};
+    pattern p = {context, name, name, epoch, batch, logs, out};
     while (*p.at != '\0') {
         size_t n = strcspn(p.at, "{}");
         coti_str_append_bytes(out, p.at, n);

@@ -319,23 +319,29 @@ static cot_status append_nonfinite(coti_instruments *instruments, cot_graph *gra
 
 /* ---- all of them ---- */
 
+static cot_status append_layer(coti_instruments *instruments, cot_graph *graph,
+                               const cot_layer *layer, const coti_forward *forward,
+                               const uint32_t *new_value, coti_trained *trained) {
+    cot_graph_set_layer(graph, layer->name);
+    if ((instruments->which & COT_INSTRUMENT_UNITS) != 0) {
+        COTI_TRY(append_units(instruments, layer, forward));
+    }
+    return (instruments->which & COT_INSTRUMENT_NORMS) != 0
+               ? append_norms(instruments, graph, layer, new_value, trained)
+               : COT_OK;
+}
+
 static cot_status append_layers(const coti_training *training, cot_graph *graph,
                                 const coti_forward *forward, const uint32_t *new_value,
                                 coti_trained trained) {
     const cot_model *model = training->model;
-    coti_instruments *instruments = training->instruments;
-    for (size_t i = 0; i < model->layer.count; i++) {
-        const cot_layer *layer = model->layer.data[i];
-        cot_graph_set_layer(graph, layer->name);
-        if ((instruments->which & COT_INSTRUMENT_UNITS) != 0) {
-            COTI_TRY(append_units(instruments, layer, forward));
-        }
-        if ((instruments->which & COT_INSTRUMENT_NORMS) != 0) {
-            COTI_TRY(append_norms(instruments, graph, layer, new_value, &trained));
-        }
+    cot_status status = COT_OK;
+    for (size_t i = 0; status == COT_OK && i < model->layer.count; i++) {
+        status = append_layer(training->instruments, graph, model->layer.data[i], forward,
+                              new_value, &trained);
     }
     cot_graph_set_layer(graph, NULL);
-    return COT_OK;
+    return status;
 }
 
 cot_status coti_instruments_append(const coti_training *training, cot_graph *graph,

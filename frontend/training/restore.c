@@ -332,20 +332,27 @@ static cot_status take_best(const coti_safetensors *file, cot_model *model) {
     return COT_OK;
 }
 
-/* One epoch of the file's history: what it lacks is NaN. value: room for every name. */
+/* One number of the file's history; NAN where it lacks it. */
+static cot_status take_number(const coti_safetensors *file, const char *of, int64_t i,
+                              const coti_tensor_entry *epochs, double *value_out) {
+    char name[2 * COTI_NAME_BYTES + 32];
+    (void)snprintf(name, sizeof name, "@history/values/%s", of);
+    const coti_tensor_entry *tensor = coti_safetensors_find(file, name);
+    *value_out = NAN;
+    if (tensor == NULL) {
+        return COT_OK;
+    }
+    COTI_TRY(coti_safetensors_check(file, tensor, COT_F64, &epochs->shape));
+    memcpy(value_out, (const char *)coti_safetensors_data(file, tensor) + 8 * i, 8);
+    return COT_OK;
+}
+
+/* One epoch of the file's history. value: room for every name. */
 static cot_status take_epoch(const coti_safetensors *file, cot_model *model, int64_t i,
                              const coti_tensor_entry *epochs, double *value) {
-    char name[2 * COTI_NAME_BYTES + 32];
     int32_t epoch = 0;
     for (int32_t k = 0; k < cot_history_n_names(model->history); k++) {
-        (void)snprintf(name, sizeof name, "@history/values/%s",
-                       cot_history_name(model->history, k));
-        const coti_tensor_entry *tensor = coti_safetensors_find(file, name);
-        value[k] = NAN;
-        if (tensor != NULL) {
-            COTI_TRY(coti_safetensors_check(file, tensor, COT_F64, &epochs->shape));
-            memcpy(&value[k], (const char *)coti_safetensors_data(file, tensor) + 8 * i, 8);
-        }
+        COTI_TRY(take_number(file, cot_history_name(model->history, k), i, epochs, &value[k]));
     }
     memcpy(&epoch, (const char *)coti_safetensors_data(file, epochs) + 4 * i, 4);
     return coti_history_append(model->history, epoch, value);
@@ -369,7 +376,19 @@ static cot_status take_history(const coti_safetensors *file, cot_model *model) {
     return status;
 }
 
-/* Those that the file has; others, which were not asked for before, begin. */
+/* If the file has it; one that was not asked for before begins. */
+static cot_status take_instrument(const coti_safetensors *file, cot_variable *sum, coti_str *text) {
+    const char *name = tensor_name(text, "@instrument/", sum->name);
+    if (name == NULL) {
+        return COT_E_NOMEM;
+    }
+    if (coti_safetensors_find(file, name) == NULL) {
+        return COT_OK;
+    }
+    COTI_TRY(check_variables(file, "@instrument/", &sum, 1));
+    return set_variables(file, "@instrument/", &sum, 1);
+}
+
 static cot_status take_instruments(const coti_safetensors *file,
                                    const coti_instruments *instruments) {
     coti_str text;
@@ -377,13 +396,7 @@ static cot_status take_instruments(const coti_safetensors *file,
     coti_str_init(&text, file->context);
     for (int32_t i = 0; status == COT_OK && i < coti_instruments_count(instruments); i++) {
         cot_variable *sum = instruments->all.data[i].sum;
-        const char *name =
-            sum != NULL ? tensor_name(&text, "@instrument/", sum->name) : "@instrument/";
-        status = name != NULL ? COT_OK : COT_E_NOMEM;
-        if (status == COT_OK && coti_safetensors_find(file, name) != NULL) {
-            status = check_variables(file, "@instrument/", &sum, 1);
-            status = status == COT_OK ? set_variables(file, "@instrument/", &sum, 1) : status;
-        }
+        status = sum != NULL ? take_instrument(file, sum, &text) : COT_OK;
     }
     coti_str_free(&text);
     return status;

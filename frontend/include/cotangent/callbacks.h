@@ -94,14 +94,17 @@ COT_API cot_callback cot_terminate_on_nan_base(void);
 
 /*
  * Write every epoch's logs as a line of a file (Keras's CSVLogger): the epoch, from 0, then the
- * numbers by name; line ends are CR LF. The file is whole after every epoch. fails: COT_E_IO
+ * numbers by name; line ends are CR LF. The file is whole after every epoch. A fit that goes on
+ * from a checkpoint goes on with the file as it was when that was made. fails: COT_E_IO
  */
 typedef struct cot_csv_logger_callback {
     cot_callback base;
     const char *filename;
-    char separator;  /* 0: ',' */
-    bool append;     /* go on with a file that is there */
-    bool has_header; /* state */
+    char separator; /* 0: ',' */
+    bool append;    /* go on with a file that is there */
+    /* state */
+    bool has_header;
+    bool is_new; /* the next line begins the file */
 } cot_csv_logger_callback;
 COT_API cot_callback cot_csv_logger_base(void);
 #define cot_csv_logger(...)                                                                        \
