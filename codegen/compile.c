@@ -182,7 +182,7 @@ static cot_status make_plan(compilation *c) {
     COTI_TRY(coti_plan_make(c->groups, &c->target, &c->plan));
     const int64_t arena = c->plan->program.arena_bytes;
     int64_t least = cotr_program_memory(&c->plan->program, c->context->threads);
-    int64_t best = 0, tried = 0;
+    int64_t best = COTI_PHASE_BYTES, tried = best;
     for (int64_t share = 8; share <= SMALLEST_SHARE && !fits(c); share *= 4) {
         tried = arena / share + 1;
         COTI_TRY(plan_again(c, tried));

@@ -85,7 +85,7 @@ static cot_status make(coti_planner *p) {
 
 cot_status coti_plan_make(const coti_groups *groups, const coti_target *target,
                           coti_plan **plan_out) {
-    return coti_plan_make_closing(groups, target, 0, plan_out);
+    return coti_plan_make_closing(groups, target, COTI_PHASE_BYTES, plan_out);
 }
 
 cot_status coti_plan_make_closing(const coti_groups *groups, const coti_target *target,

@@ -55,11 +55,12 @@ typedef struct coti_plan {
 cot_status coti_plan_make(const coti_groups *groups, const coti_target *target,
                           coti_plan **plan_out);
 /*
- * The same in less memory: a phase ends once groups that are not over rows have gathered that are
- * the readers of phase_bytes bytes of values over rows; weight gradients, that is, which so run
- * before the values of all layers are there. 0: phases end where they must. Results have the same
- * bits.
+ * The same, with phases of another length: one over rows ends once groups that are not over rows
+ * have gathered that are the readers of phase_bytes bytes of values over rows; weight gradients,
+ * that is, which so run before the values of all layers are there. coti_plan_make takes
+ * COTI_PHASE_BYTES; 0: phases end where they must. Results have the same bits.
  */
+enum { COTI_PHASE_BYTES = 2 << 20 };
 cot_status coti_plan_make_closing(const coti_groups *groups, const coti_target *target,
                                   int64_t phase_bytes, coti_plan **plan_out);
 /* Fill in the machine code: code[i] is that of kernel[i]. */

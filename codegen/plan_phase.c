@@ -4,7 +4,7 @@
  *   earliest   after what a group needs; but a group over rows may stand in the phase of the groups
  *              over rows whose values it reads, since all of a phase's groups over rows make one
  *              chain, whose tasks do all their calls on their own rows. What comes behind a barrier
- *              begins a phase. A state's writer comes
+ *              begins a phase, and so does a chain that much waits for. A state's writer comes
  * after the state's readers sink       later, where that shortens lives: what is needed late is
  * made late merge      neighbouring phases that are too small to share become one, which one thread
  * runs, step after step
@@ -20,17 +20,25 @@ static int32_t distance(bool writer_rows, bool reader_rows) {
     return writer_rows && reader_rows ? 0 : 1;
 }
 
-/* The first phase for a group of this era: what comes behind a barrier comes after all that came
- * before it, lest values be computed again while what they stand in for is still there; and so does
- * what comes after enough has gathered that could be freed. */
-static int32_t era_begins(coti_planner *p, uint32_t era) {
-    const bool closes = p->phase_bytes > 0 && p->gathered >= p->phase_bytes;
-    if (era > p->era || closes) {
-        p->era = era > p->era ? era : p->era;
+/*
+ * The first phase for a group of this era: what comes behind a barrier comes after all that came
+ * before it, lest values be computed again while what they stand in for is still there. And groups
+ * over rows come after all that came before once enough has gathered that could be freed: else all
+ * backward work over rows would be one phase, at whose end all cotangents wait for the weight
+ * gradients, far from any cache.
+ */
+static int32_t find_first_phase(coti_planner *p, const coti_group *group) {
+    if (group->era > p->era) {
+        p->era = group->era;
         p->first_phase = p->n_phases;
         p->gathered = 0;
     }
-    return era == p->era ? p->first_phase : 0;
+    if (group->rows && p->phase_bytes > 0 && p->gathered >= p->phase_bytes) {
+        p->first_rows_phase = p->n_phases;
+        p->gathered = 0;
+    }
+    const int32_t first = group->era == p->era ? p->first_phase : 0;
+    return group->rows ? coti_plan_later(first, p->first_rows_phase) : first;
 }
 
 /* Bytes of values over rows that a group which is not over rows reads: they are there until it has
@@ -68,7 +76,7 @@ static cot_status find_earliest(coti_planner *p, int32_t g) {
             phase = coti_plan_later(phase, value->old_phase + 1);
         }
     }
-    phase = coti_plan_later(phase, era_begins(p, p->groups->group[g].era));
+    phase = coti_plan_later(phase, find_first_phase(p, &p->groups->group[g]));
     p->group[g].phase = phase;
     p->n_phases = coti_plan_later(p->n_phases, phase + 1);
     p->gathered += p->phase_bytes > 0 && !rows ? bytes_waiting(p, g) : 0;

@@ -57,15 +57,16 @@ typedef struct coti_planner {
     coti_plan_value *value; /* by node */
     coti_plan_loop *loop;   /* in the order of calls */
     int32_t n_phases, n_chains, n_buffers, n_loops;
-    int32_t *chain_first; /* by chain: where its groups begin in order */
-    uint32_t era;         /* the latest that a group so far is of */
-    int32_t first_phase;  /* of that era */
-    int64_t phase_bytes;  /* as coti_plan_make_closing has it */
-    int64_t gathered;     /* towards phase_bytes, since first_phase began */
-    double *work;         /* by phase */
-    bool *serial;         /* by phase */
-    int32_t *order;       /* groups in the order of calls */
-    cotr_phase *phase;    /* in the plan's arena, as is what follows */
+    int32_t *chain_first;     /* by chain: where its groups begin in order */
+    uint32_t era;             /* the latest that a group so far is of */
+    int32_t first_phase;      /* of that era */
+    int32_t first_rows_phase; /* for groups over rows */
+    int64_t phase_bytes;      /* as coti_plan_make_closing has it */
+    int64_t gathered;         /* towards phase_bytes, since one of these phases began */
+    double *work;             /* by phase */
+    bool *serial;             /* by phase */
+    int32_t *order;           /* groups in the order of calls */
+    cotr_phase *phase;        /* in the plan's arena, as is what follows */
     cotr_chain *chain;
     cotr_buffer *buffer;
 } coti_planner;

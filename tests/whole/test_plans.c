@@ -91,6 +91,64 @@ static void lecture_is_two_phases(void **state) {
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* ---- memory ---- */
+
+/* Of the training program: the arena, which is within a tenth of the liveness bound. */
+static int64_t arena_of(const cot_model *model, const char *what) {
+    const cot_program_info info = cot_program_get_info(cot_model_train_program(model));
+    assert_true(info.arena_bytes >= info.arena_bound_bytes && info.arena_bound_bytes > 0);
+    if (info.arena_bytes * 10 > info.arena_bound_bytes * 11) {
+        fail_msg("%s: an arena of %lld bytes, the bound is %lld", what, (long long)info.arena_bytes,
+                 (long long)info.arena_bound_bytes);
+    }
+    return info.arena_bytes;
+}
+
+static cot_status compile_within(cot_model *model, int64_t budget) {
+    return cot_model_compile(model, .optimizer = cot_adam(.learning_rate = 0.001),
+                             .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY, .memory_budget = budget);
+}
+
+static void arenas_are_near_their_bounds(void **state) {
+    (void)state;
+    cot_context *context = promise_context(2);
+    cot_model *lecture = promise_lecture(context, 3072);
+    assert_int_equal(compile_within(lecture, 0), COT_OK);
+    (void)arena_of(lecture, "lecture");
+    static const int32_t blocks[] = {1, 7, 60, 400};
+    static const int64_t width[] = {64, 33, 128, 16};
+    for (int i = 0; i < 4; i++) {
+        cot_model *model = promise_residual(context, blocks[i], width[i]);
+        assert_int_equal(compile_within(model, 0), COT_OK);
+        const int64_t plain = arena_of(model, "residual");
+        if (blocks[i] > 7) { /* with values computed again, too */
+            assert_int_equal(compile_within(model, plain / 2), COT_OK);
+            assert_true(arena_of(model, "half of it") <= plain / 2);
+        }
+        cot_model_destroy(model);
+    }
+    cot_model_destroy(lecture);
+    cot_context_destroy(context);
+}
+
+/*
+ * Weight gradients run while the backward pass goes on, so that of all layers' values only those of
+ * the forward pass, and a few megabytes of cotangents, are there at a time.
+ */
+static void cotangents_do_not_gather(void **state) {
+    (void)state;
+    enum { BLOCKS = 60, WIDTH = 256, BATCH = 128 };
+    const int64_t forward = (int64_t)2 * BLOCKS * WIDTH * BATCH * 4;
+    cot_context *context = promise_context(2);
+    cot_model *model = promise_residual(context, BLOCKS, WIDTH);
+    assert_int_equal(compile_within(model, 0), COT_OK);
+    const int64_t arena = arena_of(model, "residual");
+    assert_true(arena > forward);
+    assert_true(arena < forward + (5 << 20));
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
 /* ---- kernels are shared ---- */
 
 static int64_t kernels_of_residual(int32_t blocks) {
@@ -148,8 +206,9 @@ static void nothing_is_compiled_later(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lecture_is_two_phases),
-                                       cmocka_unit_test(equal_blocks_share_kernels),
-                                       cmocka_unit_test(nothing_is_compiled_later)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lecture_is_two_phases), cmocka_unit_test(arenas_are_near_their_bounds),
+        cmocka_unit_test(cotangents_do_not_gather), cmocka_unit_test(equal_blocks_share_kernels),
+        cmocka_unit_test(nothing_is_compiled_later)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
