@@ -169,7 +169,7 @@ class Comparison:
 
     def compiling(self) -> None:
         """The benchmark's own text about compile time."""
-        command = [str(self.options.build / "bench"), "compile"]
+        command = [str(self.options.build / "bench"), "compile", "--samples", str(self.options.samples)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode == 0:
             self.keep("compiling", done.stdout)

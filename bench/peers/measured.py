@@ -72,5 +72,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def plural(threads: int) -> str:
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
 def mebibytes(n: int) -> str:
     return "unknown" if n < 0 else f"{n / 1048576:.1f}"

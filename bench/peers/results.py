@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Callable
 
-from measured import LABEL, LOSS_TOLERANCE, WHAT, Entry, entries, largest_difference, mebibytes, peers_of, spread, table
+from measured import LABEL, LOSS_TOLERANCE, WHAT, Entry, entries, largest_difference
+from measured import mebibytes, peers_of, plural, spread, table
 from sampling import ratios, shares
 from targets import targets
 
 
 # ---- training steps ----
-
-
-def plural(threads: int) -> str:
-    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def step_row(entry: Entry, name: str, record: Entry) -> list[str]:
@@ -108,6 +105,9 @@ def report(state: Entry) -> str:
 Machine: {state['machine']}. FMA peak {peak_of(state)}. Beside it: {versions(state)}.
 
 ## Targets
+
+A ratio is asked as stated, or, where the peer's own share of the peak leaves no room for it, as far as 0.9 of the
+peak.
 
 {targets(state, threads)}
 ## Training steps
