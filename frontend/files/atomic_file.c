@@ -68,14 +68,14 @@ static int open_temporary(const char *name) {
     if (fd < 0) {
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_same(fd, name)) {
-        if (ftruncate(fd, 0) == 0) {
-            return fd;
-        }
-    } else {
-        errno = EWOULDBLOCK;
+    bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && is_same(fd, name);
+    if (is_ours && ftruncate(fd, 0) == 0) {
+        return fd;
     }
-    int reason = errno;
+    int reason = is_ours ? errno : EWOULDBLOCK;
+    if (is_ours) {
+        (void)unlink(name);
+    }
     (void)close(fd);
     errno = reason;
     return -1;

@@ -68,11 +68,18 @@ static double slower(int32_t epoch, double rate, void *user) {
     return epoch == 0 ? rate : rate * 0.75;
 }
 
-static bool stops_early = false;
+static enum { USUAL, STOPS_EARLY, IN_PARTS } way = USUAL;
 
 /* 18 rows for training: 5 steps an epoch, the last one short. */
 static cot_status fit(trainee *t, saboteur *s, bool shuffle) {
-    if (stops_early) { /* after the second epoch, as no number is that much better */
+    if (way ==
+        IN_PARTS) { /* two of a pass's five steps an epoch, the last of them one, of 2 rows */
+        return cot_model_fit(t->model, t->data, .epochs = 4, .batch_size = BATCH,
+                             .validation_split = 0.18, .steps_per_epoch = 2, .validation_freq = 2,
+                             .validation_steps = 1, .shuffle_within_batches = shuffle,
+                             .class_weight = COT_CLASS_WEIGHTS(1, 2, 0.5), .callbacks = {&s->base});
+    }
+    if (way == STOPS_EARLY) { /* after the second epoch, as no number is that much better */
         return cot_model_fit(
             t->model, t->data, .epochs = EPOCHS, .batch_size = BATCH, .validation_split = 0.18,
             .callbacks = {&s->base, cot_early_stopping(.patience = 1, .min_delta = 10,
@@ -154,9 +161,17 @@ static void with_more_state(void **state) {
  * the same weights. */
 static void stopped_early(void **state) {
     (void)state;
-    stops_early = true;
+    way = STOPS_EARLY;
     check_optimizer(cot_adam(.learning_rate = 0.05), "stopped early", true);
-    stops_early = false;
+    way = USUAL;
+}
+
+static void in_parts_of_passes(void **state) {
+    (void)state;
+    way = IN_PARTS;
+    check_optimizer(cot_adam(.learning_rate = 0.05), "parts of passes", true);
+    check_optimizer(cot_sgd(.learning_rate = 0.05), "parts of passes", false);
+    way = USUAL;
 }
 
 /* A checkpoint of a fit that goes on undisturbed, then one of what was restored from it: the same
@@ -451,6 +466,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(adaptive),
         cmocka_unit_test(with_more_state),
         cmocka_unit_test(stopped_early),
+        cmocka_unit_test(in_parts_of_passes),
         cmocka_unit_test(the_same_bytes),
         cmocka_unit_test(weights_alone),
         cmocka_unit_test(weights_of_another_model),
