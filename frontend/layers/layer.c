@@ -141,6 +141,20 @@ cot_status cot_layer_set_trainable(cot_layer *layer, bool trainable) {
     return COT_OK;
 }
 
+cot_status cot_layer_set_weight_trainable(cot_layer *layer, const char *weight, bool trainable) {
+    size_t prefix = layer != NULL ? strlen(layer->name) + 1 : 0;
+    for (int32_t i = 0; layer != NULL && weight != NULL && i < layer->n_weights; i++) {
+        if (strcmp(cot_variable_name(layer->weight[i]) + prefix, weight) == 0) {
+            layer->frozen[i] = !trainable;
+            return COT_OK;
+        }
+    }
+    return layer == NULL ? COT_E_ARG
+                         : COTI_FAIL_OP(layer->context, COT_E_ARG, layer->class->prefix,
+                                        layer->name, "layer \"%s\" has no weight \"%.64s\" yet",
+                                        layer->name, weight != NULL ? weight : "(NULL)");
+}
+
 cot_status cot_layer_set_activity_regularizer(cot_layer *layer,
                                               const cot_regularizer *regularizer) {
     cot_regularizer own;
@@ -160,7 +174,10 @@ cot_status coti_layer_reserve_weights(cot_layer *layer, int32_t n) {
     layer->weight = (cot_variable **)coti_arena_array(arena, (size_t)n, sizeof(cot_variable *));
     layer->weight_options = (const coti_weight_options **)coti_arena_array(
         arena, (size_t)n, sizeof(const coti_weight_options *));
-    return layer->weight != NULL && layer->weight_options != NULL ? COT_OK : COT_E_NOMEM;
+    layer->frozen = coti_arena_array(arena, (size_t)n, sizeof *layer->frozen);
+    return layer->weight != NULL && layer->weight_options != NULL && layer->frozen != NULL
+               ? COT_OK
+               : COT_E_NOMEM;
 }
 
 cot_status coti_layer_add_weight(cot_layer *layer, const char *name, coti_type type,

@@ -67,12 +67,17 @@ struct cot_layer {
     int32_t n_weights;        /* 0 before the first call */
     cot_variable **weight;
     const coti_weight_options **weight_options; /* of each */
+    bool *frozen;                               /* each: fit leaves it as it is */
     COTI_VEC(uint32_t) call;                    /* its calls' ids, in order */
 };
 
 /* Does training change its weights? */
 static inline bool coti_layer_trains(const cot_layer *layer) {
     return layer->trainable && !layer->class->fixed;
+}
+
+static inline bool coti_layer_trains_weight(const cot_layer *layer, int32_t i) {
+    return coti_layer_trains(layer) && !layer->frozen[i];
 }
 
 typedef struct coti_call {

@@ -54,7 +54,7 @@ static cot_status append_gradients(const coti_training *training, cot_graph *gra
         for (int32_t i = 0; i < n; i++) {
             value[i] = cot_op_state(graph, weight[i].variable);
         }
-        status = n > 0 ? cot_grad(loss, value, n, gradient) : COT_OK;
+        status = n > 0 ? cot_grad(coti_scale_loss(training, loss), value, n, gradient) : COT_OK;
         if (status == COT_OK) {
             status = coti_optimizer_update(training, graph, gradient);
         }

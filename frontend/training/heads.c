@@ -184,9 +184,9 @@ static cot_status lower_head(const coti_training *training, cot_graph *graph, co
 static cot_status penalize_weights(const cot_model *model, cot_graph *graph, cot_value *penalty) {
     for (size_t i = 0; i < model->layer.count; i++) {
         const cot_layer *layer = model->layer.data[i];
-        for (int32_t k = 0; coti_layer_trains(layer) && k < layer->n_weights; k++) {
+        for (int32_t k = 0; k < layer->n_weights; k++) {
             const cot_regularizer *regularizer = &layer->weight_options[k]->regularizer;
-            if (coti_regularizer_is_none(regularizer)) {
+            if (!coti_layer_trains_weight(layer, k) || coti_regularizer_is_none(regularizer)) {
                 continue;
             }
             cot_graph_set_layer(graph, layer->name);

@@ -12,7 +12,9 @@
 #include "frontend/training/schedule.h"
 #include "frontend/training/training.h"
 
+#include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 /* ---- options ---- */
 
@@ -30,6 +32,7 @@ static const coti_option common_options[] = {COMMON(decay, 0.0, 0.0, LARGEST),
                                              COMMON(global_clipnorm, 0.0, 0.0, LARGEST),
                                              COMMON(ema_momentum, 0.99, 0.0, 1.0),
                                              COMMON(loss_scale_factor, 1.0, 1e-30, LARGEST),
+                                             COMMON(initial_scale, 32768.0, 1e-30, LARGEST),
                                              {NULL, 0, 0.0, 0.0, 0.0}};
 
 static cot_status check_counts(cot_context *context, const char *name,
@@ -49,6 +52,13 @@ static cot_status check_counts(cot_context *context, const char *name,
                             name, (int)options->gradient_accumulation_steps,
                             (int)options->ema_overwrite_frequency);
     }
+    if (options->dynamic_growth_steps < 0 ||
+        (options->dynamic_loss_scale && options->loss_scale_factor != 1.0)) {
+        return COTI_FAIL_OP(context, COT_E_ARG, name, NULL,
+                            "%s: dynamic_growth_steps is %d, loss_scale_factor %g: expected 0 or "
+                            "more, and no factor beside a dynamic scale",
+                            name, (int)options->dynamic_growth_steps, options->loss_scale_factor);
+    }
     return COT_OK;
 }
 
@@ -66,6 +76,36 @@ static cot_status read_schedule(cot_context *context, coti_arena *arena, const c
     return coti_schedule_read(context, arena, all->schedule, all->learning_rate, &all->schedule);
 }
 
+/* The rules of weights, copied, with defaults filled in. */
+static cot_status read_rules(cot_context *context, coti_arena *arena, const char *name,
+                             cot_optimizer_options *all) {
+    cot_weight_rule_list *list = &all->weight_rules;
+    size_t n = list->rule != NULL && list->n > 0 ? (size_t)list->n : 0;
+    if (n == 0) {
+        *list = (cot_weight_rule_list){NULL, 0};
+        return COT_OK;
+    }
+    cot_weight_rule *own = coti_arena_array(arena, n, sizeof *own);
+    for (size_t i = 0; own != NULL && i < n; i++) {
+        own[i] = list->rule[i];
+        double factor = own[i].learning_rate_multiplier;
+        own[i].learning_rate_multiplier = factor == 0.0 && !signbit(factor) ? 1.0 : factor;
+        if (own[i].weights == NULL || !(factor >= 0.0 && factor <= LARGEST)) {
+            return COTI_FAIL_OP(
+                context, COT_E_ARG, name, NULL,
+                "%s: rule %d for weights \"%.64s\": learning_rate_multiplier is %g, "
+                "expected a name and 0 or more",
+                name, (int)i, own[i].weights != NULL ? own[i].weights : "(NULL)", factor);
+        }
+        own[i].weights = coti_arena_strdup(arena, own[i].weights);
+        if (own[i].weights == NULL) {
+            return COT_E_NOMEM;
+        }
+    }
+    list->rule = own;
+    return own != NULL ? COT_OK : COT_E_NOMEM;
+}
+
 cot_status coti_optimizer_read(cot_context *context, coti_arena *arena, const cot_optimizer *given,
                                coti_optimizer *out) {
     *out = (coti_optimizer){.base = {0}};
@@ -81,12 +121,18 @@ cot_status coti_optimizer_read(cot_context *context, coti_arena *arena, const co
     COTI_TRY(coti_options_numbers(context, class->name, common_options, out));
     COTI_TRY(coti_options_numbers(context, class->name, class->option, out));
     COTI_TRY(read_schedule(context, arena, class->name, &out->all));
-    return check_counts(context, class->name, &out->all);
+    COTI_TRY(read_rules(context, arena, class->name, &out->all));
+    COTI_TRY(check_counts(context, class->name, &out->all));
+    return class->check != NULL ? class->check(context, out) : COT_OK;
 }
 
 /* ---- variables ---- */
 
-enum { AVERAGE_AND_COLLECTED = 2, FIRST_OF_WEIGHTS = 2 /* behind iterations, learning rate */ };
+enum {
+    AVERAGE_AND_COLLECTED = 2,
+    FIRST_OF_WEIGHTS = 2, /* behind iterations, learning rate */
+    LAST = 3              /* the loss's scale and its steps, Nadam's product */
+};
 
 static bool collects(const coti_optimizer *optimizer) {
     return optimizer->all.gradient_accumulation_steps > 1;
@@ -96,13 +142,43 @@ int32_t coti_trainable(const cot_model *model, coti_trainee *out) {
     int32_t n = 0;
     for (size_t i = 0; i < model->layer.count; i++) {
         const cot_layer *layer = model->layer.data[i];
-        for (int32_t k = 0; coti_layer_trains(layer) && k < layer->n_weights; k++, n++) {
+        for (int32_t k = 0; k < layer->n_weights; k++) {
+            if (!coti_layer_trains_weight(layer, k)) {
+                continue;
+            }
             if (out != NULL) {
                 out[n] = (coti_trainee){layer->weight[k], layer->weight_options[k]};
             }
+            n++;
         }
     }
     return n;
+}
+
+/* The rules for a weight, as one. */
+static cot_weight_rule rule_of(const coti_optimizer *optimizer, const cot_variable *weight) {
+    const cot_weight_rule_list *list = &optimizer->all.weight_rules;
+    cot_weight_rule all = {NULL, 1.0, false, false};
+    for (int32_t i = 0; i < list->n; i++) {
+        const cot_weight_rule *rule = &list->rule[i];
+        if (strstr(cot_variable_name(weight), rule->weights) != NULL) {
+            all.learning_rate_multiplier *= rule->learning_rate_multiplier;
+            all.no_weight_decay = all.no_weight_decay || rule->no_weight_decay;
+            all.no_muon = all.no_muon || rule->no_muon;
+        }
+    }
+    return all;
+}
+
+static coti_place_of place_of(const coti_optimizer *optimizer, const cot_variable *weight) {
+    coti_place_of place = {cot_variable_shape(weight), false};
+    if (optimizer->base.kind == COT_OPTIMIZER_MUON) {
+        bool embeds = optimizer->muon.exclude_embeddings != COT_OFF &&
+                      strstr(cot_variable_name(weight), "embedding") != NULL;
+        place.adamw = place.shape.rank < 2 || place.shape.rank > 3 || embeds ||
+                      rule_of(optimizer, weight).no_muon;
+    }
+    return place;
 }
 
 /* Every element begins as `initial`. */
@@ -137,11 +213,26 @@ static cot_status add_slots(coti_training *training, const cot_variable *weight)
     if (collects(optimizer)) {
         COTI_TRY(add_slot(training, weight, &(coti_slot){"collected_gradient", shape, 0.0}));
     }
-    int32_t n = coti_optimizer_class_of(optimizer->base.kind)->slots(optimizer, &shape, slot);
+    const coti_place_of place = place_of(optimizer, weight);
+    int32_t n = coti_optimizer_class_of(optimizer->base.kind)->slots(optimizer, &place, slot);
     for (int32_t i = 0; i < n; i++) {
         COTI_TRY(add_slot(training, weight, &slot[i]));
     }
     return COT_OK;
+}
+
+const cot_variable *coti_optimizer_slot(const coti_training *training, const cot_variable *weight,
+                                        const char *name, int32_t *from) {
+    const char *stem = cot_variable_name(weight);
+    size_t n = strlen(stem);
+    for (int32_t i = *from; i < training->n_variables; i++) {
+        const char *own = cot_variable_name(training->variable[i]);
+        if (strncmp(own, stem, n) == 0 && own[n] == '/' && strcmp(own + n + 1, name) == 0) {
+            *from = i + 1;
+            return training->variable[i];
+        }
+    }
+    return NULL;
 }
 
 cot_status coti_optimizer_make_variables(coti_training *training) {
@@ -151,7 +242,7 @@ cot_status coti_optimizer_make_variables(coti_training *training) {
     }
     const cot_model *model = training->model;
     size_t n_weights = model->weight.count;
-    size_t most = FIRST_OF_WEIGHTS + (AVERAGE_AND_COLLECTED + COTI_MOST_SLOTS) * n_weights + 1;
+    size_t most = FIRST_OF_WEIGHTS + (AVERAGE_AND_COLLECTED + COTI_MOST_SLOTS) * n_weights + LAST;
     training->variable =
         (cot_variable **)coti_arena_array(&training->arena, most, sizeof(cot_variable *));
     coti_trainee *weight = coti_arena_array(&training->arena, n_weights, sizeof *weight);
@@ -169,6 +260,12 @@ cot_status coti_optimizer_make_variables(coti_training *training) {
     int32_t n = coti_trainable(model, weight);
     for (int32_t i = 0; i < n; i++) {
         COTI_TRY(add_slots(training, weight[i].variable));
+    }
+    if (training->optimizer.all.dynamic_loss_scale) {
+        double scale = training->optimizer.all.initial_scale;
+        training->i_scale = training->n_variables;
+        COTI_TRY(add_variable(training, COT_F32, scalar, "optimizer/dynamic_scale", scale));
+        COTI_TRY(add_variable(training, COT_I64, scalar, "optimizer/scale_steps", 0.0));
     }
     return class->has_product
                ? add_variable(training, COT_F32, scalar, "optimizer/momentum_product", 1.0)
@@ -188,7 +285,9 @@ typedef struct update {
     cot_variable *const *next; /* the next weight's variables */
     cot_value iterations;      /* steps before this one, i64 */
     cot_value done;            /* updates before this one, i64: iterations / k */
-    cot_value is_update;       /* is this the last of k steps? bool; poison when k is 1 */
+    cot_value is_update;       /* do weights change in this step? bool; poison: always */
+    cot_value is_finite;       /* are all gradients finite? bool; poison: nobody asks */
+    cot_value scale;           /* of the loss, f32; poison: none */
     cot_value rate;            /* f32 */
     cot_value global_scale;    /* of all gradients, by their norm; poison: none */
     cot_value product, new_product;
@@ -245,6 +344,11 @@ static cot_value sum_of_squares(cot_value x) {
                          false);
 }
 
+/* then where gradients are finite, or nobody asks; else otherwise. */
+static cot_value if_finite(const update *u, cot_value then, cot_value otherwise) {
+    return u->is_finite.graph == NULL ? then : cot_op_select(u->is_finite, then, otherwise);
+}
+
 /* A weight's gradient, unscaled; with those collected before. Also moves the collected gradient. */
 static cot_value collect(const update *u, cot_value gradient, cot_variable *collected,
                          cot_status *status) {
@@ -252,13 +356,17 @@ static cot_value collect(const update *u, cot_value gradient, cot_variable *coll
     if (all->loss_scale_factor != 1.0) {
         gradient = binary(COT_OP_DIV, gradient, coti_number(gradient, all->loss_scale_factor));
     }
+    if (u->scale.graph != NULL) {
+        gradient = binary(COT_OP_DIV, gradient, cot_op_cast(u->scale, cot_value_dtype(gradient)));
+    }
     if (collected == NULL) {
         return gradient;
     }
     cot_value before = cot_op_state(gradient.graph, collected);
     cot_value sum = binary(COT_OP_ADD, gradient, before);
     cot_value k = coti_number(sum, all->gradient_accumulation_steps);
-    *status = cot_graph_update(before, if_update(u, coti_number(sum, 0.0), sum));
+    cot_value after = if_update(u, coti_number(sum, 0.0), sum);
+    *status = cot_graph_update(before, if_finite(u, after, before));
     return binary(COT_OP_DIV, sum, k);
 }
 
@@ -303,7 +411,7 @@ static cot_status move_average(const update *u, cot_variable *average, cot_value
         cot_value overwrites = ends_round(u->done, all->ema_overwrite_frequency);
         *weight = cot_op_select(overwrites, after, *weight);
     }
-    return cot_graph_update(before, after);
+    return cot_graph_update(before, if_finite(u, after, before));
 }
 
 /* One weight: the rule and what follows it. `average` may be NULL. */
@@ -312,12 +420,14 @@ static cot_status update_weight(update *u, const coti_trainee *trainee, cot_valu
     cot_variable *weight = trainee->variable;
     cot_graph *graph = gradient.graph;
     cot_dtype dtype = cot_variable_dtype(weight);
-    const cot_shape shape = cot_variable_shape(weight);
+    const coti_place_of place = place_of(u->optimizer, weight);
+    const cot_weight_rule rule = rule_of(u->optimizer, weight);
     coti_slot slot[COTI_MOST_SLOTS];
-    int32_t n_slots = u->class->slots(u->optimizer, &shape, slot);
+    int32_t n_slots = u->class->slots(u->optimizer, &place, slot);
     cot_value before = cot_op_state(graph, weight);
     cot_value one = coti_number(u->done, 1.0);
     coti_step s = {.optimizer = u->optimizer,
+                   .place = &place,
                    .weight = before,
                    .gradient = clip(u, gradient),
                    .rate = cot_op_cast(u->rate, dtype),
@@ -325,7 +435,10 @@ static cot_status update_weight(update *u, const coti_trainee *trainee, cot_valu
     if (u->class->has_product) {
         s.product = cot_op_cast(u->product, dtype);
     }
-    double decay = u->optimizer->all.weight_decay;
+    if (rule.learning_rate_multiplier != 1.0) {
+        s.rate = coti_scale(s.rate, rule.learning_rate_multiplier);
+    }
+    double decay = rule.no_weight_decay ? 0.0 : u->optimizer->all.weight_decay;
     if (decay != 0.0) {
         cot_value part = binary(COT_OP_MUL, before, coti_number(before, decay));
         s.weight = binary(COT_OP_SUB, before, binary(COT_OP_MUL, part, s.rate));
@@ -343,7 +456,8 @@ static cot_status update_weight(update *u, const coti_trainee *trainee, cot_valu
     if (average != NULL) {
         COTI_TRY(move_average(u, average, &after));
     }
-    return cot_graph_update(before, coti_constraint_build(&trainee->options->constraint, after));
+    after = coti_constraint_build(&trainee->options->constraint, after);
+    return cot_graph_update(before, if_finite(u, after, before));
 }
 
 /* Variables of a weight that come before its slots; NULL: it has none. */
@@ -369,18 +483,30 @@ static cot_status collect_all(const update *u, const coti_trainee *weight, int32
     cot_status status = COT_OK;
     for (int32_t i = 0; i < n && status == COT_OK; i++) {
         coti_slot slot[COTI_MOST_SLOTS];
-        const cot_shape shape = cot_variable_shape(weight[i].variable);
+        const coti_place_of place = place_of(u->optimizer, weight[i].variable);
         extras x = next_extras(&walk);
         gradient[i] = collect(u, gradient[i], x.collected, &status);
-        walk.next += u->class->slots(u->optimizer, &shape, slot);
+        walk.next += u->class->slots(u->optimizer, &place, slot);
     }
     return status;
+}
+
+/* The loss was scaled: a step counts only if all gradients are finite. */
+static void begin_scaled(update *u, const coti_training *training, const cot_value *gradient,
+                         int32_t n) {
+    u->scale = coti_loss_scale(training, gradient[0].graph);
+    u->is_finite = coti_all_finite(gradient, n);
+    u->is_update =
+        u->is_update.graph == NULL ? u->is_finite : binary(COT_OP_AND, u->is_update, u->is_finite);
 }
 
 static cot_status update_weights(const coti_training *training, cot_graph *graph,
                                  const coti_trainee *weight, int32_t n, cot_value *gradient) {
     update u;
     begin_update(&u, training, graph);
+    if (u.optimizer->all.dynamic_loss_scale && n > 0) {
+        begin_scaled(&u, training, gradient, n);
+    }
     COTI_TRY(collect_all(&u, weight, n, gradient));
     double most = u.optimizer->all.global_clipnorm;
     if (most != 0.0 && n > 0) {
@@ -397,8 +523,11 @@ static cot_status update_weights(const coti_training *training, cot_graph *graph
     if (u.optimizer->all.schedule != NULL) {
         COTI_TRY(cot_graph_update(cot_op_state(graph, training->variable[1]), u.rate));
     }
-    cot_value one = coti_number(u.iterations, 1.0);
-    return cot_graph_update(u.iterations, binary(COT_OP_ADD, u.iterations, one));
+    if (u.is_finite.graph != NULL) {
+        COTI_TRY(coti_loss_scale_update(training, u.is_finite));
+    }
+    cot_value next = binary(COT_OP_ADD, u.iterations, coti_number(u.iterations, 1.0));
+    return cot_graph_update(u.iterations, if_finite(&u, next, u.iterations));
 }
 
 cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph,
@@ -431,10 +560,10 @@ static void become_averages(const coti_training *training, coti_trainee *weight)
     int32_t n = coti_trainable(training->model, weight);
     for (int32_t i = 0; i < n; i++) {
         coti_slot slot[COTI_MOST_SLOTS];
-        const cot_shape shape = cot_variable_shape(weight[i].variable);
+        const coti_place_of place = place_of(&training->optimizer, weight[i].variable);
         extras x = next_extras(&walk);
         coti_variable_copy(weight[i].variable, x.average);
-        walk.next += walk.class->slots(walk.optimizer, &shape, slot);
+        walk.next += walk.class->slots(walk.optimizer, &place, slot);
     }
 }
 

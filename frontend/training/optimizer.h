@@ -23,9 +23,18 @@ typedef union coti_optimizer {
     cot_ftrl_options ftrl;
     cot_lion_options lion;
     cot_adafactor_options adafactor;
+    cot_muon_options muon;
+    cot_schedule_free_adamw_options schedule_free;
+    cot_custom_optimizer_options custom;
 } coti_optimizer;
 
-enum { COTI_MOST_SLOTS = 3 };
+enum { COTI_MOST_SLOTS = COT_MAX_SLOTS };
+
+/* What a rule may know of a weight beside its values. */
+typedef struct coti_place_of {
+    cot_shape shape;
+    bool adamw; /* Muon's: it is updated as AdamW does */
+} coti_place_of;
 
 /* A variable that a rule keeps for a weight. */
 typedef struct coti_slot {
@@ -38,6 +47,7 @@ typedef struct coti_slot {
  * the second. */
 typedef struct coti_step {
     const coti_optimizer *optimizer;
+    const coti_place_of *place;
     cot_value weight, gradient, rate;
     cot_value t; /* number of this update, from 1 */
     cot_value slot[COTI_MOST_SLOTS];
@@ -51,12 +61,26 @@ typedef struct coti_optimizer_class {
     const char *name;
     size_t options_bytes;
     const coti_option *option; /* beside those that all have but for learning_rate, weight_decay */
-    /* The slots of a weight of this shape; their number. */
-    int32_t (*slots)(const coti_optimizer *optimizer, const cot_shape *shape,
+    /* The slots of a weight; their number. */
+    int32_t (*slots)(const coti_optimizer *optimizer, const coti_place_of *place,
                      coti_slot slot_out[COTI_MOST_SLOTS]);
     void (*update)(coti_step *step);
     bool has_product;
+    cot_status (*check)(cot_context *context, coti_optimizer *optimizer); /* what is no number */
 } coti_optimizer_class;
+
+/* optimizer_more.c: Muon, schedule-free AdamW, one's own. */
+int32_t coti_muon_slots(const coti_optimizer *optimizer, const coti_place_of *place,
+                        coti_slot slot_out[COTI_MOST_SLOTS]);
+void coti_muon_update(coti_step *step);
+cot_status coti_muon_check(cot_context *context, coti_optimizer *optimizer);
+int32_t coti_schedule_free_slots(const coti_optimizer *optimizer, const coti_place_of *place,
+                                 coti_slot slot_out[COTI_MOST_SLOTS]);
+void coti_schedule_free_update(coti_step *step);
+int32_t coti_custom_slots(const coti_optimizer *optimizer, const coti_place_of *place,
+                          coti_slot slot_out[COTI_MOST_SLOTS]);
+void coti_custom_update(coti_step *step);
+cot_status coti_custom_check(cot_context *context, coti_optimizer *optimizer);
 
 /* NULL for a kind that is no optimizer. */
 const coti_optimizer_class *coti_optimizer_class_of(cot_optimizer_kind kind);

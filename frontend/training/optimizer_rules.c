@@ -57,9 +57,9 @@ static coti_slot slot_like(const cot_shape *shape, const char *name, double init
 
 /* ---- SGD ---- */
 
-static int32_t sgd_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t sgd_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                          coti_slot slot_out[COTI_MOST_SLOTS]) {
-    slot_out[0] = slot_like(shape, "momentum", 0.0);
+    slot_out[0] = slot_like(&place->shape, "momentum", 0.0);
     return optimizer->sgd.momentum != 0.0 ? 1 : 0;
 }
 
@@ -87,16 +87,16 @@ static int32_t moments(const cot_shape *shape, coti_slot *slot_out) {
     return 2;
 }
 
-static int32_t adam_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t adam_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                           coti_slot slot_out[COTI_MOST_SLOTS]) {
-    slot_out[2] = slot_like(shape, "v_max", 0.0);
-    return moments(shape, slot_out) + (optimizer->adam.amsgrad ? 1 : 0);
+    slot_out[2] = slot_like(&place->shape, "v_max", 0.0);
+    return moments(&place->shape, slot_out) + (optimizer->adam.amsgrad ? 1 : 0);
 }
 
-static int32_t two_moments(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t two_moments(const coti_optimizer *optimizer, const coti_place_of *place,
                            coti_slot slot_out[COTI_MOST_SLOTS]) {
     (void)optimizer;
-    return moments(shape, slot_out);
+    return moments(&place->shape, slot_out);
 }
 
 static void move_moments(coti_step *s, double beta_1, double beta_2) {
@@ -125,11 +125,11 @@ static void adam_update(coti_step *s) {
     s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m, alpha), below));
 }
 
-static int32_t adamax_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t adamax_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                             coti_slot slot_out[COTI_MOST_SLOTS]) {
     (void)optimizer;
-    slot_out[0] = slot_like(shape, "m", 0.0);
-    slot_out[1] = slot_like(shape, "u", 0.0);
+    slot_out[0] = slot_like(&place->shape, "m", 0.0);
+    slot_out[1] = slot_like(&place->shape, "u", 0.0);
     return 2;
 }
 
@@ -180,10 +180,10 @@ static void lamb_update(coti_step *s) {
     s->new_weight = coti_sub(s->weight, coti_mul(coti_mul(ratio, s->rate), u));
 }
 
-static int32_t lion_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t lion_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                           coti_slot slot_out[COTI_MOST_SLOTS]) {
     (void)optimizer;
-    slot_out[0] = slot_like(shape, "m", 0.0);
+    slot_out[0] = slot_like(&place->shape, "m", 0.0);
     return 1;
 }
 
@@ -196,15 +196,15 @@ static void lion_update(coti_step *s) {
 
 /* ---- sums of squares ---- */
 
-static int32_t rmsprop_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t rmsprop_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                              coti_slot slot_out[COTI_MOST_SLOTS]) {
     int32_t n = 0;
-    slot_out[n++] = slot_like(shape, "v", 0.0);
+    slot_out[n++] = slot_like(&place->shape, "v", 0.0);
     if (optimizer->rmsprop.momentum != 0.0) {
-        slot_out[n++] = slot_like(shape, "momentum", 0.0);
+        slot_out[n++] = slot_like(&place->shape, "momentum", 0.0);
     }
     if (optimizer->rmsprop.centered) {
-        slot_out[n++] = slot_like(shape, "mean_gradient", 0.0);
+        slot_out[n++] = slot_like(&place->shape, "mean_gradient", 0.0);
     }
     return n;
 }
@@ -226,9 +226,10 @@ static void rmsprop_update(coti_step *s) {
     s->new_weight = coti_sub(s->weight, change);
 }
 
-static int32_t adagrad_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t adagrad_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                              coti_slot slot_out[COTI_MOST_SLOTS]) {
-    slot_out[0] = slot_like(shape, "accumulator", optimizer->adagrad.initial_accumulator_value);
+    slot_out[0] =
+        slot_like(&place->shape, "accumulator", optimizer->adagrad.initial_accumulator_value);
     return 1;
 }
 
@@ -238,11 +239,11 @@ static void adagrad_update(coti_step *s) {
     s->new_weight = coti_sub(s->weight, coti_div(coti_mul(s->rate, s->gradient), below));
 }
 
-static int32_t adadelta_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t adadelta_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                               coti_slot slot_out[COTI_MOST_SLOTS]) {
     (void)optimizer;
-    slot_out[0] = slot_like(shape, "accumulated_gradient", 0.0);
-    slot_out[1] = slot_like(shape, "accumulated_change", 0.0);
+    slot_out[0] = slot_like(&place->shape, "accumulated_gradient", 0.0);
+    slot_out[1] = slot_like(&place->shape, "accumulated_change", 0.0);
     return 2;
 }
 
@@ -255,10 +256,11 @@ static void adadelta_update(coti_step *s) {
     s->new_weight = coti_sub(s->weight, coti_mul(s->rate, change));
 }
 
-static int32_t ftrl_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t ftrl_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                           coti_slot slot_out[COTI_MOST_SLOTS]) {
-    slot_out[0] = slot_like(shape, "accumulator", optimizer->ftrl.initial_accumulator_value);
-    slot_out[1] = slot_like(shape, "linear", 0.0);
+    slot_out[0] =
+        slot_like(&place->shape, "accumulator", optimizer->ftrl.initial_accumulator_value);
+    slot_out[1] = slot_like(&place->shape, "linear", 0.0);
     return 2;
 }
 
@@ -287,17 +289,17 @@ static void ftrl_update(coti_step *s) {
 
 /* ---- Adafactor ---- */
 
-static int32_t adafactor_slots(const coti_optimizer *optimizer, const cot_shape *shape,
+static int32_t adafactor_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                                coti_slot slot_out[COTI_MOST_SLOTS]) {
     (void)optimizer;
-    if (shape->rank < 2) {
-        slot_out[0] = slot_like(shape, "v", 0.0);
+    if (place->shape.rank < 2) {
+        slot_out[0] = slot_like(&place->shape, "v", 0.0);
         return 1;
     }
-    cot_shape row = *shape;
-    cot_shape column = *shape;
-    row.rank = column.rank = shape->rank - 1;
-    column.dim[column.rank - 1] = shape->dim[shape->rank - 1];
+    cot_shape row = place->shape;
+    cot_shape column = place->shape;
+    row.rank = column.rank = place->shape.rank - 1;
+    column.dim[column.rank - 1] = place->shape.dim[place->shape.rank - 1];
     row.dim[row.rank] = column.dim[column.rank] = 0;
     slot_out[0] = slot_like(&row, "r", 0.0);
     slot_out[1] = slot_like(&column, "c", 0.0);
@@ -408,31 +410,62 @@ static const coti_option adafactor_options[] = {
     OPTION(adafactor, clip_threshold, 1.0, 1e-30, LARGEST),
     END};
 
+static const coti_option muon_options[] = {RATE(muon, 0.001),
+                                           DECAY(muon, 0.1),
+                                           OPTION(muon, adam_beta_1, 0.9, 0.0, 1.0),
+                                           OPTION(muon, adam_beta_2, 0.999, 0.0, 1.0),
+                                           EPSILON(muon),
+                                           OPTION(muon, muon_a, 3.4445, -LARGEST, LARGEST),
+                                           OPTION(muon, muon_b, -4.775, -LARGEST, LARGEST),
+                                           OPTION(muon, muon_c, 2.0315, -LARGEST, LARGEST),
+                                           OPTION(muon, adam_lr_ratio, 0.1, 0.0, LARGEST),
+                                           OPTION(muon, momentum, 0.95, 0.0, 1.0),
+                                           END};
+static const coti_option schedule_free_options[] = {
+    RATE(schedule_free_adamw, 0.0025),
+    DECAY(schedule_free_adamw, 0.0),
+    OPTION(schedule_free_adamw, beta_1, 0.9, 1e-3, 1.0),
+    OPTION(schedule_free_adamw, beta_2, 0.999, 0.0, 1.0),
+    OPTION(schedule_free_adamw, epsilon, 1e-8, 0.0, LARGEST),
+    OPTION(schedule_free_adamw, warmup_steps, 0.0, 0.0, LARGEST),
+    END};
+static const coti_option custom_options[] = {RATE(custom_optimizer, 0.01),
+                                             DECAY(custom_optimizer, 0.0), END};
+
 static const coti_optimizer_class classes[] = {
     [COT_OPTIMIZER_SGD] = {"sgd", sizeof(cot_sgd_options), sgd_options, sgd_slots, sgd_update,
-                           false},
+                           false, NULL},
     [COT_OPTIMIZER_ADAM] = {"adam", sizeof(cot_adam_options), adam_options, adam_slots, adam_update,
-                            false},
+                            false, NULL},
     [COT_OPTIMIZER_ADAMW] = {"adamw", sizeof(cot_adamw_options), adamw_options, adam_slots,
-                             adam_update, false},
+                             adam_update, false, NULL},
     [COT_OPTIMIZER_RMSPROP] = {"rmsprop", sizeof(cot_rmsprop_options), rmsprop_options,
-                               rmsprop_slots, rmsprop_update, false},
+                               rmsprop_slots, rmsprop_update, false, NULL},
     [COT_OPTIMIZER_ADAGRAD] = {"adagrad", sizeof(cot_adagrad_options), adagrad_options,
-                               adagrad_slots, adagrad_update, false},
+                               adagrad_slots, adagrad_update, false, NULL},
     [COT_OPTIMIZER_ADADELTA] = {"adadelta", sizeof(cot_adadelta_options), adadelta_options,
-                                adadelta_slots, adadelta_update, false},
+                                adadelta_slots, adadelta_update, false, NULL},
     [COT_OPTIMIZER_ADAMAX] = {"adamax", sizeof(cot_adamax_options), adamax_options, adamax_slots,
-                              adamax_update, false},
+                              adamax_update, false, NULL},
     [COT_OPTIMIZER_NADAM] = {"nadam", sizeof(cot_nadam_options), adamax_options, two_moments,
-                             nadam_update, true},
+                             nadam_update, true, NULL},
     [COT_OPTIMIZER_FTRL] = {"ftrl", sizeof(cot_ftrl_options), ftrl_options, ftrl_slots, ftrl_update,
-                            false},
+                            false, NULL},
     [COT_OPTIMIZER_LION] = {"lion", sizeof(cot_lion_options), lion_options, lion_slots, lion_update,
-                            false},
+                            false, NULL},
     [COT_OPTIMIZER_LAMB] = {"lamb", sizeof(cot_lamb_options), adamax_options, two_moments,
-                            lamb_update, false},
+                            lamb_update, false, NULL},
     [COT_OPTIMIZER_ADAFACTOR] = {"adafactor", sizeof(cot_adafactor_options), adafactor_options,
-                                 adafactor_slots, adafactor_update, false},
+                                 adafactor_slots, adafactor_update, false, NULL},
+    [COT_OPTIMIZER_MUON] = {"muon", sizeof(cot_muon_options), muon_options, coti_muon_slots,
+                            coti_muon_update, false, coti_muon_check},
+    [COT_OPTIMIZER_SCHEDULE_FREE_ADAMW] = {"schedule_free_adamw",
+                                           sizeof(cot_schedule_free_adamw_options),
+                                           schedule_free_options, coti_schedule_free_slots,
+                                           coti_schedule_free_update, false, NULL},
+    [COT_OPTIMIZER_CUSTOM_OPTIMIZER] = {"custom_optimizer", sizeof(cot_custom_optimizer_options),
+                                        custom_options, coti_custom_slots, coti_custom_update,
+                                        false, coti_custom_check},
 };
 
 const coti_optimizer_class *coti_optimizer_class_of(cot_optimizer_kind kind) {

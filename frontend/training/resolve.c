@@ -232,8 +232,9 @@ static bool is_regularized(const cot_model *model) {
         if (!coti_regularizer_is_none(&layer->activity)) {
             return true;
         }
-        for (int32_t k = 0; coti_layer_trains(layer) && k < layer->n_weights; k++) {
-            if (!coti_regularizer_is_none(&layer->weight_options[k]->regularizer)) {
+        for (int32_t k = 0; k < layer->n_weights; k++) {
+            if (coti_layer_trains_weight(layer, k) &&
+                !coti_regularizer_is_none(&layer->weight_options[k]->regularizer)) {
                 return true;
             }
         }

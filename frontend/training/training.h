@@ -108,6 +108,7 @@ typedef struct coti_training {
     const char **validation_name; /* "val_" + name, as log */
     coti_mode mode[COTI_MODE_COUNT];
     int32_t n_variables; /* of the optimizer: iterations, learning rate, slots */
+    int32_t i_scale;     /* of the dynamic scale among them; its steps follow */
     cot_variable **variable;
     cot_log *reported;                    /* n_logs: the latest report, borrowed by the user */
     struct coti_instruments *instruments; /* NULL: none */
@@ -140,6 +141,20 @@ cot_status coti_optimizer_update(const coti_training *training, cot_graph *graph
 
 /* When fit ends: weights become their averages, where the options say so. */
 cot_status coti_optimizer_finish(const coti_training *training);
+
+/* The variable "<weight>/<name>" from index *from on, which is then behind it: variables are in the
+ * weights' order. NULL: there is none. */
+const cot_variable *coti_optimizer_slot(const coti_training *training, const cot_variable *weight,
+                                        const char *name, int32_t *from);
+
+/* ---- loss_scale.c ---- */
+
+/* The loss of which gradients are taken: times the dynamic scale, if there is one. */
+cot_value coti_scale_loss(const coti_training *training, cot_value loss);
+/* The scale; are all elements of all gradients (n >= 1) finite; the scale's own update. */
+cot_value coti_loss_scale(const coti_training *training, cot_graph *graph);
+cot_value coti_all_finite(const cot_value *gradient, int32_t n);
+cot_status coti_loss_scale_update(const coti_training *training, cot_value finite);
 
 /* A weight that fit updates. */
 typedef struct coti_trainee {

@@ -234,6 +234,10 @@ COT_API int64_t cot_layer_count_params(const cot_layer *layer);
 COT_API bool cot_layer_is_trainable(const cot_layer *layer);
 COT_API cot_status cot_layer_set_trainable(cot_layer *layer, bool trainable);
 
+/* The same for one weight of a layer that was called: "bias". fails: COT_E_ARG (no such weight) */
+COT_API cot_status cot_layer_set_weight_trainable(cot_layer *layer, const char *weight,
+                                                  bool trainable);
+
 /* Regularize the outputs of every call of any layer, as later cot_model_compile calls see it; NULL:
  * no longer. Copied. fails: COT_E_ARG */
 COT_API cot_status cot_layer_set_activity_regularizer(cot_layer *layer,

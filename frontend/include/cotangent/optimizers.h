@@ -34,7 +34,10 @@ extern "C" {
     X(FTRL, ftrl)                                                                                  \
     X(LION, lion)                                                                                  \
     X(LAMB, lamb)                                                                                  \
-    X(ADAFACTOR, adafactor)
+    X(ADAFACTOR, adafactor)                                                                        \
+    X(MUON, muon)                                                                                  \
+    X(SCHEDULE_FREE_ADAMW, schedule_free_adamw)                                                    \
+    X(CUSTOM_OPTIMIZER, custom_optimizer)
 
 typedef enum cot_optimizer_kind {
     COT_OPTIMIZER_NONE = 0,
@@ -51,6 +54,25 @@ typedef struct cot_optimizer {
     size_t struct_size; /* of the whole options */
     cot_optimizer_kind kind;
 } cot_optimizer;
+
+/* What is different for the weights whose name contains `weights`: "bias", "dense_1/". Where
+ * several rules are for one weight, multipliers multiply, and what one of them turns on is on. */
+typedef struct cot_weight_rule {
+    const char *weights;             /* required */
+    double learning_rate_multiplier; /* at least 0; 0: 1; COT_ZERO: 0 */
+    bool no_weight_decay;
+    bool no_muon; /* muon: update it as AdamW does */
+} cot_weight_rule;
+
+typedef struct cot_weight_rule_list {
+    const cot_weight_rule *rule;
+    int32_t n;
+} cot_weight_rule_list;
+
+/* `.weight_rules = COT_WEIGHT_RULES({.weights = "bias", .no_weight_decay = true})`. C only. */
+#define COT_WEIGHT_RULES(...)                                                                      \
+    {(const cot_weight_rule[]){__VA_ARGS__},                                                       \
+     (int32_t)(sizeof((const cot_weight_rule[]){__VA_ARGS__}) / sizeof(cot_weight_rule))}
 
 /*
  * What every optimizer has, in this order: the gradient is divided by loss_scale_factor, collected
@@ -74,7 +96,14 @@ typedef struct cot_optimizer {
  *                       ends
  *   gradient_accumulation_steps  update with the mean of so many steps' gradients at the last of
  *                       them; t counts updates. 0: 1
- *   loss_scale_factor   0: 1
+ *   loss_scale_factor   0: 1. The caller has multiplied the loss by it
+ *   weight_rules        exceptions; Keras's exclude_from_weight_decay
+ *   dynamic_loss_scale  Keras's LossScaleOptimizer: gradients are taken of the loss times a scale
+ *                       and divided by it again. A step with a gradient that is not finite changes
+ *                       nothing but the scale, which it halves; after dynamic_growth_steps steps
+ *                       without one it is doubled. Not with loss_scale_factor
+ *   initial_scale       0: 2^15
+ *   dynamic_growth_steps  0: 2000
  */
 #define COT_OPTIMIZER_FIELDS                                                                       \
     cot_optimizer base;                                                                            \
@@ -89,9 +118,14 @@ typedef struct cot_optimizer {
     double ema_momentum;                                                                           \
     int32_t ema_overwrite_frequency;                                                               \
     int32_t gradient_accumulation_steps;                                                           \
-    double loss_scale_factor;
+    double loss_scale_factor;                                                                      \
+    cot_weight_rule_list weight_rules;                                                             \
+    bool dynamic_loss_scale;                                                                       \
+    double initial_scale;                                                                          \
+    int32_t dynamic_growth_steps;
 #define COT_OPTIMIZER_FIELDS_INIT(options, kind)                                                   \
-    {sizeof(options), kind}, 0.0, NULL, 0.0, 0.0, 0.0, 0.0, 0.0, false, 0.0, 0, 0, 0.0
+    {sizeof(options), kind}, 0.0, NULL, 0.0, 0.0, 0.0, 0.0, 0.0, false, 0.0, 0, 0, 0.0, {NULL, 0}, \
+        false, 0.0, 0
 
 /* The options of any optimizer begin like these. */
 typedef struct cot_optimizer_options {
@@ -271,6 +305,100 @@ typedef struct cot_adafactor_options {
      COT_DEFAULT}
 #define cot_adafactor(...)                                                                         \
     COT_OPTIMIZER_OF(cot_adafactor_options, COT_OPTIMIZER_ADAFACTOR, __VA_ARGS__)
+
+/*
+ * Muon, for weights of rank 2 and 3: m = momentum m + g, u = g + momentum m (nesterov) or m,
+ * w -= lr sqrt(max(1, rows / columns)) O(u). O orthogonalizes, nearly: x = u / (|u| + 1e-7), turned
+ * so that it is wide, then ns_steps times A = x x^T, x = muon_a x + (muon_b A + muon_c A A) x.
+ * Other weights, those of embeddings ("embedding" in the name) and those that a rule excludes take
+ * AdamW's step at adam_lr_ratio lr. Jordan et al., "Muon", 2024; Liu et al., 2025.
+ */
+typedef struct cot_muon_options {
+    COT_OPTIMIZER_FIELDS           /* learning_rate: 0.001, weight_decay: 0.1 */
+        double adam_beta_1;        /* 0: 0.9; COT_ZERO: 0 */
+    double adam_beta_2;            /* 0: 0.999; COT_ZERO: 0 */
+    double epsilon;                /* 0: 1e-7; COT_ZERO: 0 */
+    double muon_a, muon_b, muon_c; /* 0: 3.4445, -4.775, 2.0315 */
+    double adam_lr_ratio;          /* 0: 0.1; COT_ZERO: 0 */
+    double momentum;               /* 0: 0.95; COT_ZERO: 0 */
+    int32_t ns_steps;              /* 0: 6 */
+    cot_switch nesterov;           /* default: on */
+    cot_switch exclude_embeddings; /* default: on */
+} cot_muon_options;
+#define COT_MUON_OPTIONS_INIT                                                                      \
+    {COT_OPTIMIZER_FIELDS_INIT(cot_muon_options, COT_OPTIMIZER_MUON),                              \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0,                                                                                            \
+     COT_DEFAULT,                                                                                  \
+     COT_DEFAULT}
+#define cot_muon(...) COT_OPTIMIZER_OF(cot_muon_options, COT_OPTIMIZER_MUON, __VA_ARGS__)
+
+/*
+ * Schedule-free AdamW. Of a weight y that is trained: v as Adam's, z -= lr' g / (sqrt(v / (1 -
+ * beta_2^t)) + epsilon), x = (1 - 1/t) x + z / t, y = (1 - beta_1) z + beta_1 x, where z and x
+ * begin as y and lr' = lr min(1, t / warmup_steps). x is what is to be evaluated and kept, see
+ * cot_model_swap_to_evaluation. Defazio et al., "The road less scheduled", 2024.
+ */
+typedef struct cot_schedule_free_adamw_options {
+    COT_OPTIMIZER_FIELDS /* learning_rate: 0.0025 */
+        double beta_1;   /* above 0; 0: 0.9 */
+    double beta_2;       /* 0: 0.999; COT_ZERO: 0 */
+    double epsilon;      /* 0: 1e-8; COT_ZERO: 0 */
+    double warmup_steps;
+} cot_schedule_free_adamw_options;
+#define COT_SCHEDULE_FREE_ADAMW_OPTIONS_INIT                                                       \
+    {COT_OPTIMIZER_FIELDS_INIT(cot_schedule_free_adamw_options,                                    \
+                               COT_OPTIMIZER_SCHEDULE_FREE_ADAMW),                                 \
+     0.0, 0.0, 0.0, 0.0}
+#define cot_schedule_free_adamw(...)                                                               \
+    COT_OPTIMIZER_OF(cot_schedule_free_adamw_options, COT_OPTIMIZER_SCHEDULE_FREE_ADAMW,           \
+                     __VA_ARGS__)
+
+/* ---- one's own ---- */
+
+/* Most slots that a rule keeps for a weight. */
+#define COT_MAX_SLOTS 4
+
+/* One weight's update, all values of its dtype: what the rule sees. */
+typedef struct cot_update_step {
+    cot_value weight;        /* after its decay */
+    cot_value gradient;      /* unscaled, collected, clipped */
+    cot_value learning_rate; /* a scalar, times the rule's multiplier */
+    cot_value t;             /* a scalar: the number of the update, from 1 */
+    cot_value slot[COT_MAX_SLOTS];
+} cot_update_step;
+
+/*
+ * A rule of your own: append nodes to the weight's graph, write new_slot, of the weight's shape,
+ * for each slot, and return the new weight. What all optimizers do before and after it is done.
+ * `user` must live as long as the model is compiled.
+ */
+typedef cot_value (*cot_update_function)(const cot_update_step *step, cot_value *new_slot,
+                                         void *user);
+
+typedef struct cot_custom_optimizer_options {
+    COT_OPTIMIZER_FIELDS              /* learning_rate: 0.01 */
+        cot_update_function function; /* required */
+    void *user;
+    int32_t n_slots;               /* each of its weight's shape */
+    double initial[COT_MAX_SLOTS]; /* of every element of a slot */
+} cot_custom_optimizer_options;
+#define COT_CUSTOM_OPTIMIZER_OPTIONS_INIT                                                          \
+    {COT_OPTIMIZER_FIELDS_INIT(cot_custom_optimizer_options, COT_OPTIMIZER_CUSTOM_OPTIMIZER),      \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     {0.0}}
+#define cot_custom_optimizer(...)                                                                  \
+    COT_OPTIMIZER_OF(cot_custom_optimizer_options, COT_OPTIMIZER_CUSTOM_OPTIMIZER,                 \
+                     .function = __VA_ARGS__)
 
 #ifdef __cplusplus
 }

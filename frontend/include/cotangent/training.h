@@ -324,6 +324,14 @@ COT_API cot_variable *cot_model_optimizer_variable(const cot_model *model, int32
 COT_API double cot_model_learning_rate(const cot_model *model);
 COT_API cot_status cot_model_set_learning_rate(cot_model *model, double learning_rate);
 
+/*
+ * Of a model trained by cot_schedule_free_adamw: make the weights that are trained, y, those that
+ * are to be evaluated, x = (y - (1 - beta_1) z) / beta_1, and the other way round. Which of the two
+ * they are is for the caller to know. fails: COT_E_ARG (another optimizer, no step yet, amid fit)
+ */
+COT_API cot_status cot_model_swap_to_evaluation(cot_model *model);
+COT_API cot_status cot_model_swap_to_training(cot_model *model);
+
 /* ---- logs, history, callbacks ---- */
 
 /* A named number: "loss", "accuracy", "class_loss", "val_loss", ... */

@@ -73,7 +73,9 @@ static cot_status use(cot_model *model, const cot_dataset *data) {
     cot_status status = cot_model_compile(
         model,
         .optimizer =
-            cot_adam(.schedule = cot_piecewise_constant_decay(.boundaries = boundaries,
+            cot_muon(.dynamic_loss_scale = true, .ns_steps = 1,
+                     .weight_rules = COT_WEIGHT_RULES({.weights = "bias", .no_weight_decay = true}),
+                     .schedule = cot_piecewise_constant_decay(.boundaries = boundaries,
                                                               .values = values, .n_boundaries = 2)),
         .metrics = {COT_ACCURACY}, .max_batch = 2,
         .outputs = {cot_output("y", .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY),
