@@ -6,7 +6,7 @@ from typing import Any, Iterator, Optional
 
 from sampling import quartiles, ratios
 
-LOSS_TOLERANCE = 1e-4  # relative; the frameworks sum in other orders and place Adam's epsilon differently
+LOSS_TOLERANCE = 1e-4  # relative; the frameworks sum in other orders
 
 WHAT = {
     "a": "3072-20-15-10, SGD, batch 128",

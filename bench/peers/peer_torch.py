@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any, Callable
 
@@ -60,11 +61,19 @@ def optimizer(name: str, weights: list[torch.nn.Parameter]) -> torch.optim.Optim
     return torch.optim.SGD(weights, lr=rate, momentum=momentum, nesterov=nesterov, fused=True)
 
 
+def set_epsilon(optimizer: torch.optim.Optimizer, t: int) -> None:
+    """PyTorch adds epsilon to the corrected root, Keras to the uncorrected one: at step t that is so much less."""
+    group = optimizer.param_groups[0]
+    if "eps" in group:
+        group["eps"] = networks.EPSILON / math.sqrt(1 - networks.BETA_2**t)
+
+
 class TorchTrainer:
     def __init__(self, work: Work, variant: str) -> None:
         self.weights = [parameter(*pair) for pair in networks.prepared(work.name, work.weights)]
         self.optimizer = optimizer(work.name, self.weights)
         x = torch.from_numpy(work.x)
+        self.t = 0
         self.x = [batch.permute(0, 3, 1, 2) if work.name == "d" else batch for batch in x]
         self.y = list(torch.from_numpy(work.y).long())
         ops = Operations()
@@ -82,6 +91,8 @@ class TorchTrainer:
                 self.optimizer.zero_grad(set_to_none=True)
                 loss = self.loss(x, y)
                 loss.backward()
+                self.t += 1
+                set_epsilon(self.optimizer, self.t)
                 self.optimizer.step()
                 losses.append(loss.detach())
         return lambda: float(torch.stack(losses).mean())
