@@ -4,17 +4,20 @@
  * same inputs, outputs and states.
  *
  *   copies       a CAST of a value to its own dtype: put under a RESHAPE, PAD, WINDOW, DOT or
- * column sum whose operand's strides do not fit, and on outputs and updates that are leaves, views,
- * or taken already reductions   those that a single loop cannot make are split, inner axes first:
- * rows together with all else, and several separate runs of axes under a kept innermost one; and
+ *                column sum whose operand's strides do not fit, and on outputs and updates that
+ *                are leaves, views, or taken already
+ *   reductions   those that a single loop cannot make are split, inner axes first: rows together
+ *                with all else, and several separate runs of axes under a kept innermost one; and
  *                sums of large arrays to one scalar, which one thread would have to make alone.
  *                Which form a reduction has is a function of its shape alone, for that fixes the
  *                order of summation.
  *   CONCAT       selects among padded operands by index
  *   SCAN         operands that are not dense in memory are copied; one without steps is its
- * operands DOT          operands whose axes do not collapse to batch, in two parts, free and
- * contracted are copied in that order SCATTER_ADD  so are operands whose axes do not collapse to
- * those of its kernel GATHER       operands that are padded are copied
+ *                operands
+ *   DOT          operands whose axes do not collapse to batch, in two parts at most, free and
+ *                contracted are copied in that order
+ *   SCATTER_ADD  so are operands whose axes do not collapse to those of its kernel
+ *   GATHER       operands that are padded are copied
  */
 #include "cluster.h"
 
