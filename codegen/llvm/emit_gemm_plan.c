@@ -183,7 +183,7 @@ static int64_t covered(const coti_gemm_axis *axis, int64_t tile) {
 /* Do all of a unit's sums fit where they wait? Then each chunk of k is taken by all its panels
  * before the next is begun, and what they read of it is near. */
 static void choose_unit_rows(coti_gemm_plan *plan) {
-    if (plan->stream || !plan->in_blocks || plan->s.unit == 0) {
+    if (!plan->in_blocks || plan->s.unit == 0) {
         return;
     }
     int64_t rows = covered(&plan->s, plan->height);
@@ -263,9 +263,10 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     choose_pack(gemm, &plan);
     choose_chunks(gemm, &plan);
     choose_block_k(gemm, &plan);
-    plan.in_blocks = !plan.one_chunk && (plan.pack != COTI_GEMM_PACK_NONE || gemm->k > 1);
-    plan.block_tiles = block_tiles(&plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
+    plan.in_blocks =
+        !plan.stream && !plan.one_chunk && (plan.pack != COTI_GEMM_PACK_NONE || gemm->k > 1);
+    plan.block_tiles = block_tiles(&plan);
     choose_unit_rows(&plan);
     choose_ahead(kernel, &plan);
     place(&plan);

@@ -243,11 +243,12 @@ static void test_range_of_a_narrow_tile(void **state) {
     RUN_CASES(cases);
 }
 
-/* One tile reads the panel: it is packed meanwhile. k: whole blocks, one more, one less, one. */
+/* One tile reads the panel: it is packed meanwhile. k: a whole block, one more, one less than two,
+ * and so many that a panel that is packed first would be cut. */
 static void test_streams(void **state) {
     (void)state;
     gemm_case cases[16];
-    const int64_t k[] = {16, 17, 31, 160};
+    const int64_t k[] = {16, 17, 31, 600};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool along_m = i / 8 == 0;
         cases[i] = (gemm_case){.m = along_m ? 1 : 5,
