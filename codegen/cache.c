@@ -155,7 +155,7 @@ void coti_cache_close(coti_cache *cache) {
     if (cache->folder < 0) {
         return;
     }
-    if (atomic_load(&cache->written_bytes) > 0) {
+    if (atomic_load(&cache->grown)) {
         coti_cache_trim(cache);
     }
     (void)close(cache->folder);
@@ -210,7 +210,7 @@ static bool accept(char *file, size_t bytes, const coti_cache_key *key, coti_cac
         strnlen(symbol, h.symbol_bytes) != h.symbol_bytes - 1) {
         return false;
     }
-    *found_out = (coti_cached){file, symbol, object, h.object_bytes};
+    *found_out = (coti_cached){file, symbol, object, h.object_bytes, (int64_t)bytes};
     return true;
 }
 
@@ -224,8 +224,8 @@ static void mark_used(int file, const struct stat *about) {
     }
 }
 
-static cot_status read_file(coti_cache *cache, cot_context *context, int file,
-                            const coti_cache_key *key, coti_cached *found_out) {
+static cot_status read_file(cot_context *context, int file, const coti_cache_key *key,
+                            coti_cached *found_out) {
     struct stat about;
     if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode) || !ours_alone(&about) ||
         about.st_size < (off_t)sizeof(head) || about.st_size > (off_t)LARGEST_FILE) {
@@ -241,14 +241,13 @@ static cot_status read_file(coti_cache *cache, cot_context *context, int file,
         return COT_OK;
     }
     mark_used(file, &about);
-    cache->read_bytes += about.st_size;
     return COT_OK;
 }
 
-cot_status coti_cache_find(coti_cache *cache, cot_context *context, const coti_cache_key *key,
+cot_status coti_cache_find(const coti_cache *cache, cot_context *context, const coti_cache_key *key,
                            coti_cached *found_out) {
     char name[NAME_BYTES];
-    *found_out = (coti_cached){NULL, NULL, NULL, 0};
+    *found_out = (coti_cached){NULL, NULL, NULL, 0, 0};
     if (cache->folder < 0) {
         return COT_OK;
     }
@@ -258,14 +257,14 @@ cot_status coti_cache_find(coti_cache *cache, cot_context *context, const coti_c
     if (file < 0) {
         return COT_OK;
     }
-    const cot_status status = read_file(cache, context, file, key, found_out);
+    const cot_status status = read_file(context, file, key, found_out);
     (void)close(file);
     return status;
 }
 
 void coti_cache_release(cot_context *context, coti_cached *found) {
     coti_free(context, found->file);
-    *found = (coti_cached){NULL, NULL, NULL, 0};
+    *found = (coti_cached){NULL, NULL, NULL, 0, 0};
 }
 
 /* ---- writing ---- */
@@ -310,8 +309,8 @@ bool coti_cache_may_write(int64_t bytes) {
            (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (rlim_t)bytes);
 }
 
-void coti_cache_store(coti_cache *cache, const coti_cache_key *key, const char *symbol,
-                      const char *object, size_t object_bytes) {
+int64_t coti_cache_store(coti_cache *cache, const coti_cache_key *key, const char *symbol,
+                         const char *object, size_t object_bytes) {
     head h = {.version = VERSION,
               .symbol_bytes = (uint32_t)strlen(symbol) + 1,
               .key_bytes = key->bytes,
@@ -320,22 +319,23 @@ void coti_cache_store(coti_cache *cache, const coti_cache_key *key, const char *
     char name[NAME_BYTES], temporary[NAME_BYTES];
     if (cache->folder < 0 || bytes > LARGEST_FILE || bytes > cache->limit_bytes ||
         !coti_cache_may_write(bytes)) {
-        return;
+        return 0;
     }
     memcpy(h.magic, magic, sizeof magic);
     checksum(&h, key->text, symbol, object, h.checksum);
     coti_cache_account(cache, bytes);
     const int file = open_temporary(cache->folder, temporary);
     if (file < 0) {
-        return;
+        return 0;
     }
     bool written = write_all(file, &h, sizeof h) && write_all(file, key->text, key->bytes) &&
                    write_all(file, symbol, h.symbol_bytes) && write_all(file, object, object_bytes);
     written = close(file) == 0 && written;
     format_name(name, key);
-    if (written && renameat(cache->folder, temporary, cache->folder, name) == 0) {
-        atomic_fetch_add(&cache->written_bytes, bytes);
-    } else {
+    if (!written || renameat(cache->folder, temporary, cache->folder, name) != 0) {
         (void)unlinkat(cache->folder, temporary, 0);
+        return 0;
     }
+    atomic_store(&cache->grown, true);
+    return bytes;
 }

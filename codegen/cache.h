@@ -22,8 +22,7 @@
 typedef struct coti_cache {
     int folder; /* descriptor; -1: there is no cache */
     int64_t limit_bytes;
-    int64_t read_bytes; /* of files that were found */
-    atomic_llong written_bytes;
+    atomic_bool grown; /* something has been stored */
 } coti_cache;
 
 enum { COTI_CACHE_SYMBOL_BYTES = 128 };
@@ -41,6 +40,7 @@ typedef struct coti_cached {
     const char *symbol; /* the function's, in `file` */
     const char *object; /* in `file` */
     size_t object_bytes;
+    int64_t file_bytes;
 } coti_cached;
 
 /* ---- cache.c ---- */
@@ -56,14 +56,14 @@ void coti_cache_close(coti_cache *cache);
 void coti_cache_hash(coti_cache_key *key);
 
 /* Look for a key. Not found (or not to be trusted): found_out->file is NULL. COT_E_NOMEM. */
-cot_status coti_cache_find(coti_cache *cache, cot_context *context, const coti_cache_key *key,
+cot_status coti_cache_find(const coti_cache *cache, cot_context *context, const coti_cache_key *key,
                            coti_cached *found_out);
 void coti_cache_release(cot_context *context, coti_cached *found);
 
 /* Keep an object under a key, whose function is called `symbol` (at most COTI_CACHE_SYMBOL_BYTES
- * with its end). Takes no memory; nothing tells whether it succeeded. */
-void coti_cache_store(coti_cache *cache, const coti_cache_key *key, const char *symbol,
-                      const char *object, size_t object_bytes);
+ * with its end). Takes no memory. The file's bytes; 0 when there is none now. */
+int64_t coti_cache_store(coti_cache *cache, const coti_cache_key *key, const char *symbol,
+                         const char *object, size_t object_bytes);
 
 /* May this process write a file so long? Beyond its limit it would get a signal, not an error. */
 bool coti_cache_may_write(int64_t bytes);

@@ -20,7 +20,7 @@ enum {
 typedef cot_status (*pass_fn)(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 
 /* What is at hand between two stages. */
-typedef struct compilation {
+struct coti_compilation {
     cot_context *context;
     cot_program *program;
     const cot_graph *given, *graph; /* what is compiled; what is at hand */
@@ -33,7 +33,8 @@ typedef struct compilation {
     const coti_request *request;
     int64_t max_rows; /* 1 when nothing is batched */
     coti_stage until;
-} compilation;
+};
+typedef struct coti_compilation compilation;
 
 /* ---- dumps ---- */
 
@@ -218,31 +219,40 @@ static cot_status check_budget(const compilation *c) {
         (int)c->context->threads, (long long)c->request->memory_budget, peak);
 }
 
-static cot_status generate(compilation *c) {
-    coti_plan *plan = c->plan;
-    int32_t n_compiled = 0;
-    c->code = (cotr_kernel *)coti_calloc(c->context, (size_t)plan->n_kernels, sizeof *c->code);
-    if (c->code == NULL) {
-        return COT_E_NOMEM;
+/* Machine code for all that are planned, and their programs. */
+static cot_status generate(compilation *const *planned, int32_t n) {
+    cot_context *context = planned[0]->context;
+    coti_jit_program *list = coti_calloc(context, (size_t)n, sizeof *list);
+    cot_status status = list != NULL ? COT_OK : COT_E_NOMEM;
+    for (int32_t i = 0; i < n && status == COT_OK; i++) {
+        compilation *c = planned[i];
+        const int32_t n_kernels = c->plan->n_kernels;
+        c->code = (cotr_kernel *)coti_calloc(context, (size_t)n_kernels, sizeof *c->code);
+        list[i] = (coti_jit_program){.name = c->program->name,
+                                     .kernel = c->plan->kernel,
+                                     .n_kernels = n_kernels,
+                                     .code_out = c->code};
+        status = c->code != NULL ? COT_OK : COT_E_NOMEM;
     }
-    const cot_context *context = c->context;
-    cot_program_info *info = &c->program->info;
-    const int64_t cached = context->n_kernels_cached, read = context->cache_read_bytes,
-                  written = context->cache_written_bytes;
-    COTI_TRY(coti_jit_compile(c->context, c->program->name, plan->kernel, plan->n_kernels, c->code,
-                              &n_compiled));
-    coti_plan_link(plan, c->code);
-    info->n_compiled = n_compiled;
-    info->n_cached = context->n_kernels_cached - cached;
-    info->cache_read_bytes = context->cache_read_bytes - read;
-    info->cache_written_bytes = context->cache_written_bytes - written;
-    return COT_OK;
+    status = status == COT_OK ? coti_jit_compile_all(context, list, n) : status;
+    for (int32_t i = 0; i < n && status == COT_OK; i++) {
+        compilation *c = planned[i];
+        cot_program_info *info = &c->program->info;
+        info->n_compiled = list[i].n_compiled;
+        info->n_cached = list[i].n_cached;
+        info->cache_read_bytes = list[i].read_bytes;
+        info->cache_written_bytes = list[i].written_bytes;
+        coti_plan_link(c->plan, c->code);
+        status = coti_program_take_plan(c->program, c->groups->graph, &c->plan);
+    }
+    coti_free(context, list);
+    return status;
 }
 
 /* ---- the list of stages ---- */
 
-/* From the expanded graph to a program on kernels. */
-static cot_status compile_kernels(compilation *c) {
+/* From the expanded graph to a plan of kernels. */
+static cot_status plan_kernels(compilation *c) {
     COTI_TRY(coti_jit_target(c->context, &c->target));
     c->has_target = true;
     COTI_TRY(fuse(c));
@@ -256,12 +266,7 @@ static cot_status compile_kernels(compilation *c) {
     if (c->request->peak != NULL) {
         COTI_TRY(coti_plan_peak(c->plan, c->context, c->request->peak, c->request->peak_bytes));
     }
-    COTI_TRY(check_budget(c));
-    if (c->until == COTI_STAGE_PLAN) {
-        return COT_OK;
-    }
-    COTI_TRY(generate(c));
-    return coti_program_take_plan(c->program, c->groups->graph, &c->plan);
+    return check_budget(c);
 }
 
 /* There are kernels for this machine, but none for this graph. */
@@ -300,7 +305,7 @@ static cot_status run_stages(compilation *c) {
         return COT_OK;
     }
     if (c->context->jit && coti_jit_available()) {
-        cot_status status = compile_kernels(c);
+        cot_status status = plan_kernels(c);
         if (!lacks_kernels(c, status)) {
             return status;
         }
@@ -320,18 +325,68 @@ static bool has_rows(const cot_graph *graph) {
     return false;
 }
 
+void coti_compilation_free(coti_compilation *c) {
+    if (c == NULL) {
+        return;
+    }
+    coti_free(c->context, (void *)c->code);
+    coti_plan_destroy(c->plan);
+    coti_groups_destroy(c->groups);
+    cot_graph_destroy(c->owned);
+    coti_free(c->context, c);
+}
+
+cot_status coti_compile_begin(const cot_graph *graph, const coti_request *request,
+                              cot_program *program, coti_compilation **begun_out) {
+    compilation *c = coti_calloc(graph->context, 1, sizeof *c);
+    if (c == NULL) {
+        return COT_E_NOMEM;
+    }
+    *c = (compilation){.context = graph->context,
+                       .program = program,
+                       .given = graph,
+                       .graph = graph,
+                       .max_rows = has_rows(graph) ? request->max_rows : 1,
+                       .request = request,
+                       .until = request->until};
+    cot_status status = run_stages(c);
+    cot_graph_destroy(c->owned); /* groups have a graph of their own */
+    c->owned = NULL;
+    c->given = NULL;
+    c->graph = NULL;
+    c->request = NULL;
+    if (status != COT_OK) {
+        coti_compilation_free(c);
+        return status;
+    }
+    *begun_out = c;
+    return COT_OK;
+}
+
+cot_status coti_compile_finish(coti_compilation *const *begun, int32_t n) {
+    int32_t n_planned = 0;
+    if (n == 0) {
+        return COT_OK;
+    }
+    cot_context *context = begun[0]->context;
+    compilation **planned = (compilation **)coti_calloc(context, (size_t)n, sizeof *planned);
+    if (planned == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        if (begun[i]->plan != NULL && begun[i]->until > COTI_STAGE_PLAN) {
+            planned[n_planned++] = begun[i];
+        }
+    }
+    cot_status status = n_planned > 0 ? generate(planned, n_planned) : COT_OK;
+    coti_free(context, (void *)planned);
+    return status;
+}
+
 cot_status coti_compile(const cot_graph *graph, const coti_request *request, cot_program *program) {
-    compilation c = {.context = graph->context,
-                     .program = program,
-                     .given = graph,
-                     .graph = graph,
-                     .max_rows = has_rows(graph) ? request->max_rows : 1,
-                     .request = request,
-                     .until = request->until};
-    cot_status status = run_stages(&c);
-    coti_free(c.context, (void *)c.code);
-    coti_plan_destroy(c.plan);
-    coti_groups_destroy(c.groups);
-    cot_graph_destroy(c.owned);
+    coti_compilation *begun = NULL;
+    COTI_TRY(coti_compile_begin(graph, request, program, &begun));
+    const cot_status status = coti_compile_finish(&begun, 1);
+    coti_compilation_free(begun);
     return status;
 }

@@ -25,7 +25,9 @@ struct cot_program {
     void **constant; /* copies of constant arrays, 64-byte aligned, owned */
     int32_t n_constants;
     cot_program_info info;
+    struct coti_compilation *begun; /* until it is finished */
 };
+typedef struct coti_compilation coti_compilation;
 
 /* ---- compile.c ---- */
 
@@ -51,6 +53,16 @@ typedef struct coti_request {
  * holds then is freed with it.
  */
 cot_status coti_compile(const cot_graph *graph, const coti_request *request, cot_program *program);
+
+/*
+ * The same in two parts, so that the kernels of several programs of a context are compiled
+ * together: to the plan, and machine code for all that have been begun. `graph` and `request` are
+ * not needed between the two; what was begun is to be freed before or after its program.
+ */
+cot_status coti_compile_begin(const cot_graph *graph, const coti_request *request,
+                              cot_program *program, coti_compilation **begun_out);
+cot_status coti_compile_finish(coti_compilation *const *begun, int32_t n);
+void coti_compilation_free(coti_compilation *begun);
 
 /* ---- program.c ---- */
 

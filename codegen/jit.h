@@ -26,13 +26,24 @@ cot_status coti_jit_target(cot_context *context, coti_target *target_out);
  */
 int64_t coti_jit_scratch_bytes(const coti_kernel *kernel, const coti_target *target);
 
+/* The kernels of a program, and what became of them. */
+typedef struct coti_jit_program {
+    const char *name;
+    const coti_kernel *const *kernel; /* scratch_bytes must be set */
+    int32_t n_kernels;
+    cotr_kernel *code_out;             /* n_kernels; the code lives as long as the context */
+    int32_t n_compiled, n_cached;      /* out: new ones, told by the first that has them */
+    int64_t read_bytes, written_bytes; /* out: of the object cache's files */
+} coti_jit_program;
+
 /*
- * Compile kernels that the context does not have yet and that the object cache has not either, on
- * context->threads threads, and look all up. The machine code lives as long as the context.
- * kernel[i]->scratch_bytes must be set. When the context dumps LLVM or ASM, writes those files
- * under `program`. n_compiled_out: how many were compiled. Counts in the context what it found in
- * the cache.
+ * Compile what kernels of all these programs the context does not have yet and the object cache has
+ * not either, together, on context->threads threads, and look all up. When the context dumps LLVM
+ * or ASM, writes those files under each name. On failure the results are good for nothing.
  */
+cot_status coti_jit_compile_all(cot_context *context, coti_jit_program *program, int32_t n);
+
+/* The same for the kernels of one program. */
 cot_status coti_jit_compile(cot_context *context, const char *program,
                             const coti_kernel *const *kernel, int32_t n_kernels,
                             cotr_kernel *code_out, int32_t *n_compiled_out);

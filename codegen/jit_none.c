@@ -23,6 +23,12 @@ int64_t coti_jit_scratch_bytes(const coti_kernel *kernel, const coti_target *tar
     return 0;
 }
 
+cot_status coti_jit_compile_all(cot_context *context, coti_jit_program *program, int32_t n) {
+    (void)program;
+    (void)n;
+    return unavailable(context);
+}
+
 cot_status coti_jit_compile(cot_context *context, const char *program,
                             const coti_kernel *const *kernel, int32_t n_kernels,
                             cotr_kernel *code_out, int32_t *n_compiled_out) {

@@ -39,6 +39,7 @@ void cot_program_destroy(cot_program *program) {
     for (int32_t i = 0; i < program->n_constants; i++) {
         coti_free_aligned(context, program->constant[i]);
     }
+    coti_compilation_free(program->begun);
     coti_plan_destroy(program->plan);
     cot_graph_destroy(program->reference);
     coti_arena_clear(&program->arena);
@@ -91,8 +92,8 @@ static double now_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-cot_program *coti_program_make(const cot_graph *graph, const cot_program_options *options,
-                               const char *note) {
+cot_program *coti_program_begin(const cot_graph *graph, const cot_program_options *options,
+                                const char *note) {
     const double start = now_seconds();
     coti_request request;
     if (graph == NULL || coti_program_check(graph, options, &request) != COT_OK) {
@@ -100,11 +101,45 @@ cot_program *coti_program_make(const cot_graph *graph, const cot_program_options
     }
     request.note = note;
     cot_program *program = coti_program_new(graph->context, graph->name);
-    if (program == NULL || coti_compile(graph, &request, program) != COT_OK) {
+    if (program == NULL ||
+        coti_compile_begin(graph, &request, program, &program->begun) != COT_OK) {
         cot_program_destroy(program);
         return NULL;
     }
     program->info.compile_seconds = now_seconds() - start;
+    return program;
+}
+
+cot_status coti_programs_finish(cot_program *const *program, int32_t n) {
+    const double start = now_seconds();
+    if (n == 0) {
+        return COT_OK;
+    }
+    cot_context *context = program[0]->context;
+    coti_compilation **begun = (coti_compilation **)coti_calloc(context, (size_t)n, sizeof *begun);
+    if (begun == NULL) {
+        return COT_E_NOMEM;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        begun[i] = program[i]->begun;
+    }
+    const cot_status status = coti_compile_finish(begun, n);
+    for (int32_t i = 0; i < n; i++) {
+        coti_compilation_free(program[i]->begun);
+        program[i]->begun = NULL;
+    }
+    program[0]->info.compile_seconds += now_seconds() - start;
+    coti_free(context, (void *)begun);
+    return status;
+}
+
+cot_program *coti_program_make(const cot_graph *graph, const cot_program_options *options,
+                               const char *note) {
+    cot_program *program = coti_program_begin(graph, options, note);
+    if (program != NULL && coti_programs_finish(&program, 1) != COT_OK) {
+        cot_program_destroy(program);
+        return NULL;
+    }
     return program;
 }
 

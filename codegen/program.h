@@ -14,6 +14,12 @@
 cot_program *coti_program_make(const cot_graph *graph, const cot_program_options *options,
                                const char *note);
 
+/* The same in two parts: planned, with all facts of the plan told; and, of all that have been
+ * begun, in one go, compiled. A program that has not been finished is good for nothing else. */
+cot_program *coti_program_begin(const cot_graph *graph, const cot_program_options *options,
+                                const char *note);
+cot_status coti_programs_finish(cot_program *const *program, int32_t n);
+
 /*
  * What a program of this graph would take: arena_bytes, arena_bound_bytes, memory_bytes and flops
  * of its plan, which tries to fit a budget but need not, without making kernels. fails: as

@@ -154,12 +154,21 @@ static void name_symbol(coti_jit_job *job) {
     }
 }
 
-/* The compile of one program: its kernels' entries; each distinct kernel once; those that are new.
- */
+/* A compile: the entries of all programs' kernels, one after the other, and those that are new. */
 typedef struct request {
-    uint32_t *entry; /* n_kernels */
-    coti_jit_jobs all, fresh;
+    coti_jit_program *program;
+    int32_t n_programs;
+    size_t n_kernels;
+    uint32_t *entry;
+    coti_jit_jobs fresh;
 } request;
+
+/* Nothing is marked as met any more. */
+static void clear_marks(coti_jit *jit, const request *r, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        jit->entry.data[r->entry[i]].queued = false;
+    }
+}
 
 static void free_request(coti_jit *jit, request *r) {
     for (int32_t i = 0; i < r->fresh.n_jobs; i++) {
@@ -167,48 +176,51 @@ static void free_request(coti_jit *jit, request *r) {
             LLVMDisposeMemoryBuffer(r->fresh.job[i].object);
         }
     }
-    for (int32_t i = 0; i < r->all.n_jobs; i++) {
-        jit->entry.data[r->all.job[i].entry].queued = false;
-    }
     coti_free(jit->context, r->entry);
-    coti_free(jit->context, r->all.job);
     coti_free(jit->context, r->fresh.job);
 }
 
-static cot_status allocate_request(coti_jit *jit, size_t n, request *r) {
-    *r = (request){0};
-    r->entry = coti_calloc(jit->context, n, sizeof *r->entry);
-    r->all.job = coti_calloc(jit->context, n, sizeof *r->all.job);
-    r->fresh.job = coti_calloc(jit->context, n, sizeof *r->fresh.job);
-    return r->entry != NULL && r->all.job != NULL && r->fresh.job != NULL ? COT_OK : COT_E_NOMEM;
+static cot_status allocate_request(coti_jit *jit, request *r) {
+    for (int32_t i = 0; i < r->n_programs; i++) {
+        r->n_kernels += (size_t)r->program[i].n_kernels;
+    }
+    r->entry = coti_calloc(jit->context, r->n_kernels, sizeof *r->entry);
+    r->fresh.job = coti_calloc(jit->context, r->n_kernels, sizeof *r->fresh.job);
+    return r->entry != NULL && r->fresh.job != NULL ? COT_OK : COT_E_NOMEM;
 }
 
-/* The key as the cache wants it. Entries' texts stay where they are. */
-static void set_key(const coti_jit *jit, coti_jit_job *job) {
-    const coti_jit_entry *entry = &jit->entry.data[job->entry];
-    job->key = (coti_cache_key){.text = entry->key, .bytes = entry->key_bytes};
-    coti_cache_hash(&job->key);
+/* The key is as the cache wants it. Entries' texts stay where they are. */
+static coti_jit_job make_job(const coti_jit *jit, const coti_kernel *kernel, uint32_t i_entry,
+                             int32_t program) {
+    const coti_jit_entry *entry = &jit->entry.data[i_entry];
+    coti_jit_job job = {.kernel = kernel,
+                        .entry = i_entry,
+                        .program = program,
+                        .key = {.text = entry->key, .bytes = entry->key_bytes}};
+    coti_cache_hash(&job.key);
+    name_symbol(&job);
+    return job;
 }
 
-static cot_status collect(coti_jit *jit, const coti_kernel *const *kernel, int32_t n_kernels,
-                          request *r) {
+/* Find all kernels' entries; those without code are fresh, each once. */
+static cot_status collect(coti_jit *jit, request *r) {
     coti_str text;
     coti_str_init(&text, jit->context);
     cot_status status = COT_OK;
-    for (int32_t i = 0; i < n_kernels && status == COT_OK; i++) {
-        status = find_entry(jit, kernel[i], &text, &r->entry[i]);
-        if (status != COT_OK || jit->entry.data[r->entry[i]].queued) {
-            continue;
-        }
-        coti_jit_job *job = &r->all.job[r->all.n_jobs++];
-        *job = (coti_jit_job){.kernel = kernel[i], .entry = r->entry[i]};
-        jit->entry.data[job->entry].queued = true;
-        set_key(jit, job);
-        name_symbol(job);
-        if (jit->entry.data[job->entry].code == NULL) {
-            r->fresh.job[r->fresh.n_jobs++] = *job;
+    size_t n = 0;
+    for (int32_t p = 0; p < r->n_programs; p++) {
+        const coti_jit_program *program = &r->program[p];
+        for (int32_t i = 0; i < program->n_kernels && status == COT_OK; i++) {
+            status = find_entry(jit, program->kernel[i], &text, &r->entry[n]);
+            coti_jit_entry *entry = status == COT_OK ? &jit->entry.data[r->entry[n]] : NULL;
+            if (entry != NULL && entry->code == NULL && !entry->queued) {
+                r->fresh.job[r->fresh.n_jobs++] = make_job(jit, program->kernel[i], r->entry[n], p);
+                entry->queued = true;
+            }
+            n += status == COT_OK;
         }
     }
+    clear_marks(jit, r, n);
     coti_str_free(&text);
     return status;
 }
@@ -234,7 +246,8 @@ static bool symbol_fits(const coti_jit_job *job, const char *symbol) {
     return given != NULL && strcmp(own, given) == 0 && strlen(symbol) < sizeof job->symbol;
 }
 
-static cot_status fetch_one(coti_jit *jit, coti_cache *cache, coti_jit_jobs *jobs, int32_t i) {
+static cot_status fetch_one(coti_jit *jit, const coti_cache *cache, coti_jit_jobs *jobs,
+                            int32_t i) {
     coti_jit_job *job = &jobs->job[i];
     coti_cached found;
     COTI_TRY(coti_cache_find(cache, jit->context, &job->key, &found));
@@ -242,13 +255,14 @@ static cot_status fetch_one(coti_jit *jit, coti_cache *cache, coti_jit_jobs *job
         (void)snprintf(job->symbol, sizeof job->symbol, "%s", found.symbol);
         job->object = LLVMCreateMemoryBufferWithMemoryRangeCopy(found.object, found.object_bytes,
                                                                 job->symbol);
+        job->read_bytes = found.file_bytes;
         jobs->n_cached++;
     }
     coti_cache_release(jit->context, &found);
     return COT_OK;
 }
 
-static cot_status fetch(coti_jit *jit, coti_cache *cache, coti_jit_jobs *jobs) {
+static cot_status fetch(coti_jit *jit, const coti_cache *cache, coti_jit_jobs *jobs) {
     cot_status status = COT_OK;
     for (int32_t i = 0; i < jobs->n_jobs && status == COT_OK; i++) {
         status = fetch_one(jit, cache, jobs, i);
@@ -258,49 +272,96 @@ static cot_status fetch(coti_jit *jit, coti_cache *cache, coti_jit_jobs *jobs) {
 
 /* Objects of all fresh kernels, from disk or compiled. */
 static cot_status obtain(coti_jit *jit, coti_jit_jobs *fresh) {
-    cot_context *context = jit->context;
     coti_cache cache;
-    coti_cache_open(context, &cache);
+    coti_cache_open(jit->context, &cache);
     cot_status status = fetch(jit, &cache, fresh);
     if (status == COT_OK && fresh->n_cached < fresh->n_jobs) {
-        status = coti_jit_build(jit, fresh, &cache, context->threads);
+        status = coti_jit_build(jit, fresh, &cache, jit->context->threads);
     }
     coti_cache_close(&cache);
-    context->cache_read_bytes += cache.read_bytes;
-    context->cache_written_bytes += (int64_t)atomic_load(&cache.written_bytes);
     return status;
 }
 
-static cot_status compile(coti_jit *jit, const char *program, request *r) {
-    if (r->fresh.n_jobs > 0) {
-        qsort(r->fresh.job, (size_t)r->fresh.n_jobs, sizeof *r->fresh.job, compare_jobs);
-        COTI_TRY(obtain(jit, &r->fresh));
-        COTI_TRY(coti_jit_link(jit, &r->fresh));
-        jit->context->n_kernels_compiled += r->fresh.n_jobs - r->fresh.n_cached;
-        jit->context->n_kernels_cached += r->fresh.n_cached;
+/* ---- a compile ---- */
+
+static cot_status compile(coti_jit *jit, coti_jit_jobs *fresh) {
+    if (fresh->n_jobs > 0) {
+        qsort(fresh->job, (size_t)fresh->n_jobs, sizeof *fresh->job, compare_jobs);
+        COTI_TRY(obtain(jit, fresh));
+        COTI_TRY(coti_jit_link(jit, fresh));
+        jit->context->n_kernels_compiled += fresh->n_jobs - fresh->n_cached;
     }
-    return coti_jit_dump(jit, program, &r->all, &r->fresh);
+    return COT_OK;
+}
+
+/* Tell each program its kernels' code, and what was done for it. */
+static void tell(const coti_jit *jit, const request *r) {
+    const uint32_t *entry = r->entry;
+    for (int32_t p = 0; p < r->n_programs; p++) {
+        coti_jit_program *program = &r->program[p];
+        program->n_compiled = 0;
+        program->n_cached = 0;
+        program->read_bytes = 0;
+        program->written_bytes = 0;
+        for (int32_t i = 0; i < program->n_kernels; i++) {
+            program->code_out[i] = jit->entry.data[*entry++].code;
+        }
+    }
+    for (int32_t i = 0; i < r->fresh.n_jobs; i++) {
+        const coti_jit_job *job = &r->fresh.job[i];
+        coti_jit_program *program = &r->program[job->program];
+        program->n_compiled += job->read_bytes == 0;
+        program->n_cached += job->read_bytes > 0;
+        program->read_bytes += job->read_bytes;
+        program->written_bytes += job->written_bytes;
+    }
+}
+
+/* Dump the distinct kernels of each program. */
+static cot_status dump(coti_jit *jit, const request *r) {
+    if (!jit->context->dump[COTI_STAGE_LLVM] && !jit->context->dump[COTI_STAGE_ASM]) {
+        return COT_OK;
+    }
+    coti_jit_jobs all = {.job = coti_calloc(jit->context, r->n_kernels, sizeof(coti_jit_job))};
+    cot_status status = all.job != NULL ? COT_OK : COT_E_NOMEM;
+    for (int32_t p = 0, n = 0; p < r->n_programs && status == COT_OK; p++) {
+        const coti_jit_program *program = &r->program[p];
+        all.n_jobs = 0;
+        for (int32_t i = 0; i < program->n_kernels; i++, n++) {
+            coti_jit_entry *entry = &jit->entry.data[r->entry[n]];
+            if (!entry->queued) {
+                all.job[all.n_jobs++] = make_job(jit, program->kernel[i], r->entry[n], p);
+                entry->queued = true;
+            }
+        }
+        clear_marks(jit, r, r->n_kernels);
+        status = coti_jit_dump(jit, program, &all);
+    }
+    coti_free(jit->context, all.job);
+    return status;
+}
+
+cot_status coti_jit_compile_all(cot_context *context, coti_jit_program *program, int32_t n) {
+    coti_jit *jit = NULL;
+    request r = {.program = program, .n_programs = n};
+    COTI_TRY(get_state(context, &jit));
+    cot_status status = allocate_request(jit, &r);
+    status = status == COT_OK ? collect(jit, &r) : status;
+    status = status == COT_OK ? compile(jit, &r.fresh) : status;
+    if (status == COT_OK) {
+        tell(jit, &r);
+        status = dump(jit, &r);
+    }
+    free_request(jit, &r);
+    return status;
 }
 
 cot_status coti_jit_compile(cot_context *context, const char *program,
                             const coti_kernel *const *kernel, int32_t n_kernels,
                             cotr_kernel *code_out, int32_t *n_compiled_out) {
-    coti_jit *jit = NULL;
-    request r;
-    COTI_TRY(get_state(context, &jit));
-    cot_status status = allocate_request(jit, (size_t)n_kernels, &r);
-    if (status == COT_OK) {
-        status = collect(jit, kernel, n_kernels, &r);
-    }
-    if (status == COT_OK) {
-        status = compile(jit, program, &r);
-    }
-    for (int32_t i = 0; i < n_kernels && status == COT_OK; i++) {
-        code_out[i] = jit->entry.data[r.entry[i]].code;
-    }
-    if (status == COT_OK) {
-        *n_compiled_out = r.fresh.n_jobs - r.fresh.n_cached;
-    }
-    free_request(jit, &r);
-    return status;
+    coti_jit_program one = {
+        .name = program, .kernel = kernel, .n_kernels = n_kernels, .code_out = code_out};
+    COTI_TRY(coti_jit_compile_all(context, &one, 1));
+    *n_compiled_out = one.n_compiled;
+    return COT_OK;
 }

@@ -31,14 +31,14 @@ static cot_status write_kernel(coti_module *module, cot_context *context, coti_s
 }
 
 /* Where the kernels' code came from. */
-static cot_status write_counts(cot_context *context, const coti_jit_jobs *all,
-                               const coti_jit_jobs *fresh, coti_dump *dump) {
+static cot_status write_counts(cot_context *context, const coti_jit_program *program,
+                               const coti_jit_jobs *all, coti_dump *dump) {
     coti_str text;
     coti_str_init(&text, context);
     coti_str_printf(&text,
                     "; %d kernels: %d compiled, %d from the object cache, %d there already\n",
-                    (int)all->n_jobs, (int)(fresh->n_jobs - fresh->n_cached), (int)fresh->n_cached,
-                    (int)(all->n_jobs - fresh->n_jobs));
+                    (int)all->n_jobs, (int)program->n_compiled, (int)program->n_cached,
+                    (int)(all->n_jobs - program->n_compiled - program->n_cached));
     cot_status status = coti_str_status(&text);
     (void)coti_dump_write(coti_str_text(&text), text.count, dump);
     coti_str_free(&text);
@@ -46,18 +46,18 @@ static cot_status write_counts(cot_context *context, const coti_jit_jobs *all,
 }
 
 /* Write errors are reported by coti_dump_close. */
-static cot_status write_stage(coti_jit *jit, coti_stage stage, const char *program,
-                              const coti_jit_jobs *all, const coti_jit_jobs *fresh) {
+static cot_status write_stage(coti_jit *jit, coti_stage stage, const coti_jit_program *program,
+                              const coti_jit_jobs *all) {
     coti_dump *dump = NULL;
-    COTI_TRY(
-        coti_dump_open(jit->context, stage, program, stage == COTI_STAGE_LLVM ? "ll" : "s", &dump));
+    COTI_TRY(coti_dump_open(jit->context, stage, program->name,
+                            stage == COTI_STAGE_LLVM ? "ll" : "s", &dump));
     if (dump == NULL) {
         return COT_OK;
     }
     coti_module_options options = coti_jit_module_options(jit, true);
     coti_module module;
     coti_module_init(&module, &options, jit->machine[0]);
-    cot_status status = write_counts(jit->context, all, fresh, dump);
+    cot_status status = write_counts(jit->context, program, all, dump);
     for (int32_t i = 0; i < all->n_jobs && status == COT_OK; i++) {
         status = write_kernel(&module, jit->context, stage, all->job[i].kernel, all->job[i].symbol,
                               dump);
@@ -70,12 +70,8 @@ static cot_status write_stage(coti_jit *jit, coti_stage stage, const char *progr
     return status != COT_OK ? status : closed;
 }
 
-cot_status coti_jit_dump(coti_jit *jit, const char *program, const coti_jit_jobs *all,
-                         const coti_jit_jobs *fresh) {
-    if (!jit->context->dump[COTI_STAGE_LLVM] && !jit->context->dump[COTI_STAGE_ASM]) {
-        return COT_OK;
-    }
+cot_status coti_jit_dump(coti_jit *jit, const coti_jit_program *program, const coti_jit_jobs *all) {
     COTI_TRY(coti_jit_machines(jit, 1));
-    COTI_TRY(write_stage(jit, COTI_STAGE_LLVM, program, all, fresh));
-    return write_stage(jit, COTI_STAGE_ASM, program, all, fresh);
+    COTI_TRY(write_stage(jit, COTI_STAGE_LLVM, program, all));
+    return write_stage(jit, COTI_STAGE_ASM, program, all);
 }

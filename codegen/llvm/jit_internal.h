@@ -39,8 +39,10 @@ typedef struct coti_jit {
 typedef struct coti_jit_job {
     const coti_kernel *kernel;
     uint32_t entry;
-    coti_cache_key key;         /* its text is the entry's */
-    LLVMMemoryBufferRef object; /* owned until it is linked; NULL until it is there */
+    int32_t program;                   /* the first that has it */
+    coti_cache_key key;                /* its text is the entry's */
+    LLVMMemoryBufferRef object;        /* owned until it is linked; NULL until it is there */
+    int64_t read_bytes, written_bytes; /* of its file in the object cache */
     char symbol[COTI_SYMBOL_BYTES];
 } coti_jit_job;
 
@@ -82,8 +84,7 @@ void coti_jit_unlink(coti_jit *jit);
 /* ---- jit_dump.c ---- */
 
 /* Write the files of the stages LLVM and ASM that are asked for: `all` are the program's distinct
- * kernels, `fresh` those that the context did not have. */
-cot_status coti_jit_dump(coti_jit *jit, const char *program, const coti_jit_jobs *all,
-                         const coti_jit_jobs *fresh);
+ * kernels; program->n_compiled and n_cached are set. */
+cot_status coti_jit_dump(coti_jit *jit, const coti_jit_program *program, const coti_jit_jobs *all);
 
 #endif

@@ -91,8 +91,9 @@ static cot_status run_job(worker *w, coti_module *module, coti_jit_job *job) {
     COTI_TRY(coti_jit_emit(module, &w->context, job->kernel, job->symbol));
     COTI_TRY(coti_module_finish(module));
     COTI_TRY(coti_module_take(module, LLVMObjectFile, &job->object));
-    coti_cache_store(w->pool->cache, &job->key, job->symbol, LLVMGetBufferStart(job->object),
-                     LLVMGetBufferSize(job->object));
+    job->written_bytes =
+        coti_cache_store(w->pool->cache, &job->key, job->symbol, LLVMGetBufferStart(job->object),
+                         LLVMGetBufferSize(job->object));
     return COT_OK;
 }
 

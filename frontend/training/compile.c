@@ -7,7 +7,7 @@
  *           -> updates of weights and optimizer state          (optimizer.c)
  *           -> instruments, if asked for                       (instruments.c)
  *           -> for a memory budget, what is computed again     (budget.c)
- *   graph   -> program -> session                              (codegen: coti_program_make)
+ *   graph   -> program -> session                              (codegen: coti_program_begin)
  *
  * thrice: for training, evaluation (no gradients) and prediction (no targets). Each program serves
  * any number of rows up to its largest. The model is changed only when all has succeeded.
@@ -127,42 +127,41 @@ static void close_mode(coti_mode *mode) {
     mode->program = NULL;
 }
 
-/* A program of the graph, whose dumps tell what it computes again. */
-static cot_program *make_program(const coti_training *training, const cot_graph *graph,
-                                 int64_t max_rows, int64_t budget, cot_memory_info *memory) {
+/* A program of the graph, begun, whose dumps tell what it computes again. */
+static cot_program *begin_program(const coti_training *training, const cot_graph *graph,
+                                  int64_t max_rows, int64_t budget, cot_memory_info *memory) {
     const cot_program_options options = {
         .struct_size = sizeof options, .max_rows = max_rows, .memory_budget = budget};
     coti_str note;
     coti_str_init(&note, training->context);
     cot_program *program = NULL;
     if (budget == 0 || coti_describe_regions(graph, memory, &note) == COT_OK) {
-        program = coti_program_make(graph, &options, budget > 0 ? coti_str_text(&note) : NULL);
+        program = coti_program_begin(graph, &options, budget > 0 ? coti_str_text(&note) : NULL);
     }
     coti_str_free(&note);
     return program;
 }
 
-/* A mode's program and session for up to max_rows rows, fitted: `made` is empty on failure. */
-static cot_status open_fitted(const coti_training *training, coti_mode_id id, coti_fitting *fitting,
-                              coti_mode *made) {
+static cot_status failure(const coti_training *training) {
+    cot_status status = cot_error_get(training->context).status;
+    return status != COT_OK ? status : COT_E_INTERNAL;
+}
+
+/* A mode's program for up to max_rows rows, fitted and begun: `made` is empty on failure. */
+static cot_status begin_fitted(const coti_training *training, coti_mode_id id,
+                               coti_fitting *fitting, coti_mode *made) {
     const int64_t budget = id == COTI_TRAIN ? training->memory_budget : 0;
     cot_graph *graph = coti_build_graph(training, id, made->max_rows, fitting->stretch_bytes, NULL);
     if (graph != NULL) {
-        made->program = make_program(training, graph, made->max_rows, budget, &fitting->memory);
-        made->session = made->program != NULL ? cot_session_create(made->program) : NULL;
+        made->program = begin_program(training, graph, made->max_rows, budget, &fitting->memory);
         cot_graph_destroy(graph);
     }
-    if (made->session == NULL) {
-        close_mode(made);
-        cot_status status = cot_error_get(training->context).status;
-        return status != COT_OK ? status : COT_E_INTERNAL;
-    }
-    return COT_OK;
+    return made->program != NULL ? COT_OK : failure(training);
 }
 
 /* The same; memory_out: of a training step. */
-static cot_status open_mode(const coti_training *training, coti_mode_id id, int64_t max_rows,
-                            coti_mode *made, cot_memory_info *memory_out) {
+static cot_status begin_mode(const coti_training *training, coti_mode_id id, int64_t max_rows,
+                             coti_mode *made, cot_memory_info *memory_out) {
     coti_fitting fitting = {0};
     *made = training->mode[id];
     made->program = NULL;
@@ -171,7 +170,7 @@ static cot_status open_mode(const coti_training *training, coti_mode_id id, int6
     if (id == COTI_TRAIN && training->memory_budget > 0) {
         COTI_TRY(coti_fit_budget(training, max_rows, &fitting));
     }
-    COTI_TRY(open_fitted(training, id, &fitting, made));
+    COTI_TRY(begin_fitted(training, id, &fitting, made));
     if (id == COTI_TRAIN) {
         const cot_program_info info = cot_program_get_info(made->program);
         *memory_out = fitting.memory;
@@ -199,22 +198,41 @@ static bool needs_mode(const coti_training *training, coti_mode_id id) {
     return false;
 }
 
-static cot_status open_modes(coti_training *training) {
-    cot_status status = COT_OK;
-    for (int32_t i = 0; status == COT_OK && i < COTI_MODE_COUNT; i++) {
-        if (needs_mode(training, (coti_mode_id)i)) {
-            coti_mode made;
-            status =
-                open_mode(training, (coti_mode_id)i, training->max_batch, &made, &training->memory);
-            training->mode[i] = made;
-        }
+/* Modes that have been begun, finished together, with their sessions; all are closed on failure. */
+static cot_status finish_modes(const coti_training *training, coti_mode *const *mode, int32_t n) {
+    cot_program *program[COTI_MODE_COUNT];
+    for (int32_t i = 0; i < n; i++) {
+        program[i] = mode[i]->program;
+    }
+    cot_status status = coti_programs_finish(program, n);
+    for (int32_t i = 0; i < n && status == COT_OK; i++) {
+        mode[i]->session = cot_session_create(program[i]);
+        status = mode[i]->session != NULL ? COT_OK : failure(training);
+    }
+    for (int32_t i = 0; i < n && status != COT_OK; i++) {
+        close_mode(mode[i]);
     }
     return status;
 }
 
+static cot_status open_modes(coti_training *training) {
+    coti_mode *open[COTI_MODE_COUNT];
+    int32_t n = 0;
+    for (int32_t i = 0; i < COTI_MODE_COUNT; i++) {
+        if (needs_mode(training, (coti_mode_id)i)) {
+            coti_mode *mode = &training->mode[i];
+            COTI_TRY(begin_mode(training, (coti_mode_id)i, training->max_batch, mode,
+                                &training->memory));
+            open[n++] = mode;
+        }
+    }
+    return finish_modes(training, open, n);
+}
+
 cot_status coti_reopen_mode(coti_training *training, coti_mode_id id, int64_t max_rows) {
-    coti_mode made;
-    COTI_TRY(open_mode(training, id, max_rows, &made, &training->memory));
+    coti_mode made, *open = &made;
+    COTI_TRY(begin_mode(training, id, max_rows, &made, &training->memory));
+    COTI_TRY(finish_modes(training, &open, 1));
     close_mode(&training->mode[id]);
     training->mode[id] = made;
     return COT_OK;

@@ -65,8 +65,7 @@ struct cot_context {
     cot_write_fn dump_write; /* where dumps go instead of files; NULL: files */
     void *dump_user;
     coti_error error;
-    int64_t n_kernels_compiled, n_kernels_cached; /* by LLVM; found in the cache */
-    int64_t cache_read_bytes, cache_written_bytes;
+    int64_t n_kernels_compiled;
     uint64_t next_id; /* of graphs and variables, unique in the context */
     struct {
         void *state;

@@ -255,7 +255,7 @@ static void test_strange_symbol(void **state) {
             coti_cache cache;
             coti_cache_hash(&key);
             coti_cache_open(context, &cache);
-            coti_cache_store(&cache, &key, "memset", "garbage", 7);
+            (void)coti_cache_store(&cache, &key, "memset", "garbage", 7);
             coti_cache_close(&cache);
         }
         cot_context_destroy(context);
