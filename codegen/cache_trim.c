@@ -71,12 +71,13 @@ void coti_cache_account(const coti_cache *cache, int64_t bytes) {
     if (file < 0) {
         return;
     }
-    if (!coti_cache_may_write((about.st_size > limit ? about.st_size : limit) + 1 + left)) {
-        left = 0;
-    } else if (about.st_size == 0 && ftruncate(file, (off_t)(limit + 1)) != 0) {
-        left = 0; /* nobody has counted: beyond the limit, until somebody does */
+    const int64_t so_far = about.st_size > limit ? about.st_size : limit;
+    bool writable = coti_cache_may_write(so_far + 1 + left);
+    if (writable && about.st_size == 0) {
+        /* Nobody has counted: beyond the limit, until somebody does. */
+        writable = ftruncate(file, (off_t)(limit + 1)) == 0;
     }
-    while (left > 0) {
+    while (writable && left > 0) {
         const size_t n = left < (int64_t)sizeof zeros ? (size_t)left : sizeof zeros;
         const ssize_t done = write(file, zeros, n);
         left = done > 0 ? left - done : 0; /* a full disk: nothing will be stored either */

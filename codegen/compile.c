@@ -5,8 +5,9 @@
  *       |
  *       +----> optimize -> program on the evaluator, when there are no kernels for it
  *
- * Every pass verifies its result when the context says so (graph/rewrite.c); kernels are verified
- * here. Every stage is dumped when the context says so.
+ * In two parts: to the plan; and machine code, for several programs in one go, so that each thread
+ * of the compile has something to do. Every pass verifies its result when the context says so
+ * (graph/rewrite.c); kernels are verified here. Every stage is dumped when the context says so.
  */
 #include "compile.h"
 
@@ -134,12 +135,9 @@ static cot_status optimize(compilation *c) {
     for (int32_t round = 0; round < MAX_ROUNDS && changed; round++) {
         bool simplified = false, folded = false;
         COTI_TRY(coti_simplify_applies(c->owned, &changed));
-        if (changed) {
-            COTI_TRY(apply(c, coti_pass_simplify, &simplified));
-        }
-        if (coti_fold_applies(c->owned)) {
-            COTI_TRY(apply(c, coti_pass_fold, &folded));
-        }
+        COTI_TRY(changed ? apply(c, coti_pass_simplify, &simplified) : COT_OK);
+        changed = coti_fold_applies(c->owned);
+        COTI_TRY(changed ? apply(c, coti_pass_fold, &folded) : COT_OK);
         changed = simplified || folded;
     }
     return COT_OK;

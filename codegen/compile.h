@@ -62,7 +62,7 @@ cot_status coti_compile(const cot_graph *graph, const coti_request *request, cot
 cot_status coti_compile_begin(const cot_graph *graph, const coti_request *request,
                               cot_program *program, coti_compilation **begun_out);
 cot_status coti_compile_finish(coti_compilation *const *begun, int32_t n);
-void coti_compilation_free(coti_compilation *begun);
+void coti_compilation_free(coti_compilation *c);
 
 /* ---- program.c ---- */
 

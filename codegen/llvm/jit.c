@@ -163,10 +163,11 @@ typedef struct request {
     coti_jit_jobs fresh;
 } request;
 
-/* Nothing is marked as met any more. */
-static void clear_marks(coti_jit *jit, const request *r, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        jit->entry.data[r->entry[i]].queued = false;
+/* Their entries are not marked as met any more. */
+static void clear_marks(coti_jit *jit, const coti_jit_jobs *met) {
+    coti_jit_entry *entry = jit->entry.data;
+    for (int32_t i = 0; entry != NULL && i < met->n_jobs; i++) {
+        entry[met->job[i].entry].queued = false;
     }
 }
 
@@ -220,7 +221,7 @@ static cot_status collect(coti_jit *jit, request *r) {
             n += status == COT_OK;
         }
     }
-    clear_marks(jit, r, n);
+    clear_marks(jit, &r->fresh);
     coti_str_free(&text);
     return status;
 }
@@ -334,7 +335,7 @@ static cot_status dump(coti_jit *jit, const request *r) {
                 entry->queued = true;
             }
         }
-        clear_marks(jit, r, r->n_kernels);
+        clear_marks(jit, &all);
         status = coti_jit_dump(jit, program, &all);
     }
     coti_free(jit->context, all.job);
