@@ -76,12 +76,15 @@ bool bench_show_product(const char *name, const bench_setup *setup, const bench_
 
 static void show_empty(const bench_subject *subject, bench_samples *samples) {
     int n = samples->n;
-    (void)printf("%-24s %10.2f us (quartiles %.2f to %.2f)\n\n", subject->name,
+    (void)printf("%-24s %10.2f us (quartiles %.2f to %.2f)  %s\n", subject->name,
                  1e6 * bench_quartile(samples->seconds, n, 2),
                  1e6 * bench_quartile(samples->seconds, n, 1),
-                 1e6 * bench_quartile(samples->seconds, n, 3));
+                 1e6 * bench_quartile(samples->seconds, n, 3), subject->what);
 }
 
 bool bench_show_empty(const bench_setup *setup, const bench_measure *measure) {
-    return measured("empty", setup, measure, show_empty);
+    bool good = measured("empty", setup, measure, show_empty);
+    good = measured("smallest", setup, measure, show_empty) && good;
+    (void)printf("\n");
+    return good;
 }

@@ -9,7 +9,7 @@
 bool bench_show_training(const char *name, const bench_setup *setup, const bench_measure *measure);
 bool bench_show_product(const char *name, const bench_setup *setup, const bench_measure *measure);
 
-/* The time of a step that does nothing but count. */
+/* The time of a run that does nothing but count, and of a step of fit with next to no work. */
 bool bench_show_empty(const bench_setup *setup, const bench_measure *measure);
 
 #endif

@@ -1,4 +1,4 @@
-/* Workloads a, b and c: models of dense layers, trained by cot_model_fit. */
+/* Workloads a, b and c, and the smallest step: models of dense layers, trained by cot_model_fit. */
 #include "export.h"
 #include "peak.h"
 #include "subject.h"
@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { N_CLASSES = 10, BATCH = 128 };
+enum { N_CLASSES = 10 };
 
 typedef struct model_shape {
     const char *name, *what;
@@ -15,13 +15,22 @@ typedef struct model_shape {
     int32_t blocks;   /* residual blocks of two layers after them */
     enum { SGD, NESTEROV, ADAM } optimizer;
     int64_t steps; /* in a pass over the data */
+    int64_t batch;
 } model_shape;
 
 static const model_shape shapes[] = {
-    {"a", "3072-20-15-10, SGD", 3072, {20, 15}, 0, SGD, 64},
-    {"b", "784-512-10, Adam", 784, {512}, 0, ADAM, 16},
-    {"b-nesterov", "784-512-10, SGD with Nesterov momentum", 784, {512}, 0, NESTEROV, 16},
-    {"c", "784-256, 100 residual blocks of 2 x 256, 10, Adam", 784, {256}, 100, ADAM, 2},
+    {"a", "3072-20-15-10, SGD", 3072, {20, 15}, 0, SGD, 64, 128},
+    {"b", "784-512-10, Adam", 784, {512}, 0, ADAM, 16, 128},
+    {"b-nesterov", "784-512-10, SGD with Nesterov momentum", 784, {512}, 0, NESTEROV, 16, 128},
+    {"c", "784-256, 100 residual blocks of 2 x 256, 10, Adam", 784, {256}, 100, ADAM, 2, 128},
+    {"smallest",
+     "a step of fit that has next to nothing to do: 1-10, SGD, batch 1",
+     1,
+     {0},
+     0,
+     SGD,
+     4096,
+     1},
 };
 
 typedef struct model_subject {
@@ -173,7 +182,7 @@ bench_subject *bench_make_model(cot_context *context, const bench_setup *setup, 
     if (own == NULL) {
         return NULL;
     }
-    int64_t batch = setup->batch > 0 ? setup->batch : BATCH;
+    int64_t batch = setup->batch > 0 ? setup->batch : shape->batch;
     own->shape = shape;
     own->shuffle = setup->shuffle;
     own->data = (bench_data){.rows = shape->steps * batch,

@@ -218,7 +218,7 @@ bench_subject *bench_make_empty(cot_context *context, const bench_setup *setup, 
     if (own == NULL) {
         return NULL;
     }
-    own->base.what = "a step that counts itself";
+    own->base.what = "a run of a graph that counts itself";
     own->counter = cot_variable_create(context, COT_I64, COT_SCALAR, "iterations");
     cot_value before =
         own->counter == NULL ? (cot_value){NULL, 0} : cot_op_state(own->graph, own->counter);

@@ -12,20 +12,26 @@ typedef struct workload {
 } workload;
 
 static const workload workloads[] = {
-    {"a", bench_make_model, 0},     {"b", bench_make_model, 1}, {"b-nesterov", bench_make_model, 2},
-    {"c", bench_make_model, 3},     {"d", bench_make_cnn, 0},   {"e", bench_make_transformer, 0},
-    {"empty", bench_make_empty, 0}, /* last: named, but no training */
+    {"a", bench_make_model, 0},
+    {"b", bench_make_model, 1},
+    {"b-nesterov", bench_make_model, 2},
+    {"c", bench_make_model, 3},
+    {"d", bench_make_cnn, 0},
+    {"e", bench_make_transformer, 0},
+    {"empty", bench_make_empty, 0},
+    {"smallest", bench_make_model, 4},
 };
+enum { N_WORKLOADS = sizeof workloads / sizeof workloads[0], N_EMPTY = 2 /* the last ones */ };
 
 const char *bench_subject_name(bool training, int32_t i) {
     if (!training) {
         return bench_product_name(i);
     }
-    return (size_t)i + 1 < sizeof workloads / sizeof workloads[0] ? workloads[i].name : NULL;
+    return i < N_WORKLOADS - N_EMPTY ? workloads[i].name : NULL;
 }
 
 static bench_subject *make(cot_context *context, const char *name, const bench_setup *setup) {
-    for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++) {
+    for (int32_t i = 0; i < N_WORKLOADS; i++) {
         if (strcmp(workloads[i].name, name) == 0) {
             return workloads[i].make(context, setup, workloads[i].variant);
         }

@@ -58,10 +58,13 @@ def of_products(state: Entry, threads: int) -> list[list[str]]:
 
 
 def of_empty(state: Entry, threads: int) -> list[list[str]]:
-    found = [record["seconds"] for n, _, record in entries(state, "empty") if n == threads]
-    text = [f"{spread(seconds, 1e6, 2)} us" for seconds in found]
-    met = [verdict(quartiles(seconds)[1] < 1e-5) for seconds in found]
-    return [[f"empty step, {plural(threads)}", "< 10 us", *pair] for pair in zip(text, met)]
+    what = {"empty": "a run that counts itself", "smallest": "a step of fit, 1-10, batch 1"}
+    rows = []
+    for name, record in next((records for n, _, records in entries(state, "empty") if n == threads), {}).items():
+        text = f"{spread(record['seconds'], 1e6, 2)} us"
+        met = verdict(quartiles(record["seconds"])[1] < 1e-5)
+        rows.append([f"empty step, {plural(threads)}: {what[name]}", "< 10 us", text, met])
+    return rows
 
 
 def of_compiling(state: Entry) -> list[list[str]]:
