@@ -117,8 +117,11 @@ static bool take_processors(int n, cpu_set_t *before) {
 static bool sample(server *s, const bench_measure *measure, double *ratio, double *alone,
                    int64_t *rounds) {
     const double wanted = 10 * measure->seconds; /* long enough for the scheduler to take turns */
-    double once = run(s, 1, 1);
-    if (once < 0 || run(s, TRAINERS, 1) < 0 || (once = run(s, 1, 1)) < 0) {
+    if (run(s, 1, 1) < 0 || run(s, TRAINERS, 1) < 0) {
+        return false;
+    }
+    const double once = run(s, 1, 1);
+    if (once < 0) {
         return false;
     }
     *rounds = once < wanted ? (int64_t)(wanted / once) + 1 : 1;
