@@ -221,7 +221,8 @@ cot_status coti_initialize(cot_variable *variable, const coti_weight_options *op
 
 /* ---- the classes ---- */
 
-extern const coti_layer_class coti_class_input, coti_class_dense, coti_class_activation,
-    coti_class_flatten, coti_class_add, coti_class_concatenate, coti_class_normalization;
+extern const coti_layer_class coti_class_input, coti_class_dense, coti_class_prelu,
+    coti_class_maxout, coti_class_activation, coti_class_flatten, coti_class_add,
+    coti_class_concatenate, coti_class_normalization;
 
 #endif

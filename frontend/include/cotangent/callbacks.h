@@ -22,6 +22,11 @@
 extern "C" {
 #endif
 
+/* Functions of one's own, as Keras's LambdaCallback: cot_lambda_callback(.on_epoch_end = f, .user =
+ * u); the fields are cot_callback's. */
+#define cot_lambda_callback(...)                                                                   \
+    (&(const cot_callback){.struct_size = sizeof(cot_callback), __VA_ARGS__})
+
 /* Which way is better. COT_MODE_AUTO: down for losses and errors, up for accuracies and the like.
  */
 typedef enum cot_monitor_mode { COT_MODE_AUTO = 0, COT_MODE_MIN, COT_MODE_MAX } cot_monitor_mode;

@@ -168,6 +168,54 @@ COT_API cot_layer *cot_activation_layer(cot_context *context, cot_activation_kin
                         &(cot_activation_options){.struct_size = sizeof(cot_activation_options),   \
                                                   .activation = __VA_ARGS__})
 
+/* ---- PReLU, Maxout ---- */
+
+/*
+ * relu(x) - alpha relu(-x), an alpha, which is learnt, for each element of a row. Its gradient by
+ * alpha is x where x < 0, else 0; by x at 0 it is 0. Weight: alpha. He et al., "Delving deep into
+ * rectifiers", 2015.
+ */
+typedef struct cot_prelu_options {
+    size_t struct_size;
+    cot_tensor input;                             /* required; not of the layer alone */
+    cot_initializer alpha_initializer;            /* default: zeros */
+    const cot_initializer_options *alpha_numbers; /* NULL: defaults */
+    const cot_regularizer *alpha_regularizer;     /* NULL: none */
+    const cot_constraint *alpha_constraint;       /* NULL: none */
+    int32_t shared_axes[COT_MAX_RANK]; /* along which alpha is the same; ascending, from 1 on: the
+                                          batch, axis 0, always is */
+    int32_t n_shared_axes;
+    const char *name; /* default: "p_re_lu", "p_re_lu_1", ... */
+} cot_prelu_options;
+#define COT_PRELU_OPTIONS_INIT                                                                     \
+    {sizeof(cot_prelu_options), {NULL, 0}, COT_INITIALIZER_DEFAULT, NULL, NULL, NULL, {0}, 0, NULL}
+
+/* cot_prelu(x), cot_prelu(x, .shared_axes = {1, 2}, .n_shared_axes = 2). Any shape, kept. */
+COT_API cot_tensor cot_prelu_with(const cot_prelu_options *options);
+COT_API cot_layer *cot_prelu_layer_with(cot_context *context, const cot_prelu_options *options);
+#define cot_prelu(...)                                                                             \
+    cot_prelu_with(                                                                                \
+        &(cot_prelu_options){.struct_size = sizeof(cot_prelu_options), .input = __VA_ARGS__})
+
+/*
+ * The largest of C / num_units units: along an axis of C elements, y[j] = max_k x[k num_units + j].
+ * Goodfellow et al., "Maxout networks", 2013; as TensorFlow Addons has it.
+ */
+typedef struct cot_maxout_options {
+    size_t struct_size;
+    int64_t num_units; /* at least 1, a divisor of the axis' extent; required */
+    int32_t axis;      /* not the batch's; 0: the last (-1) */
+    const char *name;  /* default: "maxout", "maxout_1", ... */
+} cot_maxout_options;
+#define COT_MAXOUT_OPTIONS_INIT {sizeof(cot_maxout_options), 0, 0, NULL}
+
+/* cot_maxout(x, 10): [..,C,..] -> [..,num_units,..]. */
+COT_API cot_tensor cot_maxout_with(cot_tensor x, const cot_maxout_options *options);
+COT_API cot_layer *cot_maxout_layer_with(cot_context *context, const cot_maxout_options *options);
+#define cot_maxout(x, ...)                                                                         \
+    cot_maxout_with(x, &(cot_maxout_options){.struct_size = sizeof(cot_maxout_options),            \
+                                             .num_units = __VA_ARGS__})
+
 /* ---- flatten ---- */
 
 typedef struct cot_flatten_options {

@@ -95,6 +95,27 @@ static void callbacks_come_in_order(void **state) {
     end(&w);
 }
 
+static cot_status count_epoch(cot_model *model, int32_t epoch, const cot_logs *logs, void *user) {
+    int *n = user;
+    (void)model;
+    (void)logs;
+    *n = 10 * *n + epoch + 1;
+    return COT_OK;
+}
+
+static void functions_are_callbacks(void **state) {
+    (void)state;
+    world w;
+    int n = 0;
+    begin(&w);
+    compile_sgd(&w, 0.1);
+    CHECK_OK(w.context, cot_model_fit(w.model, w.data, .epochs = 3,
+                                      .callbacks = {cot_lambda_callback(.on_epoch_end = count_epoch,
+                                                                        .user = &n)}));
+    assert_int_equal(n, 123);
+    end(&w);
+}
+
 static void training_stops_after_the_batch(void **state) {
     (void)state;
     world w;
@@ -309,6 +330,7 @@ int main(int argc, char **argv) {
     frontend_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(callbacks_come_in_order),
+        cmocka_unit_test(functions_are_callbacks),
         cmocka_unit_test(training_stops_after_the_batch),
         cmocka_unit_test(callbacks_may_evaluate),
         cmocka_unit_test(a_failing_callback_ends_fit),

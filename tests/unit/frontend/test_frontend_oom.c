@@ -41,7 +41,8 @@ static cot_model *build(cot_context *context) {
     cot_tensor left = cot_call(shared, flat), right = cot_call(shared, b);
     cot_tensor sum = cot_add(COT_TENSORS(left, right));
     cot_tensor both = cot_concatenate(COT_TENSORS(sum, right));
-    cot_tensor y = cot_dense(both, 2, .activation = COT_SOFTMAX, .name = "y");
+    cot_tensor many = cot_maxout(cot_prelu(both), 3);
+    cot_tensor y = cot_dense(many, 2, .activation = COT_SOFTMAX, .name = "y");
     cot_tensor z = cot_activation(cot_dense(both, 1), COT_RELU, .name = "z");
     return cot_model_create(context, COT_TENSORS(a, b), COT_TENSORS(y, z), NULL);
 }
