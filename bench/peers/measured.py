@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional
+from typing import Any, Optional
 
 from sampling import quartiles, ratios
 
@@ -32,11 +32,15 @@ LABEL = {
 Entry = dict[str, Any]
 
 
-def entries(state: Entry, kind: str) -> Iterator[tuple[int, str, Entry]]:
+def entries(state: Entry, kind: str) -> list[tuple[int, str, Entry]]:
+    """Thread count, name and entry, by thread count, then workloads in their order, others in that of measuring."""
+    found = []
     for key, value in state.items():
         words = key.split(" ", 2)
         if words[0] == kind:
-            yield int(words[1]), words[2] if len(words) > 2 else "", value
+            found.append((int(words[1]), words[2] if len(words) > 2 else "", value))
+    order = list(WHAT)
+    return sorted(found, key=lambda entry: (entry[0], order.index(entry[1]) if entry[1] in WHAT else 0))
 
 
 def spread(values: list[float], scale: float, digits: int) -> str:

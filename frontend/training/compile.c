@@ -200,7 +200,7 @@ static bool needs_mode(const coti_training *training, coti_mode_id id) {
 
 /* Modes that have been begun, finished together, with their sessions; all are closed on failure. */
 static cot_status finish_modes(const coti_training *training, coti_mode *const *mode, int32_t n) {
-    cot_program *program[COTI_MODE_COUNT];
+    cot_program *program[COTI_MODE_COUNT] = {NULL};
     for (int32_t i = 0; i < n; i++) {
         program[i] = mode[i]->program;
     }
