@@ -258,9 +258,9 @@ static void class_weights_are_sample_weights(void **state) {
         options.epochs = 3;
         options.batch_size = 4;
         options.validation_data = last;
-        if (i < 2) {
-            options.class_weight = COT_CLASS_WEIGHTS(2.5);
-        } else {
+        options.class_weight = COT_CLASS_WEIGHTS(2.5); /* the list lives to the end of this block */
+        if (i >= 2) {
+            options.class_weight = (cot_class_weights){NULL, 0};
             options.sample_weight = (cot_array_list){&by_row, 1};
         }
         CHECK_OK(w.context, cot_model_fit_with(w.model, &options));
