@@ -63,7 +63,7 @@ static void draw_edge(FILE *out, box from, box to) {
 /* Text in a box, cut to what fits. */
 static void draw_text(FILE *out, const char *class, int x, int y, const char *text) {
     char cut[28];
-    (void)snprintf(cut, sizeof cut, "%s", text);
+    (void)snprintf(cut, sizeof cut, "%.27s", text);
     (void)fprintf(out, "<text class=\"%s\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">", class, x, y);
     report_escape(out, cut);
     (void)fputs("</text>", out);
