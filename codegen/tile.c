@@ -11,7 +11,8 @@
  *               one vector, AVX-512 broadcasts within the fma
  *   aliasing    rows of the broadcast operand that lie a multiple of a page apart share one set of
  *               the first cache; more of them than it has ways evict each other
- *   wrapping    so do its k's that lie pages apart, in the second cache
+ *   wrapping    so do its k's that lie pages apart, in the second cache; a vector operand whose k's
+ *               do so is packed
  *   distance    a broadcast operand whose k's lie apart and that is too large for the first cache
  *               is fetched anew for each panel: the less often, the wider the panels
  *   packing     each element of the panel, for each range of s that packs it anew; a panel that one
@@ -39,15 +40,17 @@ enum {
     RANGE_ROWS = 64,         /* rows of the batch that are thought to come with one call */
     LEAST_CHAINS = 8,        /* sums that must run at once to hide an fma's latency */
     SECOND_CACHE_ROWS = 256, /* pages apart, that the second cache holds of one place in a page */
-    STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
-    TARGET_UNITS = 16,       /* at least, where units stay large enough: the work is to be shared */
-    FEW_UNITS = 4,           /* the same where each unit reads much from afar: ... */
-    LONG_K = 8192,           /* ... with k at least this ... */
-    MEMORY_BYTES = 4 << 20,  /* ... and operands of this size */
-    LEAST_UNIT_TIME = 8192,  /* vector fmas */
-    MOST_UNIT_TIME = 49152,  /* but for units of so many vectors, which ... */
-    UNIT_VECTORS = 192,      /* ... read each operand few times, however long k is */
-    FAR_UNIT_VECTORS = 768   /* that wait in scratch while blocks of k go by */
+    SECOND_CACHE_WAY_BYTES = 131072,
+    FEW_TILES = 2,          /* that read a panel: not worth packing it */
+    STREAM_REGISTERS = 10,  /* for a piece of a transposition, a vector, a broadcast */
+    TARGET_UNITS = 16,      /* at least, where units stay large enough: the work is to be shared */
+    FEW_UNITS = 4,          /* the same where each unit reads much from afar: ... */
+    LONG_K = 8192,          /* ... with k at least this ... */
+    MEMORY_BYTES = 4 << 20, /* ... and operands of this size */
+    LEAST_UNIT_TIME = 8192, /* vector fmas */
+    MOST_UNIT_TIME = 49152, /* but for units of so many vectors, which ... */
+    UNIT_VECTORS = 192,     /* ... read each operand few times, however long k is */
+    MORE_UNIT_VECTORS = 768 /* the same where they wait in scratch from chunk to chunk of k */
 };
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
@@ -60,7 +63,7 @@ static const double alias_factor = 1.8, wrap_factor = 1.15, stream_factor = 1.05
 typedef struct shape {
     coti_gemm_form form;
     int64_t s, v, k; /* extents, batched ones at their estimate */
-    bool s_rows, v_rows;
+    bool s_rows, v_rows, k_rows;
     int64_t s_stride, s_k_stride, v_stride, v_k_stride;
 } shape;
 
@@ -86,6 +89,7 @@ static shape shape_of(const coti_gemm *gemm, coti_gemm_form form, int64_t max_ro
                        k,
                        gemm->m_rows,
                        false,
+                       gemm->k_rows,
                        gemm->a_stride[1],
                        gemm->a_stride[2],
                        gemm->b_stride[2],
@@ -97,6 +101,7 @@ static shape shape_of(const coti_gemm *gemm, coti_gemm_form form, int64_t max_ro
                    k,
                    false,
                    gemm->m_rows,
+                   gemm->k_rows,
                    gemm->b_stride[2],
                    gemm->b_stride[1],
                    gemm->a_stride[1],
@@ -142,6 +147,18 @@ static bool wraps(const shape *p) {
     int64_t bytes = p->s_k_stride * F32_BYTES;
     return bytes != 0 && bytes % PAGE_BYTES == 0 &&
            smaller(p->k, COTI_ROW_BLOCK) > SECOND_CACHE_ROWS;
+}
+
+/* Would an unpacked panel of v, read by several tiles, not stay in the second cache because its k's
+ * lie large powers of two apart? Along the rows of the batch a task has too few tiles for a panel
+ * to be worth packing; and blocks of rows are short. */
+static bool panel_wraps(const shape *p, int32_t height) {
+    int64_t bytes = p->v_k_stride * F32_BYTES, apart = SECOND_CACHE_WAY_BYTES;
+    while (apart > 1 && bytes % apart != 0) {
+        apart /= 2;
+    }
+    return !p->s_rows && !p->k_rows && p->s > (int64_t)FEW_TILES * height &&
+           p->k > CACHE_WAYS * (SECOND_CACHE_WAY_BYTES / apart);
 }
 
 /* Time to fetch the lines of s for one panel. */
@@ -224,10 +241,11 @@ static double choose(const shape *p, const coti_target *target, coti_gemm *gemm)
     coti_gemm c = *gemm;
     c.form = p->form;
     for (c.tile_vectors = 1; c.tile_vectors <= most_vectors; c.tile_vectors++) {
-        c.pack = must_pack || p->v < (int64_t)c.tile_vectors * target->lanes;
+        bool narrow = p->v < (int64_t)c.tile_vectors * target->lanes;
         c.tile_broadcast = 1;
         while (c.tile_broadcast <= larger(p->s, 1) &&
                fits(target, c.tile_broadcast, c.tile_vectors)) {
+            c.pack = must_pack || narrow || panel_wraps(p, c.tile_broadcast);
             double time = estimate(p, target, &c);
             if (best < 0 || time < best) {
                 best = time;
@@ -256,7 +274,8 @@ static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *tar
     double time = (double)p->s * (double)divide_up(p->v, target->lanes) * (double)larger(p->k, 1);
     bool afar = p->k >= LONG_K && (p->s + p->v) * p->k * F32_BYTES > MEMORY_BYTES;
     int64_t least = afar ? FEW_UNITS : TARGET_UNITS;
-    int64_t most_time = larger(MOST_UNIT_TIME, (afar ? FAR_UNIT_VECTORS : UNIT_VECTORS) * p->k);
+    int64_t vectors = afar || gemm->pack ? MORE_UNIT_VECTORS : UNIT_VECTORS;
+    int64_t most_time = larger(MOST_UNIT_TIME, vectors * p->k);
     double wanted = time / (double)most_time;
     wanted = wanted < (double)least ? (double)least : wanted;
     double entries = (double)larger(gemm->b * coti_gemm_inner(gemm), 1);

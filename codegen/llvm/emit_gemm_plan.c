@@ -8,7 +8,7 @@
 #include "runtime/base/size.h"
 
 enum {
-    ONE_PANEL_BYTES = 160 * 1024, /* packed k's beyond this are cut into chunks, to stay in L2 */
+    ONE_PANEL_BYTES = 384 * 1024, /* packed k's beyond this are cut into chunks, to stay in L2 */
     L1_PANEL_BYTES = 16 * 1024,   /* ... or into these, when few tiles read a panel: in L1 */
     FEW_TILES = 2,
     FEW_ELEMENTS = 1024,       /* of an operand that is not worth the code of a transposition */
