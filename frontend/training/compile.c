@@ -59,6 +59,7 @@ static cot_status append_gradients(const coti_training *training, cot_graph *gra
             status = coti_optimizer_update(training, graph, gradient);
         }
         if (status == COT_OK) {
+            coti_unscale(training, gradient, n);
             status = coti_instruments_append(training, graph, forward,
                                              (coti_trained){weight, gradient, n});
         }

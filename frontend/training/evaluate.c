@@ -131,27 +131,6 @@ cot_status cot_model_evaluate_with(cot_model *model, const cot_dataset *data,
     return evaluate(training, data, &own);
 }
 
-/* All rows are one batch of the mode: COT_E_ARG if they are too many. */
-static cot_status check_one_batch(const coti_training *training, coti_mode_id id,
-                                  const char *function, const cot_dataset *data) {
-    int64_t most = training->mode[id].max_rows;
-    return data == NULL || training->mode[id].program == NULL || data->n_rows <= most
-               ? COT_OK /* what is wrong beside is said later */
-               : COTI_FAIL(training->context, COT_E_ARG,
-                           "%s: the batch has %lld rows, max_batch is %lld", function,
-                           (long long)data->n_rows, (long long)most);
-}
-
-cot_status cot_model_test_on_batch(cot_model *model, const cot_dataset *data, cot_logs *logs_out) {
-    coti_training *training = NULL;
-    COTI_TRY(coti_training_of(model, "cot_model_test_on_batch", &training));
-    COTI_TRY(check_one_batch(training, COTI_EVALUATE, "cot_model_test_on_batch", data));
-    cot_evaluate_options options = COT_EVALUATE_OPTIONS_INIT;
-    options.report = logs_out;
-    options.batch_size = data != NULL ? data->n_rows : 0;
-    return evaluate(training, data, &options);
-}
-
 /* ---- predict ---- */
 
 /* Check the memory for each output; row_bytes_out[i]: of one row. */
@@ -255,15 +234,4 @@ cot_status cot_model_predict_with(cot_model *model, const cot_dataset *data,
     cot_status status = predict(training, data, &own, row_bytes);
     coti_free(model->context, row_bytes);
     return status;
-}
-
-cot_status cot_model_predict_on_batch(cot_model *model, const cot_dataset *data,
-                                      cot_buffer_list outputs) {
-    coti_training *training = NULL;
-    COTI_TRY(coti_training_of(model, "cot_model_predict_on_batch", &training));
-    COTI_TRY(check_one_batch(training, COTI_PREDICT, "cot_model_predict_on_batch", data));
-    cot_predict_options options = COT_PREDICT_OPTIONS_INIT;
-    options.outputs = outputs;
-    options.batch_size = data != NULL ? data->n_rows : 0;
-    return cot_model_predict_with(model, data, &options);
 }

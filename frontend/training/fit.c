@@ -85,7 +85,7 @@ static cot_status read_options(cot_model *model, const cot_fit_options *given,
     return check_rhythm(context, own);
 }
 
-static cot_status check_state(const cot_model *model, const char *function) {
+cot_status coti_check_state(const cot_model *model, const char *function) {
     const coti_training *training = model->training;
     if (model->running) {
         return COTI_FAIL(model->context, COT_E_ARG, "%s: model \"%s\" is being fitted", function,
@@ -553,7 +553,7 @@ cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options) 
     coti_training *training = NULL;
     COTI_TRY(coti_training_of(model, "cot_model_fit", &training));
     fit f = {.model = model, .training = training, .context = model->context};
-    COTI_TRY(check_state(model, "cot_model_fit"));
+    COTI_TRY(coti_check_state(model, "cot_model_fit"));
     COTI_TRY(read_options(model, options, &f.options));
     cot_status status = prepare(&f);
     if (status == COT_OK) {
@@ -580,35 +580,4 @@ void cot_model_stop_training(cot_model *model) {
     if (model != NULL) {
         model->stop = true;
     }
-}
-
-cot_status cot_model_train_on_batch(cot_model *model, const cot_dataset *data, cot_logs *logs_out) {
-    coti_training *training = NULL;
-    COTI_TRY(coti_training_of(model, "cot_model_train_on_batch", &training));
-    COTI_TRY(check_state(model, "cot_model_train_on_batch"));
-    COTI_TRY(coti_check_data(training, "cot_model_train_on_batch", data,
-                             COTI_USE_TARGETS | COTI_USE_FINITE));
-    int64_t most = training->mode[COTI_TRAIN].max_rows;
-    if (data->n_rows > most) {
-        return COTI_FAIL(model->context, COT_E_ARG,
-                         "cot_model_train_on_batch: the batch has %lld rows, max_batch is %lld",
-                         (long long)data->n_rows, (long long)most);
-    }
-    coti_loop loop = {
-        .training = training, .mode = COTI_TRAIN, .n_rows = data->n_rows, .batch = data->n_rows};
-    coti_resume_forget(training);
-    COTI_TRY(coti_match_weights(training, COTI_TRAIN, data));
-    COTI_TRY(coti_reset_sums(training, COTI_TRAIN));
-    COTI_TRY(coti_bind_data(training, COTI_TRAIN, data, NULL));
-    COTI_TRY(coti_loop_advance(&loop));
-    double *value = coti_calloc(model->context, (size_t)training->n_logs, sizeof *value);
-    if (value == NULL) {
-        return COT_E_NOMEM;
-    }
-    cot_status status = coti_read_sums(training, COTI_TRAIN, data->n_rows, value);
-    if (status == COT_OK) {
-        coti_report(training, value, logs_out);
-    }
-    coti_free(model->context, value);
-    return status;
 }

@@ -21,6 +21,13 @@ cot_value coti_scale_loss(const coti_training *training, cot_value loss) {
     return coti_mul(loss, cot_op_cast(scale, cot_value_dtype(loss)));
 }
 
+void coti_unscale(const coti_training *training, cot_value *gradient, int32_t n) {
+    for (int32_t i = 0; training->optimizer.all.dynamic_loss_scale && i < n; i++) {
+        cot_value scale = coti_loss_scale(training, gradient[i].graph);
+        gradient[i] = coti_div(gradient[i], cot_op_cast(scale, cot_value_dtype(gradient[i])));
+    }
+}
+
 /* The largest magnitude is at most the largest number; a NaN is not. */
 static cot_value is_finite(cot_value x) {
     static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};

@@ -151,6 +151,8 @@ const cot_variable *coti_optimizer_slot(const coti_training *training, const cot
 
 /* The loss of which gradients are taken: times the dynamic scale, if there is one. */
 cot_value coti_scale_loss(const coti_training *training, cot_value loss);
+/* Its gradients, as they were without the scale. */
+void coti_unscale(const coti_training *training, cot_value *gradient, int32_t n);
 /* The scale; are all elements of all gradients (n >= 1) finite; the scale's own update. */
 cot_value coti_loss_scale(const coti_training *training, cot_graph *graph);
 cot_value coti_all_finite(const cot_value *gradient, int32_t n);
@@ -418,6 +420,11 @@ int64_t coti_loop_n_steps(const coti_loop *loop);
 cot_status coti_loop_advance(coti_loop *loop);
 /* Show progress with these logs, if any is shown and it is time; last: the end of the line. */
 cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs, bool last);
+
+/* ---- fit.c ---- */
+
+/* May it be trained now? COT_E_ARG: it is being fitted, or has no optimizer. */
+cot_status coti_check_state(const cot_model *model, const char *function);
 
 /* ---- evaluate.c ---- */
 

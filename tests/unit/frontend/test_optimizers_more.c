@@ -381,26 +381,37 @@ static double scale_of(const cot_model *model) {
     return NAN;
 }
 
-/* A scale that is a power of two changes no bit of what is learnt. */
+/* A scale that is a power of two changes no bit of what is learnt, nor the norms of gradients that
+ * instruments show. */
 static void scaled_training_is_training(void **state) {
     (void)state;
     float found[2][23];
+    double norms[2] = {0.0, 0.0};
     for (int i = 0; i < 2; i++) {
         world w;
         begin(&w);
         CHECK_OK(w.context,
                  cot_model_compile(w.model, .loss = COT_CATEGORICAL_CROSSENTROPY,
+                                   .instruments = COT_INSTRUMENT_NORMS,
                                    .optimizer = cot_nadam(.learning_rate = 0.02, .clipnorm = 0.1,
                                                           .dynamic_loss_scale = i == 1,
                                                           .dynamic_growth_steps = 4)));
         CHECK_OK(w.context, cot_model_fit(w.model, w.data, .epochs = 3, .batch_size = 4));
         read_weights(w.model, found[i]);
+        const cot_history *history = cot_model_history(w.model);
+        for (int32_t k = 0; k < cot_history_n_names(history); k++) {
+            const char *name = cot_history_name(history, k);
+            bool is_norm = strstr(name, "gradient_norm") != NULL;
+            norms[i] += is_norm ? cot_history_values(history, name)[2] : 0.0;
+        }
         if (i == 1) { /* nine steps: doubled after four, twice */
             CHECK_NEAR(scale_of(w.model), 4.0 * 32768.0, 0.0);
         }
         end(&w);
     }
     assert_memory_equal(found[0], found[1], sizeof found[0]);
+    assert_true(norms[0] > 0.0);
+    CHECK_NEAR(norms[1], norms[0], 0.0);
 }
 
 /* A step whose gradient overflows is as if it had not been, but for the scale. */
