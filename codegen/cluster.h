@@ -151,12 +151,17 @@ static inline bool coti_is_reduction(const coti_node *node) {
  */
 bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced);
 
+/* Is the node the product of a GEMM: a DOT, or a convolution that is direct (graph/conv.h)? */
+static inline bool coti_is_product(const coti_node *node) {
+    return node->op == COT_OP_DOT || node->op == COT_OP_CONV || node->op == COT_OP_CONV_DW;
+}
+
 /*
  * Is operand i of a node read from memory wherever its elements lie, not at the node's own point:
  * all of a product, of a SCATTER_ADD and of a SCAN, the x of a GATHER?
  */
 static inline bool coti_reads_memory(const coti_node *node, int32_t i) {
-    return node->op == COT_OP_DOT || node->op == COT_OP_SCATTER_ADD || node->op == COT_OP_SCAN ||
+    return coti_is_product(node) || node->op == COT_OP_SCATTER_ADD || node->op == COT_OP_SCAN ||
            (node->op == COT_OP_GATHER && i == 0);
 }
 
@@ -347,6 +352,14 @@ void coti_lower_domain(coti_lowering *l, uint32_t cluster);
 
 /* Lower the SCATTER_ADD of a cluster: the whole kernel. */
 cot_status coti_lower_scatter(coti_lowering *l, const coti_cluster *c);
+
+/* ---- conv.c ---- */
+
+/* Can operand i of a CONV or CONV_DW be read by its kernel as it lies? */
+bool coti_conv_fits(const coti_views *views, const coti_node *node, int32_t i);
+
+/* Fill the product of a CONV's or CONV_DW's cluster, as it is of a DOT's; x's slot is the first. */
+void coti_lower_conv(coti_lowering *l, const coti_cluster *c);
 
 /* ---- loop.c ---- */
 

@@ -145,7 +145,7 @@ static cot_status optimize(compilation *c) {
 
 static cot_status expand(compilation *c) {
     bool changed = false;
-    return apply(c, coti_pass_expand, &changed);
+    return apply(c, coti_pass_expand_for_kernels, &changed);
 }
 
 /* ---- from graph to machine code ---- */

@@ -99,22 +99,28 @@ static int8_t product_class(int32_t a, int32_t n_first, int32_t n_batch, int32_t
 }
 
 /* Domain of a product: the axes of its result. */
-static cot_status start_product(const coti_fusion *f, coti_cluster *c, coti_place *place,
-                                const coti_node *node) {
-    const coti_attr_DOT *attr = node->attr;
-    const cot_shape *a_shape = &coti_fnode(f, node->input[0])->shape;
-    int32_t n_free = a_shape->rank - attr->a_batch.n - attr->a_contract.n, n_first = 0;
-    coti_run run[2][4];
-    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, node, run[0], run[1], &n_first));
+static void start_product(coti_cluster *c, coti_place *place, const coti_node *node,
+                          int32_t n_first, int32_t n_batch, int32_t n_free) {
     c->skeleton = COTI_SKELETON_GEMM;
     for (int32_t a = 0; a < node->shape.rank && a < COT_MAX_RANK; a++) {
         if (coti_axis_live(&node->shape, a)) {
-            c->axis_class[c->n_dims] = product_class(a, n_first, attr->a_batch.n, n_free);
+            c->axis_class[c->n_dims] = product_class(a, n_first, n_batch, n_free);
             add_dim(c, place, &node->shape, a);
         }
     }
     c->n_kept = c->n_dims;
     c->rows = node->shape.batched;
+}
+
+static cot_status start_dot(const coti_fusion *f, coti_cluster *c, coti_place *place,
+                            const coti_node *node) {
+    const coti_attr_DOT *attr = node->attr;
+    const cot_shape *a_shape = &coti_fnode(f, node->input[0])->shape;
+    const int32_t n_free = a_shape->rank - attr->a_batch.n - attr->a_contract.n;
+    int32_t n_first = 0;
+    coti_run run[2][4];
+    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, node, run[0], run[1], &n_first));
+    start_product(c, place, node, n_first, attr->a_batch.n, n_free);
     return COT_OK;
 }
 
@@ -154,7 +160,10 @@ cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out
     coti_place *place = &f->member[id].place;
     memset(place, -1, sizeof *place);
     if (node->op == COT_OP_DOT) {
-        COTI_TRY(start_product(f, &c, place, node));
+        COTI_TRY(start_dot(f, &c, place, node));
+        c.anchor = id;
+    } else if (coti_is_product(node)) {
+        start_product(&c, place, node, 0, 0, node->shape.rank - 1);
         c.anchor = id;
     } else if (coti_is_reduction(node)) {
         start_reduction(&c, place, coti_frame(f, id), coti_reduced_axes(node));
@@ -220,7 +229,7 @@ cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id) {
 static cot_status check_supported(const coti_fusion *f, uint32_t id) {
     const coti_node *node = coti_fnode(f, id);
     const coti_op_info *info = &coti_op_table[node->op];
-    if (info->kind == COTI_KIND_COMPOSITE) {
+    if (info->kind == COTI_KIND_COMPOSITE && !coti_is_product(node)) {
         char type[COTI_TYPE_BYTES];
         return COTI_FAIL_OP(f->context, COT_E_UNSUPPORTED, info->name, node->layer,
                             "%s: there is no kernel for a result of type %s", info->name,
@@ -367,14 +376,14 @@ static coti_reason reason_alone(const coti_fusion *f, uint32_t id) {
     if (!f->context->fuse) {
         return (coti_reason){COTI_REASON_UNFUSED, 0};
     }
-    if (node->op == COT_OP_DOT) {
+    if (coti_is_product(node)) {
         return (coti_reason){COTI_REASON_PRODUCT, 0};
     }
     if (coti_is_reduction(node)) {
         return (coti_reason){COTI_REASON_REDUCTION, coti_operand_view(f, id, 0).root};
     }
     for (uint32_t u = f->users_of[id]; u < f->users_of[id + 1]; u++) {
-        if (coti_fnode(f, f->users[u])->op == COT_OP_DOT) {
+        if (coti_is_product(coti_fnode(f, f->users[u]))) {
             return (coti_reason){COTI_REASON_OPERAND, f->users[u]};
         }
     }

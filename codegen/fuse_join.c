@@ -564,7 +564,7 @@ static cot_status join_reduction(coti_fusion *f, uint32_t id, bool *joined_out) 
 
 cot_status coti_join(coti_fusion *f, uint32_t id, bool *joined_out) {
     const coti_node *node = coti_fnode(f, id);
-    if (node->op == COT_OP_DOT || node->op == COT_OP_SCATTER_ADD) {
+    if (coti_is_product(node) || node->op == COT_OP_SCATTER_ADD) {
         return COT_OK;
     }
     return coti_is_reduction(node) ? join_reduction(f, id, joined_out)

@@ -282,11 +282,17 @@ static uint32_t axes_mask(const coti_attr_AXES_type *axes) {
     return mask;
 }
 
-/* Does the product contract, of operand i, just what the sum reduces of it, and nothing else? */
+/* Does the product contract, of operand i, just what the sum reduces of it, and nothing else? Of a
+ * convolution only y's cotangent is read as it is. */
 static bool contracts_same(const coti_fusion *f, uint32_t sum, uint32_t dot, int32_t i) {
     const coti_node *s = coti_fnode(f, sum);
     const coti_node *d = coti_fnode(f, dot);
     const coti_attr_DOT *attr = d->attr;
+    if (d->op != COT_OP_DOT) {
+        const uint32_t places = (UINT32_C(1) << (d->shape.rank - 1)) - 1;
+        return d->op == COT_OP_CONV_DW && i == 1 && d->input[1] == s->input[0] &&
+               coti_reduced_axes(s) == places;
+    }
     return d->input[i] == s->input[0] && attr->a_batch.n == 0 &&
            coti_reduced_axes(s) == axes_mask(i == 0 ? &attr->a_contract : &attr->b_contract);
 }
@@ -354,7 +360,7 @@ void coti_find_sides(coti_fusion *f) {
         bool found = false;
         for (uint32_t u = f->users_of[root]; u < f->users_of[root + 1] && !found; u++) {
             found =
-                coti_fnode(f, f->users[u])->op == COT_OP_DOT && try_side(f, cluster, f->users[u]);
+                coti_is_product(coti_fnode(f, f->users[u])) && try_side(f, cluster, f->users[u]);
         }
     }
 }

@@ -187,7 +187,7 @@ static void check_readers(coti_fusion *f) {
     for (uint32_t id = 1; id < f->graph->node.count; id++) {
         uint32_t cluster = coti_cluster_of(f, id);
         if (cluster == 0 || !collapses(coti_cluster_at(f, cluster)) ||
-            coti_fnode(f, id)->op == COT_OP_DOT) {
+            coti_is_product(coti_fnode(f, id))) {
             continue;
         }
         for (int32_t i = 0; i < coti_fnode(f, id)->n_inputs; i++) {

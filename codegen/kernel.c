@@ -160,6 +160,26 @@ static void print_body(coti_str *out, const coti_kernel *k, const coti_body *bod
     }
 }
 
+static void print_pair(coti_str *out, const char *name, const int64_t pair[2]) {
+    coti_str_printf(out, " %s %" PRId64 " %" PRId64, name, pair[0], pair[1]);
+}
+
+static void print_window(coti_str *out, const coti_window *w) {
+    coti_str_append(out, w->role == COTI_WINDOW_ROWS ? "\n  windows as m:" : "\n  windows as k:");
+    print_pair(out, "x", w->x);
+    print_pair(out, "taps", w->k);
+    print_pair(out, "places", w->o);
+    print_pair(out, "stride", w->stride);
+    print_pair(out, "dilation", w->dilation);
+    print_pair(out, "low", w->low);
+    coti_str_printf(out, " channels %" PRId64 " images %" PRId64 " apart", w->channels,
+                    w->image_stride);
+    print_pair(out, "x", w->x_stride);
+    if (w->role == COTI_WINDOW_TAPS) {
+        coti_str_printf(out, " run %" PRId64, w->run);
+    }
+}
+
 static void print_product(coti_str *out, const coti_gemm *g) {
     coti_str_printf(out, "product %s b ", cot_dtype_name(g->dtype));
     print_extent(out, g->b, g->b_rows);
@@ -176,6 +196,9 @@ static void print_product(coti_str *out, const coti_gemm *g) {
     print_strides(out, g->a_stride, g->inner > 0 ? 4 : 3, g->a_offset);
     coti_str_printf(out, "  b slot %" PRId32, g->b_slot);
     print_strides(out, g->b_stride, g->inner > 0 ? 4 : 3, g->b_offset);
+    if (g->window.role != COTI_WINDOW_NONE) {
+        print_window(out, &g->window);
+    }
     coti_str_printf(out, "\n  %s tile %" PRId32 " x %" PRId32 "%s",
                     g->form == COTI_GEMM_N_VECTORS ? "n_vectors" : "m_vectors", g->tile_broadcast,
                     g->tile_vectors, g->pack ? " pack" : "");
@@ -453,6 +476,34 @@ static cot_status verify_frame(cot_context *context, const coti_kernel *k) {
     return COT_OK;
 }
 
+/* The windows' axes are the product's, and tiles stay within them. */
+static cot_status verify_window(cot_context *context, const coti_gemm *g) {
+    const coti_window *w = &g->window;
+    const int64_t taps = w->k[0] * w->k[1] * w->channels, places = w->o[0] * w->o[1];
+    const bool rows = w->role == COTI_WINDOW_ROWS;
+    if (w->role == COTI_WINDOW_NONE) {
+        return COT_OK;
+    }
+    for (int32_t i = 0; i < 2; i++) {
+        if (w->x[i] < 1 || w->k[i] < 1 || w->o[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1) {
+            return BAD(context, "kernel: windows of this form");
+        }
+    }
+    if (w->channels < 1 || (rows ? g->k : g->m) != taps || (rows ? g->m : g->k) % places != 0 ||
+        g->b != 1 || g->b_rows || (rows ? g->k_rows : g->m_rows) ||
+        g->form != COTI_GEMM_N_VECTORS) {
+        return BAD(context, "kernel: windows and product differ");
+    }
+    const int64_t run = rows ? w->o[1] : w->run;
+    const bool divides = rows || (run > 0 && w->k[1] * w->channels % run == 0 &&
+                                  (run > w->channels || w->channels % run == 0));
+    if (!divides || g->tile_broadcast > run || (!g->m_rows && g->unit_m % run != 0)) {
+        return BAD(context, "kernel: tiles of %" PRId32 " cross runs of %" PRId64,
+                   g->tile_broadcast, run);
+    }
+    return COT_OK;
+}
+
 static cot_status verify_gemm(cot_context *context, const coti_kernel *k) {
     const coti_gemm *g = &k->gemm;
     bool parts = g->inner > 0 ? k->n_dims == 4 && k->extent[3] == g->inner : k->n_dims == 3;
@@ -468,7 +519,7 @@ static cot_status verify_gemm(cot_context *context, const coti_kernel *k) {
         return BAD(context, "kernel: slots %" PRId32 " and %" PRId32 " cannot be a product's",
                    g->a_slot, g->b_slot);
     }
-    return COT_OK;
+    return verify_window(context, g);
 }
 
 static cot_status verify_scatter(cot_context *context, const coti_kernel *k) {

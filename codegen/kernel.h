@@ -127,6 +127,28 @@ typedef struct coti_body {
 /* Vectors run along this axis of the product; the other axis' elements are broadcast. */
 typedef enum coti_gemm_form { COTI_GEMM_N_VECTORS, COTI_GEMM_M_VECTORS } coti_gemm_form;
 
+/* Which of a product's axes are the windows' of its operand A. */
+typedef enum coti_window_role {
+    COTI_WINDOW_NONE,
+    COTI_WINDOW_ROWS, /* m is [image, o0, o1], k is [t0, t1, channel]: a convolution */
+    COTI_WINDOW_TAPS  /* m is [t0, t1, channel], k is [image, o0, o1]: its weights' gradient */
+} coti_window_role;
+
+/*
+ * Windows of images: position o meets tap t of axis i at o * stride + t * dilation - low of x
+ * elements; the element is 0 outside of them, and need not be multiplied. Axis 1 is the one along
+ * which a tile takes positions (graph/conv.h); a single spatial axis is axis 1, and axis 0 then has
+ * extents of 1. A's channels are adjacent.
+ */
+typedef struct coti_window {
+    coti_window_role role;
+    int64_t x[2], k[2], o[2], stride[2], dilation[2], low[2];
+    int64_t channels;
+    int64_t image_stride, x_stride[2]; /* of A, in elements */
+    int64_t run; /* of TAPS: rows of m that tiles do not cross, a divisor of a tap's channels or all
+                    of a row of taps; chosen with the tile */
+} coti_window;
+
 /*
  * The product of a GEMM. Partition: when `m_rows`, m is the batched axis (extent c*N; the call's
  * range is over m); when `b_rows`, b is. Otherwise m, n, b are static and the range is over tiles:
@@ -140,8 +162,9 @@ typedef struct coti_gemm {
     cot_dtype dtype; /* f32 or f64 */
     int32_t a_slot, b_slot;
     int64_t a_offset, b_offset;
-    int64_t a_stride[4]; /* b, m, k, inner in elements */
+    int64_t a_stride[4]; /* b, m, k, inner in elements; none of an operand in windows */
     int64_t b_stride[4]; /* b, k, n, inner */
+    coti_window window;  /* of A; inner is 0 then */
     coti_gemm_form form;
     int32_t tile_broadcast; /* elements of the broadcast axis in a register tile */
     int32_t tile_vectors;   /* vectors of `lanes` elements in a register tile */

@@ -24,6 +24,10 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
     coti_gemm *g = &l->kernel.gemm;
     coti_run run[2][4]; /* of a and of b: batch, free, contracted, the batch's second part */
     int32_t n_first = 0;
+    if (dot->op != COT_OP_DOT) {
+        coti_lower_conv(l, c);
+        return COT_OK;
+    }
     COTI_ASSERT(f->context, coti_dot_collapse(&f->views, dot, run[0], run[1], &n_first));
     int32_t a = c->swapped ? 1 : 0; /* the operand whose free axes are m */
     coti_view view[2] = {coti_operand_view(f, c->anchor, 0), coti_operand_view(f, c->anchor, 1)};

@@ -390,7 +390,7 @@ static int32_t ready(coti_lowering *l, const coti_element *e) {
 /* Does the node take its operands elsewhere: from the product's loop, from the side's? */
 static bool is_accumulator(const coti_lowering *l, uint32_t id) {
     const coti_cluster *c = cluster_of(l);
-    return coti_fnode(l->f, id)->op == COT_OP_DOT || (c->side_of != 0 && id == c->anchor);
+    return coti_is_product(coti_fnode(l->f, id)) || (c->side_of != 0 && id == c->anchor);
 }
 
 /*

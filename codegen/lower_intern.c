@@ -99,6 +99,21 @@ static void put_product(writer *w, const coti_gemm *g) {
     }
 }
 
+static void put_window(writer *w, const coti_window *window) {
+    put(w, (int64_t)window->role);
+    for (int32_t i = 0; i < 2 && window->role != COTI_WINDOW_NONE; i++) {
+        put(w, window->x[i]);
+        put(w, window->k[i]);
+        put(w, window->o[i]);
+        put(w, window->stride[i]);
+        put(w, window->dilation[i]);
+        put(w, window->low[i]);
+        put(w, window->x_stride[i]);
+    }
+    put(w, window->channels);
+    put(w, window->image_stride);
+}
+
 static void put_scatter(writer *w, const coti_scatter *s) {
     put(w, s->b);
     put(w, s->l);
@@ -130,6 +145,7 @@ static void put_kernel(writer *w, const coti_kernel *k) {
     put_body(w, &k->body, k->n_dims);
     if (k->skeleton == COTI_SKELETON_GEMM) {
         put_product(w, &k->gemm);
+        put_window(w, &k->gemm.window);
         put_body(w, &k->gemm.side, k->n_dims);
     }
     if (k->skeleton == COTI_SKELETON_SCATTER) {

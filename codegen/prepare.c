@@ -16,6 +16,7 @@
  *                operands
  *   DOT          operands whose axes do not collapse to batch, in two parts at most, free and
  *                contracted are copied in that order
+ *   CONV, CONV_DW operands that a kernel of windows cannot read as they lie are copied
  *   SCATTER_ADD  so are operands whose axes do not collapse to those of its kernel
  *   GATHER       operands that are padded are copied
  */
@@ -390,6 +391,19 @@ static cot_value prepare_dot(preparation *p, cot_value a, cot_value b, const cot
     return a.graph != NULL && b.graph != NULL ? cot_op_dot(a, b, &axes) : coti_poison();
 }
 
+/* A direct convolution, of operands that its kernel can read. */
+static cot_value prepare_conv(preparation *p, coti_rewrite *rewrite, const coti_node *node) {
+    cot_value operand[2] = {rewrite->map[node->input[0]], rewrite->map[node->input[1]]};
+    const uint32_t input[2] = {operand[0].id, operand[1].id};
+    coti_node here = *node;
+    here.input = input;
+    for (int32_t i = 0; i < 2; i++) {
+        operand[i] = coti_conv_fits(&p->views, &here, i) ? operand[i] : copy_of(operand[i]);
+    }
+    return coti_graph_add(rewrite->to, (cot_op)node->op, operand, 2, node->attr,
+                          (cot_dtype)node->dtype, NULL);
+}
+
 /* ---- indexing ---- */
 
 /* Has the value memory, all of it there to be read? */
@@ -499,6 +513,9 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
         return prepare_scatter(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     case COT_OP_DOT:
         return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
+    case COT_OP_CONV:
+    case COT_OP_CONV_DW:
+        return prepare_conv(p, rewrite, node);
     case COT_OP_SCAN:
         return prepare_scan(p, rewrite, id);
     default:

@@ -109,14 +109,14 @@ static shape shape_of(const coti_gemm *gemm, coti_gemm_form form, int64_t max_ro
 }
 
 /* Registers that a tile needs: its sums, the vectors, a broadcast; without fma a product too. */
-static bool fits(const coti_target *target, int32_t height, int32_t vectors) {
+bool coti_tile_fits(const coti_target *target, int32_t height, int32_t vectors) {
     bool folded = vectors == 1 && target->lanes == COTI_LANES; /* broadcast from memory */
     int32_t needed = height * vectors + vectors + (folded ? 1 : 1 + (target->fma ? 0 : 1));
     return needed <= target->registers - (target->registers > 16 ? 1 : 0);
 }
 
 /* Time of one step of k of a tile. */
-static double step_time(const coti_target *target, int32_t height, int32_t vectors) {
+double coti_tile_step_time(const coti_target *target, int32_t height, int32_t vectors) {
     double load_time = target->registers > 16 ? 0.6 : 1.0;
     double fmas = height * vectors, loads = load_time * (height + vectors);
     bool folded = vectors == 1 && target->lanes == COTI_LANES;
@@ -201,11 +201,12 @@ static double tile_end_time(const shape *p, const coti_target *target, int32_t h
 static double estimate(const shape *p, const coti_target *target, const coti_gemm *gemm) {
     int32_t height = gemm->tile_broadcast, vectors = gemm->tile_vectors, rest = 0;
     int64_t n_full = panels(p, target, vectors, &rest);
-    double per_tile = (double)n_full * ((double)p->k * step_time(target, height, vectors) +
-                                        tile_end_time(p, target, height, vectors));
+    double per_tile =
+        (double)n_full * ((double)p->k * coti_tile_step_time(target, height, vectors) +
+                          tile_end_time(p, target, height, vectors));
     if (rest > 0) {
-        per_tile +=
-            (double)p->k * step_time(target, height, rest) + tile_end_time(p, target, height, rest);
+        per_tile += (double)p->k * coti_tile_step_time(target, height, rest) +
+                    tile_end_time(p, target, height, rest);
     }
     double time = (double)divide_up(p->s, height) * per_tile + fma_code_time * height * vectors;
     bool transposes = p->form == COTI_GEMM_M_VECTORS || (p->v_stride != 1 && p->v_k_stride == 1);
@@ -244,7 +245,7 @@ static double choose(const shape *p, const coti_target *target, coti_gemm *gemm)
         bool narrow = p->v < (int64_t)c.tile_vectors * target->lanes;
         c.tile_broadcast = 1;
         while (c.tile_broadcast <= larger(p->s, 1) &&
-               fits(target, c.tile_broadcast, c.tile_vectors)) {
+               coti_tile_fits(target, c.tile_broadcast, c.tile_vectors)) {
             c.pack = must_pack || narrow || panel_wraps(p, c.tile_broadcast);
             double time = estimate(p, target, &c);
             if (best < 0 || time < best) {
@@ -299,6 +300,10 @@ void coti_tile_choose(coti_gemm *gemm, const coti_target *machine, int64_t max_r
     of_dtype.lanes = coti_tile_lanes(gemm, machine);
     gemm->unit_m = larger(gemm->m, 1);
     gemm->unit_n = larger(gemm->n, 1);
+    if (gemm->window.role != COTI_WINDOW_NONE) {
+        coti_tile_choose_window(gemm, target, max_rows);
+        return;
+    }
     coti_gemm with_n = *gemm, with_m = *gemm;
     shape along_n = shape_of(gemm, COTI_GEMM_N_VECTORS, max_rows);
     shape along_m = shape_of(gemm, COTI_GEMM_M_VECTORS, max_rows);

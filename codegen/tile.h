@@ -20,6 +20,15 @@ int32_t coti_tile_lanes(const coti_gemm *gemm, const coti_target *target);
 /* Does one tile alone read each packed panel, in rows of k? It is then packed while it is used. */
 bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target);
 
+/* The same for a product of windows, whose `window` is set but for its run (tile_window.c). target:
+ * with the lanes of the product's dtype. */
+void coti_tile_choose_window(coti_gemm *gemm, const coti_target *target, int64_t max_rows);
+
+/* Do a tile's sums fit the registers, with all else that a step needs? */
+bool coti_tile_fits(const coti_target *target, int32_t height, int32_t vectors);
+/* Time of one step of k of a tile, in vector fmas. */
+double coti_tile_step_time(const coti_target *target, int32_t height, int32_t vectors);
+
 /* Units of a product that is not over rows: b * inner * ceil(m / unit_m) * ceil(n / unit_n). */
 int64_t coti_tile_units(const coti_gemm *gemm);
 

@@ -30,6 +30,25 @@ coti_conv coti_conv_of(cot_op op, const void *attr, const cot_shape *a, const co
 /* The options that say the same as a node's attributes. */
 cot_conv_axes coti_conv_axes_of(const coti_conv *c);
 
+/* ---- kernels of their own (conv_direct.c) ---- */
+
+/* The spatial axis along which a kernel takes positions together: the last, or the first if the
+ * other is nothing but a place. */
+int32_t coti_conv_row_axis(const coti_conv *c);
+
+/* Along one axis: how many of the o positions begin before x, and how many end behind it; both
+ * counts may tell of the same position. */
+void coti_conv_borders(int64_t x, int64_t k, int64_t o, int64_t stride, int64_t dilation,
+                       int64_t low, int64_t *first_out, int64_t *last_out);
+
+/* Has this node, of operands of these shapes, a kernel of its own? A CONV or CONV_DW at most. */
+bool coti_conv_is_direct(const coti_node *node, const cot_shape *a, const cot_shape *b);
+
+/* Of a CONV, CONV_DX or CONV_DW, the same by a node that has one; false: there is none. */
+bool coti_conv_direct(const coti_node *node, const cot_value *input, cot_value *result_out);
+
+/* ---- shapes ---- */
+
 /* x [batch, x.., cin] and y [batch, o.., cout]; w [k.., cin / groups, cout]. */
 cot_shape coti_conv_data_shape(const coti_conv *c, const int64_t *spatial, int64_t channels);
 cot_shape coti_conv_weight_shape(const coti_conv *c);

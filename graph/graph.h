@@ -317,6 +317,9 @@ cot_status coti_pass_cse(const cot_graph *graph, cot_graph **result_out, bool *c
 cot_status coti_pass_dce(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
 /* Replace composites by their decompositions, until there are none. */
 cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out);
+/* The same, but convolutions that have kernels of their own (conv.h) stay, or become such. */
+cot_status coti_pass_expand_for_kernels(const cot_graph *graph, cot_graph **result_out,
+                                        bool *changed_out);
 /* Replace scans by their steps, one after another: what a scan means. Those of a million nodes and
  * more stay. No stage of compilation does it. */
 cot_status coti_pass_unroll(const cot_graph *graph, cot_graph **result_out, bool *changed_out);

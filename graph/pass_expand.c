@@ -1,7 +1,9 @@
 /*
- * Replace composites by their decompositions, one rule a COMPOSITE row of the op table.
+ * Replace composites by their decompositions, one rule a COMPOSITE row of the op table; but, for
+ * kernels, convolutions that have some of their own by the form that those take.
  */
 #include "body.h"
+#include "conv.h"
 #include "decompose.h"
 
 #define DECOMPOSE_LEAF(id) NULL
@@ -33,11 +35,38 @@ cot_value coti_decompose(const coti_node *node, const cot_value *input) {
     return rules[composite.op](&composite, input);
 }
 
-/* user: a bool, set when a node is replaced. */
+typedef struct expansion {
+    bool for_kernels; /* convolutions that have kernels of their own stay */
+    bool changed;
+} expansion;
+
+static bool is_convolution(const coti_node *node) {
+    return node->op == COT_OP_CONV || node->op == COT_OP_CONV_DX || node->op == COT_OP_CONV_DW;
+}
+
+/* Does a node stay as it is? */
+static bool stays(const cot_graph *graph, const coti_node *node, bool for_kernels) {
+    if (rules[node->op] == NULL) {
+        return true;
+    }
+    return for_kernels && is_convolution(node) &&
+           coti_conv_is_direct(node, &coti_node_at(graph, node->input[0])->shape,
+                               &coti_node_at(graph, node->input[1])->shape);
+}
+
+static cot_value replace(const coti_node *node, const cot_value *input, bool for_kernels) {
+    cot_value result;
+    if (for_kernels && is_convolution(node) && coti_conv_direct(node, input, &result)) {
+        return result;
+    }
+    return coti_decompose(node, input);
+}
+
+/* user: an expansion. */
 static cot_value expand(coti_rewrite *rewrite, uint32_t id, void *user) {
     const coti_node *node = coti_node_at(rewrite->from, id);
-    bool *changed = user;
-    if (rules[node->op] == NULL) {
+    expansion *how = user;
+    if (stays(rewrite->from, node, how->for_kernels)) {
         return coti_rewrite_keep(rewrite, id);
     }
     cot_context *context = rewrite->to->context;
@@ -48,39 +77,54 @@ static cot_value expand(coti_rewrite *rewrite, uint32_t id, void *user) {
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = rewrite->map[node->input[i]];
     }
-    *changed = true;
-    cot_value result = coti_decompose(node, input);
+    how->changed = true;
+    cot_value result = replace(node, input, how->for_kernels);
     coti_free(context, input);
     return result;
 }
 
-static bool has_composites(const cot_graph *graph) {
+static bool is_expanded(const cot_graph *graph, bool for_kernels) {
     for (uint32_t id = 1; id < graph->node.count; id++) {
-        if (rules[coti_node_at(graph, id)->op] != NULL) {
-            return true;
+        if (!stays(graph, coti_node_at(graph, id), for_kernels)) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 /* A decomposition may hold composites of earlier rows: as many rounds as they lie inside each
  * other. */
-static cot_status expand_one(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
-    bool changed = false;
+static cot_status expand_graph(const cot_graph *graph, bool for_kernels, cot_graph **result_out,
+                               bool *changed_out) {
+    expansion how = {.for_kernels = for_kernels};
     cot_graph *expanded = NULL;
-    COTI_TRY(coti_graph_rewrite(graph, expand, &changed, &expanded));
-    while (has_composites(expanded)) {
+    COTI_TRY(coti_graph_rewrite(graph, expand, &how, &expanded));
+    while (!is_expanded(expanded, for_kernels)) {
         cot_graph *next = NULL;
-        cot_status status = coti_graph_rewrite(expanded, expand, &changed, &next);
+        cot_status status = coti_graph_rewrite(expanded, expand, &how, &next);
         cot_graph_destroy(expanded);
         COTI_TRY(status);
         expanded = next;
     }
-    *changed_out = changed || expanded->node.count != graph->node.count;
+    *changed_out = how.changed || expanded->node.count != graph->node.count;
     *result_out = expanded;
     return COT_OK;
 }
 
+static cot_status expand_one(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
+    return expand_graph(graph, false, result_out, changed_out);
+}
+
+static cot_status expand_one_for_kernels(const cot_graph *graph, cot_graph **result_out,
+                                         bool *changed_out) {
+    return expand_graph(graph, true, result_out, changed_out);
+}
+
 cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
     return coti_graph_map_bodies(graph, expand_one, result_out, changed_out);
+}
+
+cot_status coti_pass_expand_for_kernels(const cot_graph *graph, cot_graph **result_out,
+                                        bool *changed_out) {
+    return coti_graph_map_bodies(graph, expand_one_for_kernels, result_out, changed_out);
 }

@@ -15,24 +15,8 @@
  */
 #include "emit_gemm.h"
 
-/* What the loops have in hand. Values of inner loops are set as they are entered. */
-typedef struct nest {
-    const coti_gemm_plan *plan;
-    LLVMValueRef v_tile[2][2]; /* functions: [is height 1][is narrow]; NULL: not needed */
-    LLVMValueRef v_pack, v_transpose, v_stream;
-    LLVMValueRef v_k;
-    coti_gemm_entry entry;
-    LLVMValueRef v_s0, v_s1, v_v0, v_v1; /* the range */
-    LLVMValueRef v_is_short, v_height, v_n_tiles;
-    LLVMValueRef v_function;                    /* the panel's tile function */
-    LLVMValueRef v_v_first, v_v_start, v_v_end; /* columns that are the panel's to finish; its
-                                                   tiles begin at start */
-} nest;
-
-/* One tile: rows [first, start + height) are its to finish. */
-typedef struct tile_place {
-    LLVMValueRef v_first, v_start, v_c, v_ahead;
-} tile_place;
+typedef coti_gemm_nest nest;
+typedef coti_gemm_place tile_place;
 
 /* ---- small arithmetic ---- */
 
@@ -59,9 +43,8 @@ static LLVMValueRef divide_up(coti_emit *e, LLVMValueRef v_a, int64_t b) {
 
 /* ---- addresses ---- */
 
-/* Element (entry, k, at) of an axis' operand. */
-static LLVMValueRef operand(coti_emit *e, const nest *n, const coti_gemm_axis *axis,
-                            LLVMValueRef v_k, LLVMValueRef v_at) {
+LLVMValueRef coti_gemm_operand(coti_emit *e, const nest *n, const coti_gemm_axis *axis,
+                               LLVMValueRef v_k, LLVMValueRef v_at) {
     LLVMValueRef v_element = coti_l_i64(e, axis->offset);
     v_element = add(e, v_element, times(e, n->entry.v_b, axis->b_stride));
     v_element = add(e, v_element, times(e, n->entry.v_inner, axis->inner_stride));
@@ -70,7 +53,7 @@ static LLVMValueRef operand(coti_emit *e, const nest *n, const coti_gemm_axis *a
     return coti_l_element(e, coti_gemm_element(e), e->v_slot[axis->slot], v_element, "v_operand");
 }
 
-static LLVMValueRef scratch(coti_emit *e, int64_t bytes, const char *name) {
+LLVMValueRef coti_gemm_scratch(coti_emit *e, int64_t bytes, const char *name) {
     return coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, bytes), name);
 }
 
@@ -103,30 +86,31 @@ static chunk whole_k(coti_emit *e, const nest *n) {
 
 /* ---- calls ---- */
 
-static void call_pack(coti_emit *e, const nest *n, const chunk *c) {
+void coti_gemm_call_pack(coti_emit *e, const nest *n, LLVMValueRef v_k0, LLVMValueRef v_k) {
     LLVMValueRef v_count = sub(e, n->v_v_end, n->v_v_first);
-    LLVMValueRef v_source = operand(e, n, &n->plan->v, c->v_k0, n->v_v_first);
-    LLVMValueRef v_panel = scratch(e, n->plan->panel_at, "v_panel");
-    LLVMValueRef v_square = scratch(e, n->plan->square_at, "v_square");
+    LLVMValueRef v_source = coti_gemm_operand(e, n, &n->plan->v, v_k0, n->v_v_first);
+    LLVMValueRef v_panel = coti_gemm_scratch(e, n->plan->panel_at, "v_panel");
+    LLVMValueRef v_square = coti_gemm_scratch(e, n->plan->square_at, "v_square");
     LLVMBuildCall2(e->builder, coti_gemm_pack_type(e), n->v_pack,
-                   (LLVMValueRef[]){v_source, v_panel, v_square, c->v_k, v_count},
-                   COTI_GEMM_PACK_ARGS, "");
+                   (LLVMValueRef[]){v_source, v_panel, v_square, v_k, v_count}, COTI_GEMM_PACK_ARGS,
+                   "");
 }
 
 static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_place *place) {
     const coti_gemm_plan *plan = n->plan;
     bool packed = plan->pack != COTI_GEMM_PACK_NONE;
-    LLVMValueRef v_s = operand(e, n, &plan->s, c->v_k0, place->v_start);
-    LLVMValueRef v_v = packed ? scratch(e, plan->panel_at, "v_panel")
-                              : operand(e, n, &plan->v, c->v_k0, n->v_v_start);
+    LLVMValueRef v_s = coti_gemm_operand(e, n, &plan->s, c->v_k0, place->v_start);
+    LLVMValueRef v_v = packed ? coti_gemm_scratch(e, plan->panel_at, "v_panel")
+                              : coti_gemm_operand(e, n, &plan->v, c->v_k0, n->v_v_start);
     LLVMValueRef v_stride = coti_l_i64(e, packed ? plan->width : plan->v.k_stride);
     LLVMBuildCall2(e->builder, coti_gemm_tile_type(e), n->v_function,
                    (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first,
-                                    place->v_ahead, scratch(e, plan->fetch_at, "v_fetches")},
+                                    place->v_ahead,
+                                    coti_gemm_scratch(e, plan->fetch_at, "v_fetches")},
                    COTI_GEMM_TILE_ARGS, "");
 }
 
-static void call_end(coti_emit *e, const nest *n, const tile_place *place) {
+void coti_gemm_call_end(coti_emit *e, const nest *n, const tile_place *place) {
     coti_gemm_done done = {.entry = n->entry,
                            .v_s_base = place->v_start,
                            .v_s_first = place->v_first,
@@ -144,7 +128,7 @@ static tile_place place_at(coti_emit *e, const nest *n, LLVMValueRef v_t, LLVMVa
     LLVMValueRef v_first = add(e, n->v_s0, LLVMBuildMul(e->builder, v_t, n->v_height, ""));
     LLVMValueRef v_start = smaller(e, v_first, sub(e, n->v_s1, n->v_height));
     LLVMValueRef v_c =
-        coti_l_element(e, coti_gemm_element(e), scratch(e, plan->c_at, ""),
+        coti_l_element(e, coti_gemm_element(e), coti_gemm_scratch(e, plan->c_at, ""),
                        times(e, v_in_block, (int64_t)plan->height * plan->width), "v_c");
     LLVMValueRef v_ahead = coti_l_i64(e, 0);
     if (plan->ahead_v) {
@@ -162,7 +146,7 @@ static void emit_tiles_alone(coti_emit *e, nest *n) {
     coti_loop tiles, chunks;
     if (n->plan->pack != COTI_GEMM_PACK_NONE) {
         chunk all = whole_k(e, n);
-        call_pack(e, n, &all);
+        coti_gemm_call_pack(e, n, all.v_k0, all.v_k);
     }
     coti_loop_begin(e, &tiles, coti_l_i64(e, 0), n->v_n_tiles, 1, "tile");
     tile_place place = place_at(e, n, tiles.v_i, coti_l_i64(e, 0));
@@ -178,7 +162,7 @@ static void emit_tiles_alone(coti_emit *e, nest *n) {
         call_tile(e, n, &c, &place);
         coti_loop_end(e, &chunks);
     }
-    call_end(e, n, &place);
+    coti_gemm_call_end(e, n, &place);
     coti_loop_end(e, &tiles);
 }
 
@@ -192,7 +176,7 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop_begin(e, &chunks, v_zero, chunk_count(e, n), 1, "chunk");
     chunk c = chunk_at(e, n, chunks.v_i);
     if (n->plan->pack != COTI_GEMM_PACK_NONE) {
-        call_pack(e, n, &c);
+        coti_gemm_call_pack(e, n, c.v_k0, c.v_k);
     }
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "tile");
     tile_place place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
@@ -204,7 +188,7 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop_end(e, &chunks);
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "end");
     place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
-    call_end(e, n, &place);
+    coti_gemm_call_end(e, n, &place);
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &blocks);
 }
@@ -213,15 +197,16 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
 static void emit_stream(coti_emit *e, nest *n) {
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     tile_place place = place_at(e, n, v_zero, v_zero);
-    LLVMValueRef v_arg[COTI_GEMM_STREAM_ARGS] = {operand(e, n, &n->plan->s, v_zero, place.v_start),
-                                                 operand(e, n, &n->plan->v, v_zero, n->v_v_first),
-                                                 place.v_c,
-                                                 scratch(e, n->plan->panel_at, "v_blocks"),
-                                                 scratch(e, n->plan->square_at, "v_square"),
-                                                 sub(e, n->v_v_end, n->v_v_first)};
+    LLVMValueRef v_arg[COTI_GEMM_STREAM_ARGS] = {
+        coti_gemm_operand(e, n, &n->plan->s, v_zero, place.v_start),
+        coti_gemm_operand(e, n, &n->plan->v, v_zero, n->v_v_first),
+        place.v_c,
+        coti_gemm_scratch(e, n->plan->panel_at, "v_blocks"),
+        coti_gemm_scratch(e, n->plan->square_at, "v_square"),
+        sub(e, n->v_v_end, n->v_v_first)};
     LLVMBuildCall2(e->builder, coti_gemm_stream_type(e), n->v_stream, v_arg, COTI_GEMM_STREAM_ARGS,
                    "");
-    call_end(e, n, &place);
+    coti_gemm_call_end(e, n, &place);
 }
 
 /* ---- panels of a range ---- */
@@ -243,12 +228,16 @@ static void set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     if (plan->stream) {
         return;
     }
-    n->v_function = pick_function(e, n, false);
+    const bool windows = e->kernel->gemm.window.role != COTI_WINDOW_NONE;
+    n->v_narrow = NULL;
+    n->v_function = windows ? NULL : pick_function(e, n, false);
     if (plan->tail_vectors != 0) {
         LLVMValueRef v_tail = coti_l_i64(e, (int64_t)plan->tail_vectors * plan->lanes);
-        LLVMValueRef v_narrow = LLVMBuildICmp(e->builder, LLVMIntSLE, v_left, v_tail, "v_narrow");
-        n->v_function = coti_l_select(e, v_narrow, pick_function(e, n, true), n->v_function, "");
-        v_width = coti_l_select(e, v_narrow, v_tail, v_width, "v_width");
+        n->v_narrow = LLVMBuildICmp(e->builder, LLVMIntSLE, v_left, v_tail, "v_narrow");
+        v_width = coti_l_select(e, n->v_narrow, v_tail, v_width, "v_width");
+    }
+    if (n->v_narrow != NULL && !windows) {
+        n->v_function = coti_l_select(e, n->v_narrow, pick_function(e, n, true), n->v_function, "");
     }
     if (plan->pack == COTI_GEMM_PACK_NONE) {
         n->v_v_start = smaller(e, v_first, sub(e, n->v_v1, v_width));
@@ -262,6 +251,8 @@ static void emit_panels(coti_emit *e, nest *n) {
     set_panel(e, n, panels.v_i);
     if (n->plan->stream) {
         emit_stream(e, n);
+    } else if (e->kernel->gemm.window.role != COTI_WINDOW_NONE) {
+        coti_window_emit_tiles(e, n);
     } else if (n->plan->in_blocks) {
         emit_tiles_in_blocks(e, n);
     } else {
@@ -289,7 +280,7 @@ static void emit_unit_in_chunks(coti_emit *e, nest *n) {
     coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "panel");
     set_panel(e, n, panels.v_i);
     if (n->plan->pack != COTI_GEMM_PACK_NONE) {
-        call_pack(e, n, &c);
+        coti_gemm_call_pack(e, n, c.v_k0, c.v_k);
     }
     coti_loop_begin(e, &tiles, v_zero, n->v_n_tiles, 1, "tile");
     tile_place place = place_in_unit(e, n, tiles.v_i);
@@ -304,7 +295,7 @@ static void emit_unit_in_chunks(coti_emit *e, nest *n) {
     set_panel(e, n, panels.v_i);
     coti_loop_begin(e, &tiles, v_zero, n->v_n_tiles, 1, "tile");
     place = place_in_unit(e, n, tiles.v_i);
-    call_end(e, n, &place);
+    coti_gemm_call_end(e, n, &place);
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &panels);
 }
@@ -394,11 +385,13 @@ static void emit_units(coti_emit *e, nest *n) {
     n->entry.v_b = v_rest;
     set_unit(e, n, 1, v_i, gemm->m, gemm->unit_m);
     set_unit(e, n, 2, v_j, gemm->n, gemm->unit_n);
-    if (gemm->side.n_stores > 0) {
+    n->v_side = gemm->side.n_stores == 0
+                    ? NULL
+                    : LLVMBuildICmp(e->builder, LLVMIntEQ, v_i, coti_l_i64(e, 0), "v_side");
+    if (n->v_side != NULL && gemm->window.role == COTI_WINDOW_NONE) {
         bool n_is_s = n->plan->s.dim == 2;
         coti_branch first;
-        coti_branch_begin(e, &first,
-                          LLVMBuildICmp(e->builder, LLVMIntEQ, v_i, coti_l_i64(e, 0), ""), "side");
+        coti_branch_begin(e, &first, n->v_side, "side");
         coti_gemm_emit_side(e, n->plan, n->entry.v_b, n_is_s ? n->v_s0 : n->v_v0,
                             n_is_s ? n->v_s1 : n->v_v1, n->v_k);
         coti_branch_end(e, &first);
@@ -439,6 +432,10 @@ static void emit_functions(coti_emit *e, nest *n) {
     }
     if (plan->pack != COTI_GEMM_PACK_NONE) {
         n->v_pack = coti_gemm_emit_pack(e, plan, n->v_transpose);
+    }
+    if (e->kernel->gemm.window.role != COTI_WINDOW_NONE) {
+        coti_window_emit_functions(e, plan, &n->window);
+        return;
     }
     for (int32_t narrow = 0; narrow < 1 + (plan->tail_vectors != 0); narrow++) {
         int32_t vectors = narrow ? plan->tail_vectors : plan->vectors;

@@ -7,6 +7,7 @@
  * `vectors` vectors of v. Emitted are
  *
  *   tile functions   accumulate one tile over a chunk of k into a block of scratch emit_gemm_tile.c
+ *   tile functions   ... of an operand in windows, and the nest around them     emit_window*.c
  *   stream function  the same for a panel that is packed meanwhile             emit_gemm_stream.c
  *   pack functions   copy or transpose a panel of the v operand into scratch emit_gemm_pack.c the
  * epilogue     the kernel's expressions on a finished tile; side reduction    emit_gemm_end.c the
@@ -74,9 +75,15 @@ typedef struct coti_gemm_plan {
     int32_t t_stride;      /* distance of rows of a transposed tile: height, whole vectors */
     bool ahead_v, ahead_s; /* tiles ask for the next panel's lines, the next tile's */
     int32_t n_fetches;     /* lines of the epilogue's operands that a tile asks for; 0: none */
-    int64_t panel_at, c_at, t_at, square_at, fetch_at,
+    int64_t row_at[COTI_GEMM_MAX_TILE]; /* elements from a tile's first row of s to each */
+    int64_t panel_at, c_at, t_at, square_at, fetch_at, side_at,
         scratch_bytes; /* bytes from the scratch's start */
 } coti_gemm_plan;
+
+/* An entry of the batch: the index of each of its parts. */
+typedef struct coti_gemm_entry {
+    LLVMValueRef v_b, v_inner;
+} coti_gemm_entry;
 
 /* The type of the product's elements: float, or double. What transposes in registers, and so what
  * streams, is made for float alone: the plan of a product of doubles calls for neither. */
@@ -109,9 +116,27 @@ LLVMTypeRef coti_gemm_tile_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t height,
                                  int32_t vectors);
 
-/* One step of k: each sum of a tile gets its product. */
-void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t height, int32_t vectors,
-                         LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc);
+/* A tile under construction: its size, and its elements' sums as vectors, row by row. */
+typedef struct coti_gemm_tile {
+    const coti_gemm_plan *plan;
+    int32_t height, vectors, n;
+    LLVMValueRef v_c, v_ahead, v_fetches;
+    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
+} coti_gemm_tile;
+
+/* Its sums begin with 0, or with what they were after the chunk of k before; and go where they
+ * wait. v_first: i1, there is no chunk before. */
+void coti_gemm_begin_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first);
+void coti_gemm_end_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first);
+
+/* Rows of a tile. */
+typedef struct coti_gemm_rows {
+    int32_t first, end;
+} coti_gemm_rows;
+
+/* One step of k: each sum of those rows gets its product. v_s is the element of row 0. */
+void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
+                         int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc);
 
 /* transpose(ptr from, ptr to, ptr square, i64 rows, i64 count, i64 k, i64 row_stride, i64
  * to_stride): see emit_gemm_transpose.c. */
@@ -150,16 +175,75 @@ LLVMTypeRef coti_gemm_stream_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_stream(coti_emit *e, const coti_gemm_plan *plan,
                                    LLVMValueRef v_transpose);
 
+/* ---- windows (emit_window.c, emit_window_tile.c, emit_window_side.c) ---- */
+
+/* The tile functions of a product of windows: one for each kind of place in a row of positions
+ * (ROWS), or one (TAPS); each wide, and narrow where the plan has narrow tiles. */
+enum { COTI_WINDOW_MAX_KINDS = 24, COTI_WINDOW_ARGS = 11 };
+typedef struct coti_window_tiles {
+    int32_t n_tiles; /* ROWS: of a row; TAPS: of a run */
+    int32_t n_kinds;
+    int32_t place[COTI_WINDOW_MAX_KINDS]; /* number of the tile in the row; kind 0: all others */
+    LLVMValueRef v_function[COTI_WINDOW_MAX_KINDS][2];
+} coti_window_tiles;
+
+void coti_window_emit_functions(coti_emit *e, const coti_gemm_plan *plan, coti_window_tiles *tiles);
+LLVMTypeRef coti_window_type(coti_emit *e);
+
+/* rows(ptr x, ptr v, ptr c, i64 taps0, i64 v_k_stride, ...): see emit_window_tile.c. */
+LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan, int64_t start,
+                                        bool inside, int32_t vectors);
+LLVMValueRef coti_window_emit_taps_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t vectors);
+
+/* The tiles of a panel of v, in a nest whose panel is set. */
+struct coti_gemm_nest;
+void coti_window_emit_tiles(coti_emit *e, struct coti_gemm_nest *n);
+
+/* ---- the nest (emit_gemm.c) ---- */
+
+/* What the loops have in hand. Values of inner loops are set as they are entered. */
+typedef struct coti_gemm_nest {
+    const coti_gemm_plan *plan;
+    LLVMValueRef v_tile[2][2]; /* functions: [is height 1][is narrow]; NULL: not needed */
+    LLVMValueRef v_pack, v_transpose, v_stream;
+    coti_window_tiles window; /* of a product of windows */
+    LLVMValueRef v_side;      /* of windows: i1, the unit makes the side reduction; NULL: there is
+                                 none */
+    LLVMValueRef v_k;
+    coti_gemm_entry entry;
+    LLVMValueRef v_s0, v_s1, v_v0, v_v1; /* the range */
+    LLVMValueRef v_is_short, v_height, v_n_tiles;
+    LLVMValueRef v_function;                    /* the panel's tile function */
+    LLVMValueRef v_narrow;                      /* i1: it takes narrow tiles; NULL: none do */
+    LLVMValueRef v_v_first, v_v_start, v_v_end; /* columns that are the panel's to finish; its
+                                                   tiles begin at start */
+} coti_gemm_nest;
+
+/* One tile: rows [first, start + height) are its to finish. */
+typedef struct coti_gemm_place {
+    LLVMValueRef v_first, v_start, v_c, v_ahead;
+} coti_gemm_place;
+
+/* Element (b, k, at) of an axis' operand. */
+LLVMValueRef coti_gemm_operand(coti_emit *e, const coti_gemm_nest *n, const coti_gemm_axis *axis,
+                               LLVMValueRef v_k, LLVMValueRef v_at);
+LLVMValueRef coti_gemm_scratch(coti_emit *e, int64_t bytes, const char *name);
+/* A block of v_k rows of k from v_k0 on, of the panel, into scratch. */
+void coti_gemm_call_pack(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_k0,
+                         LLVMValueRef v_k);
+void coti_gemm_call_end(coti_emit *e, const coti_gemm_nest *n, const coti_gemm_place *place);
+
+/* The side reduction of windows' taps: the sum of rows [v_k0, v_k1) of the panel, a block of it;
+ * then, after the last, its expressions. */
+void coti_window_emit_side_block(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_k0,
+                                 LLVMValueRef v_k1);
+void coti_window_emit_side_end(coti_emit *e, const coti_gemm_nest *n);
+
 /* ---- fetching ahead (emit_gemm_fetch.c) ---- */
 
 /* llvm.prefetch for reading; locality 3: into the first cache, 2: into the second. */
 void coti_gemm_emit_prefetch(coti_emit *e, LLVMValueRef v_ptr, int32_t locality);
 int32_t coti_gemm_count_fetches(const coti_kernel *kernel, const coti_gemm_plan *plan);
-/* An entry of the batch: the index of each of its parts. */
-typedef struct coti_gemm_entry {
-    LLVMValueRef v_b, v_inner;
-} coti_gemm_entry;
-
 /* Before a tile: the addresses of what its epilogue reads, for the tile that begins at (entry, s,
  * v). */
 void coti_gemm_emit_fetch_table(coti_emit *e, const coti_gemm_plan *plan,

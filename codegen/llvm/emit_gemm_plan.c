@@ -23,6 +23,7 @@ enum {
 
 static void make_axes(const coti_gemm *gemm, coti_gemm_axis *m, coti_gemm_axis *n) {
     bool units = !gemm->m_rows && !gemm->b_rows;
+    const coti_window *w = &gemm->window;
     *m = (coti_gemm_axis){.dim = 1,
                           .slot = gemm->a_slot,
                           .extent = gemm->m,
@@ -42,6 +43,10 @@ static void make_axes(const coti_gemm *gemm, coti_gemm_axis *m, coti_gemm_axis *
                           .b_stride = gemm->b_stride[0],
                           .inner_stride = gemm->b_stride[3],
                           .offset = gemm->b_offset};
+    if (w->role != COTI_WINDOW_NONE) {
+        m->stride = w->role == COTI_WINDOW_ROWS ? w->stride[1] * w->x_stride[1] : 1;
+        m->k_stride = 1;
+    }
 }
 
 /* Lengths that a range along a static axis may have: a unit's, and the last unit's. Returns how
@@ -86,8 +91,11 @@ static bool covers_unpacked(const coti_gemm_plan *plan) {
     return !plan->v.rows;
 }
 
-static bool has_short(const coti_gemm_plan *plan) {
+static bool has_short(const coti_gemm *gemm, const coti_gemm_plan *plan) {
     int64_t length[2];
+    if (gemm->window.role != COTI_WINDOW_NONE) {
+        return false; /* tiles are of rows of positions, or of runs of taps */
+    }
     int32_t n = range_lengths(&plan->s, length);
     for (int32_t i = 0; i < n; i++) {
         if (length[i] < plan->height) {
@@ -129,9 +137,15 @@ static void choose_pack(const coti_gemm *gemm, coti_gemm_plan *plan) {
  * not stay in cache until its last use is cut; the sums simply go on from chunk to chunk.
  */
 static void choose_chunks(const coti_gemm *gemm, coti_gemm_plan *plan) {
+    const coti_window_role role = gemm->window.role;
     plan->one_chunk = false;
     plan->chunk = COTI_ROW_BLOCK;
-    if (gemm->k_rows) {
+    if (gemm->k_rows || role == COTI_WINDOW_TAPS) {
+        return;
+    }
+    if (role == COTI_WINDOW_ROWS) {
+        plan->one_chunk = true;
+        plan->chunk = gemm->k;
         return;
     }
     int64_t k_bytes = (int64_t)plan->width * plan->bytes;
@@ -159,8 +173,14 @@ static void choose_block_k(const coti_gemm *gemm, coti_gemm_plan *plan) {
     plan->short_k = last != 0 && last < plan->block_k;
 }
 
-/* Tiles that wait together for the next chunk. */
-static int32_t block_tiles(const coti_gemm_plan *plan) {
+/* Tiles that wait together for the next chunk; those of windows' taps all take a chunk while it is
+ * near. */
+static int32_t block_tiles(const coti_gemm *gemm, const coti_gemm_plan *plan) {
+    if (gemm->window.role == COTI_WINDOW_TAPS) {
+        const int64_t run = gemm->window.run,
+                      rows = gemm->unit_m < gemm->m ? gemm->unit_m : gemm->m;
+        return (int32_t)((rows + run - 1) / run * ((run + plan->height - 1) / plan->height));
+    }
     if (!plan->in_blocks) {
         return 1;
     }
@@ -210,6 +230,11 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     if (plan->stream || gemm->dtype != COT_F32) {
         return;
     }
+    if (gemm->window.role != COTI_WINDOW_NONE) {
+        const bool rows = gemm->window.role == COTI_WINDOW_ROWS;
+        plan->n_fetches = rows ? coti_gemm_count_fetches(kernel, plan) : 0;
+        return;
+    }
     int64_t s = plan->s.rows ? SOME_ROWS : plan->s.extent;
     int64_t k = gemm->k_rows ? gemm->k * SOME_ROWS : gemm->k;
     plan->ahead_v = plan->pack == COTI_GEMM_PACK_NONE && plan->v.extent > plan->width &&
@@ -221,8 +246,21 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     }
 }
 
+/* Elements from a tile's first row to each: rows of a row of taps follow the taps. */
+static void set_rows(const coti_gemm *gemm, coti_gemm_plan *plan) {
+    const coti_window *w = &gemm->window;
+    for (int32_t r = 0; r < plan->height; r++) {
+        plan->row_at[r] = r * plan->s.stride;
+        if (w->role == COTI_WINDOW_TAPS && w->run > w->channels) {
+            plan->row_at[r] = r / w->channels * w->dilation[1] * w->x_stride[1] + r % w->channels;
+        }
+    }
+}
+
 /* The end of a tile may read as many rows as a tile of full height has, even where it has one. */
-static void place(coti_gemm_plan *plan) {
+static void place(const coti_gemm *gemm, coti_gemm_plan *plan) {
+    const bool sums = gemm->window.role == COTI_WINDOW_TAPS && gemm->side.n_stores > 0;
+    const int64_t side = sums ? (int64_t)plan->width * plan->bytes : 0;
     int64_t panel = plan->pack == COTI_GEMM_PACK_NONE ? 0 : plan->chunk * plan->width;
     panel = plan->stream ? 2 * (int64_t)plan->lanes * plan->lanes : panel;
     int64_t block = plan->unit_rows > 0 ? plan->unit_rows * plan->unit_columns
@@ -238,7 +276,8 @@ static void place(coti_gemm_plan *plan) {
     int64_t square = shuffles ? (int64_t)plan->lanes * plan->lanes : 0;
     plan->fetch_at = plan->square_at + square * plan->bytes;
     int64_t table = plan->n_fetches > 0 ? (COTI_GEMM_MAX_FETCHES + 8) * (int64_t)sizeof(void *) : 0;
-    plan->scratch_bytes = plan->fetch_at + table;
+    plan->side_at = plan->fetch_at + table;
+    plan->scratch_bytes = plan->side_at + side;
 }
 
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
@@ -254,22 +293,25 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     make_axes(gemm, &m, &n);
     plan.s = gemm->form == COTI_GEMM_N_VECTORS ? m : n;
     plan.v = gemm->form == COTI_GEMM_N_VECTORS ? n : m;
-    plan.short_s = has_short(&plan);
+    plan.short_s = has_short(gemm, &plan);
     plan.end_along_s = gemm->dtype == COT_F32 && contiguous_along(&kernel->body, plan.s.dim) >
                                                      contiguous_along(&kernel->body, plan.v.dim);
     plan.t_stride = (int32_t)coti_round_up(plan.height, plan.lanes);
     plan.ragged_v = is_ragged(&plan.v, plan.lanes);
-    plan.ragged_s = plan.short_s || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);
+    const bool windows = gemm->window.role != COTI_WINDOW_NONE;
+    plan.ragged_s =
+        plan.short_s || windows || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);
     choose_pack(gemm, &plan);
     choose_chunks(gemm, &plan);
     choose_block_k(gemm, &plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);
-    plan.in_blocks =
-        !plan.stream && !plan.one_chunk && (plan.pack != COTI_GEMM_PACK_NONE || gemm->k > 1);
-    plan.block_tiles = block_tiles(&plan);
+    plan.in_blocks = !plan.stream && !windows && !plan.one_chunk &&
+                     (plan.pack != COTI_GEMM_PACK_NONE || gemm->k > 1);
+    plan.block_tiles = block_tiles(gemm, &plan);
     choose_unit_rows(&plan);
     choose_ahead(kernel, &plan);
-    place(&plan);
+    set_rows(gemm, &plan);
+    place(gemm, &plan);
     *plan_out = plan;
 }
 

@@ -46,13 +46,7 @@ void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f) {
 
 enum { SECOND_CACHE = 2 };
 
-/* A tile under construction: its size, and its elements' sums as vectors, row by row. */
-typedef struct tile {
-    const coti_gemm_plan *plan;
-    int32_t height, vectors, n;
-    LLVMValueRef v_c, v_ahead, v_fetches;
-    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
-} tile;
+typedef coti_gemm_tile tile;
 
 static LLVMValueRef vector_ptr(coti_emit *e, const tile *t, int32_t i) {
     int64_t at = (int64_t)(i / t->vectors) * t->plan->width + (i % t->vectors) * t->plan->lanes;
@@ -117,8 +111,24 @@ static void end_block(coti_emit *e, tile *t, LLVMValueRef v_first) {
     LLVMPositionBuilderAtEnd(e->builder, b_done);
 }
 
-void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t height, int32_t vectors,
-                         LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc) {
+void coti_gemm_begin_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first) {
+    if (t->plan->one_chunk || e->kernel->gemm.k_rows) {
+        set_zero(e, t);
+    } else {
+        begin_going_on(e, t, v_first);
+    }
+}
+
+void coti_gemm_end_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first) {
+    if (e->kernel->gemm.k_rows) {
+        end_block(e, t, v_first);
+    } else {
+        store_sums(e, t);
+    }
+}
+
+void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
+                         int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc) {
     int32_t lanes = plan->lanes;
     LLVMValueRef v_vector[COTI_GEMM_MAX_TILE];
     for (int32_t j = 0; j < vectors; j++) {
@@ -127,9 +137,9 @@ void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, int32_t heigh
         v_vector[j] =
             coti_l_load_vector(e, coti_gemm_element(e), lanes, v_ptr, NULL, NULL, "v_vector");
     }
-    for (int32_t r = 0; r < height; r++) {
+    for (int32_t r = rows.first; r < rows.end; r++) {
         LLVMValueRef v_ptr =
-            coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, r * plan->s.stride), "");
+            coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, plan->row_at[r]), "");
         LLVMValueRef v_element = coti_l_load(e, coti_gemm_element(e), v_ptr, "v_element");
         LLVMValueRef v_splat = coti_l_splat(e, v_element, lanes, "v_splat");
         for (int32_t j = 0; j < vectors; j++) {
@@ -176,7 +186,8 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
     if (t->height > 1) {
         ask_ahead(e, t, v_s, v_s_at, v_v_at, loop.v_i);
     }
-    coti_gemm_emit_step(e, t->plan, t->height, t->vectors, v_s_at, v_v_at, v_acc);
+    const coti_gemm_rows rows = {0, t->height};
+    coti_gemm_emit_step(e, t->plan, rows, t->vectors, v_s_at, v_v_at, v_acc);
     for (int32_t i = 0; i < t->n; i++) {
         coti_loop_next(&loop, i, v_acc[i]);
     }
@@ -210,19 +221,10 @@ LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32
               .v_ahead = LLVMGetParam(v_function, 6),
               .v_fetches = LLVMGetParam(v_function, 7)};
     LLVMValueRef v_first = LLVMGetParam(v_function, 5);
-    bool blocks = e->kernel->gemm.k_rows;
-    if (plan->one_chunk || blocks) {
-        set_zero(e, &t);
-    } else {
-        begin_going_on(e, &t, v_first);
-    }
+    coti_gemm_begin_sums(e, &t, v_first);
     sum_over_k(e, &t, LLVMGetParam(v_function, 0), LLVMGetParam(v_function, 1),
                LLVMGetParam(v_function, 3), LLVMGetParam(v_function, 4));
-    if (blocks) {
-        end_block(e, &t, v_first);
-    } else {
-        store_sums(e, &t);
-    }
+    coti_gemm_end_sums(e, &t, v_first);
     coti_gemm_function_end(e, &f);
     return v_function;
 }

@@ -1,0 +1,170 @@
+/*
+ * Which convolutions have kernels of their own, and in which form (conv.h).
+ *
+ * Such a kernel is a product whose windows are addressed where they lie. It takes CONV of one group
+ * and of one or two spatial axes, and CONV_DW; a CONV_DX becomes a CONV of its cotangent, dilated
+ * by the stride, with the kernel flipped and its channels exchanged. What remains is decomposed:
+ * one tap and windows side by side, which a plain product reads in place, rows of few positions,
+ * and few channels where those are the rows of a product.
+ *
+ * The order of every sum is the decomposition's: taps, then channels, or the places of all images.
+ */
+#include "conv.h"
+#include "window.h"
+
+enum {
+    LEAST_POSITIONS = 4,  /* of an image's row: a product's rows are of one */
+    MOST_BORDER = 8,      /* positions at each end of a row, whose windows stand out of x */
+    LEAST_CHANNELS = 4,   /* of x, where they are the rows of a product, */
+    MOST_ROW_OF_TAPS = 12 /* or else so many taps and channels together */
+};
+
+int32_t coti_conv_row_axis(const coti_conv *c) {
+    bool is_column = c->n == 2 && c->x[1] == 1 && c->k[1] == 1 && c->o[1] == 1;
+    return is_column ? 0 : c->n - 1;
+}
+
+void coti_conv_borders(int64_t x, int64_t k, int64_t o, int64_t stride, int64_t dilation,
+                       int64_t low, int64_t *first_out, int64_t *last_out) {
+    int64_t first = (low + stride - 1) / stride; /* the first position that begins within x */
+    int64_t room = x - 1 + low - (k - 1) * dilation;
+    int64_t end = room < 0 ? 0 : room / stride + 1; /* the first that ends behind x */
+    first = first < o ? first : o;
+    end = end < o ? end : o;
+    *first_out = first;
+    *last_out = o - end;
+}
+
+/* Are the windows' rows in reach, and worth a kernel of their own? */
+static bool windows_suit(const coti_conv *c) {
+    const int32_t row = coti_conv_row_axis(c);
+    int64_t taps = 1;
+    if (c->groups != 1 || c->n > 2 || c->batch < 1 || c->cin < 1 || c->cout < 1) {
+        return false;
+    }
+    for (int32_t i = 0; i < c->n; i++) {
+        if (c->o[i] < 1 || c->x[i] < 1) {
+            return false;
+        }
+        taps *= c->k[i];
+    }
+    bool side_by_side = c->k[1 - row] == 1 && c->stride[row] == c->k[row] &&
+                        c->dilation[row] == 1 && c->low[row] + c->high[row] == 0;
+    return taps > 1 && !side_by_side && c->o[row] >= LEAST_POSITIONS;
+}
+
+static bool borders_suit(const coti_conv *c) {
+    const int32_t row = coti_conv_row_axis(c);
+    int64_t first = 0, last = 0;
+    coti_conv_borders(c->x[row], c->k[row], c->o[row], c->stride[row], c->dilation[row],
+                      c->low[row], &first, &last);
+    return first <= MOST_BORDER && last <= MOST_BORDER;
+}
+
+static bool channels_suit(const coti_conv *c) {
+    return c->cin >= LEAST_CHANNELS || c->cin * c->k[coti_conv_row_axis(c)] <= MOST_ROW_OF_TAPS;
+}
+
+static coti_conv of_node(const coti_node *node, const cot_shape *a, const cot_shape *b) {
+    return coti_conv_of((cot_op)node->op, node->attr, a, b);
+}
+
+bool coti_conv_is_direct(const coti_node *node, const cot_shape *a, const cot_shape *b) {
+    if (node->op != COT_OP_CONV && node->op != COT_OP_CONV_DW) {
+        return false;
+    }
+    const coti_conv c = of_node(node, a, b);
+    return windows_suit(&c) && borders_suit(&c) && (node->op == COT_OP_CONV || channels_suit(&c));
+}
+
+/* x with zeros around the axis of rows, and none left to add: *c tells so. */
+static cot_value pad_rows(cot_value x, coti_conv *c) {
+    const int32_t row = coti_conv_row_axis(c);
+    int64_t low[COT_MAX_RANK] = {0}, high[COT_MAX_RANK] = {0};
+    low[row + 1] = c->low[row];
+    high[row + 1] = c->high[row];
+    c->x[row] += c->low[row] + c->high[row];
+    c->low[row] = c->high[row] = 0;
+    return cot_op_pad(x, low, high, 0.0);
+}
+
+/* The CONV_DX of g as a CONV of *g_out, the extents and paddings of which are *c_out. */
+static coti_conv turned(const coti_conv *c) {
+    coti_conv t = *c;
+    t.cin = c->cout;
+    t.cout = c->cin;
+    for (int32_t i = 0; i < c->n; i++) {
+        int64_t span = (c->k[i] - 1) * c->dilation[i];
+        t.x[i] = (c->o[i] - 1) * c->stride[i] + 1;
+        t.o[i] = c->x[i];
+        t.stride[i] = 1;
+        t.low[i] = span - c->low[i];
+        t.high[i] = c->x[i] + span - t.low[i] - t.x[i];
+    }
+    return t;
+}
+
+/* g with stride - 1 zeros between its positions, and without those that no window meets. */
+static cot_value dilate(cot_value g, const coti_conv *c, coti_conv *t) {
+    int64_t at[COT_MAX_RANK] = {0};
+    cot_shape shape = cot_value_shape(g);
+    bool dilated = false, cropped = false;
+    for (int32_t i = 0; i < c->n; i++) {
+        dilated = dilated || (c->stride[i] > 1 && c->o[i] > 1);
+        at[i + 1] = t->low[i] < 0 ? t->low[i] : 0;
+        shape.dim[i + 1] = t->x[i] + at[i + 1] + (t->high[i] < 0 ? t->high[i] : 0);
+        cropped = cropped || shape.dim[i + 1] != t->x[i];
+        t->x[i] = shape.dim[i + 1];
+        t->low[i] = t->low[i] < 0 ? 0 : t->low[i];
+        t->high[i] = t->high[i] < 0 ? 0 : t->high[i];
+    }
+    for (int32_t i = 0; i < c->n && dilated; i++) {
+        g = c->o[i] > 1 ? coti_dilate(g, i + 1, c->stride[i]) : g;
+    }
+    return dilated || cropped ? coti_place(g, at, shape.dim) : g;
+}
+
+/* w with its taps in reverse order and its channels exchanged. */
+static cot_value turn_weights(cot_value w, const coti_conv *c) {
+    static const int32_t flipped[COTI_SPATIAL] = {0, 1, 2};
+    int32_t order[COT_MAX_RANK];
+    for (int32_t i = 0; i < c->n; i++) {
+        order[i] = i;
+    }
+    order[c->n] = c->n + 1;
+    order[c->n + 1] = c->n;
+    return cot_op_permute(cot_op_flip(w, flipped, c->n), order, c->n + 2);
+}
+
+/* The rows of x are few where nothing is left of them: then there is no product. */
+static bool any_crop_is_empty(const coti_conv *t) {
+    bool empty = false;
+    for (int32_t i = 0; i < t->n; i++) {
+        int64_t low = t->low[i] < 0 ? t->low[i] : 0, high = t->high[i] < 0 ? t->high[i] : 0;
+        empty = empty || t->x[i] + low + high < 1;
+    }
+    return empty;
+}
+
+bool coti_conv_direct(const coti_node *node, const cot_value *input, cot_value *result_out) {
+    const cot_shape a = cot_value_shape(input[0]), b = cot_value_shape(input[1]);
+    coti_conv c = of_node(node, &a, &b);
+    if (node->op == COT_OP_CONV_DX) {
+        coti_conv t = turned(&c);
+        if (c.o[0] < 1 || c.o[1] < 1 || !windows_suit(&t) || any_crop_is_empty(&t)) {
+            return false;
+        }
+        cot_value g = dilate(input[0], &c, &t);
+        const cot_conv_axes axes = coti_conv_axes_of(&t);
+        *result_out = cot_op_conv(g, turn_weights(input[1], &c), &axes);
+        return true;
+    }
+    if (!windows_suit(&c) || (node->op == COT_OP_CONV_DW && !channels_suit(&c))) {
+        return false;
+    }
+    cot_value x = borders_suit(&c) ? input[0] : pad_rows(input[0], &c);
+    const cot_conv_axes axes = coti_conv_axes_of(&c);
+    *result_out = node->op == COT_OP_CONV ? cot_op_conv(x, input[1], &axes)
+                                          : cot_op_conv_dw(x, input[1], c.k, &axes);
+    return true;
+}
