@@ -25,6 +25,16 @@ static double terms_of(const coti_node *node, const tensor *input, const tensor 
         }
         return terms;
     }
+    if (node->op == COT_OP_CONV || node->op == COT_OP_CONV_DX || node->op == COT_OP_CONV_DW) {
+        /* Of the kernel's elements, all but the channels of the result; of the cotangent's, too. */
+        const cot_shape *w = &input[1].shape;
+        const int32_t kept = node->op == COT_OP_CONV_DX ? w->rank - 2 : w->rank - 1;
+        int64_t apart = w->dim[kept];
+        if (node->op == COT_OP_CONV_DX) {
+            apart *= ((const coti_attr_CONV_SIZED *)node->attr)->groups;
+        }
+        return apart > 0 ? (double)input[1].count / (double)apart : 1;
+    }
     return out->count > 0 ? (double)input->count / (double)out->count : 1;
 }
 

@@ -63,22 +63,65 @@ static void check_chunk_local(const coti_groups *groups, int64_t output_elements
     coti_plan_destroy(plan);
 }
 
-/* A padded copy, the windows, and a product with bias and relu: all for one chunk of rows. */
-static void a_convolution_is_a_product(void **state) {
+static const char same_text[] =
+    "graph @conv(%x: f32[N,8,8,3], state %w: f32[3,3,3,16], state %b: f32[16]) {\n"
+    "  %0 = conv %x, %w {stride=[1, 1], dilation=[1, 1], low=[1, 1], high=[1, 1], groups=1}"
+    " : f32[N,8,8,16]\n"
+    "  %1 = broadcast %b {axes=[3]} : f32[N,8,8,16]\n"
+    "  %2 = add %0, %1 : f32[N,8,8,16]\n"
+    "  %3 = relu %2 : f32[N,8,8,16]\n"
+    "  return y=%3\n}\n";
+
+/* Neither a padded copy nor windows: one product, with bias and relu, of x as it lies. */
+static void a_convolution_copies_nothing(void **state) {
     (void)state;
-    static const coti_skeleton expected[] = {COTI_SKELETON_LOAD, COTI_SKELETON_MAP,
-                                             COTI_SKELETON_MAP, COTI_SKELETON_GEMM};
-    coti_groups *groups = groups_of(
-        "graph @conv(%x: f32[N,8,8,3], state %w: f32[3,3,3,16], state %b: f32[16]) {\n"
-        "  %0 = conv %x, %w {stride=[1, 1], dilation=[1, 1], low=[1, 1], high=[1, 1], groups=1}"
-        " : f32[N,8,8,16]\n"
-        "  %1 = broadcast %b {axes=[3]} : f32[N,8,8,16]\n"
-        "  %2 = add %0, %1 : f32[N,8,8,16]\n"
-        "  %3 = relu %2 : f32[N,8,8,16]\n"
-        "  return y=%3\n}\n",
-        128);
-    check_skeletons(groups, expected, 4);
+    static const coti_skeleton expected[] = {COTI_SKELETON_LOAD, COTI_SKELETON_GEMM};
+    coti_groups *groups = groups_of(same_text, 128);
+    check_skeletons(groups, expected, 2);
+    const coti_gemm *g = &groups->group[1].kernel->gemm;
+    assert_int_equal(g->window.role, COTI_WINDOW_ROWS);
+    assert_int_equal(g->window.image_stride, 8 * 8 * 3);
+    assert_true(g->tile_broadcast <= 8);
     check_chunk_local(groups, 8 * 8 * 16);
+    coti_groups_destroy(groups);
+}
+
+/* The weights' gradient: its update, the bias' gradient and update are one call. */
+static void a_weight_gradient_updates_weights_and_bias(void **state) {
+    (void)state;
+    coti_groups *groups =
+        groups_of("graph @dw(%x: f32[N,9,8,4], %g: f32[N,9,8,20], state %w: f32[3,3,4,20],"
+                  " state %b: f32[20]) {\n"
+                  "  %0 = conv_dw %x, %g {size=[3, 3], stride=[1, 1], dilation=[1, 1], low=[1, 1],"
+                  " high=[1, 1], groups=1} : f32[3,3,4,20]\n"
+                  "  %1 = sub %w, %0 : f32[3,3,4,20]\n"
+                  "  %2 = sum %g {axes=[0, 1, 2]} : f32[20]\n"
+                  "  %3 = sub %b, %2 : f32[20]\n"
+                  "  update %w <- %1\n"
+                  "  update %b <- %3\n"
+                  "  return\n}\n",
+                  128);
+    const int32_t n_groups = groups->n_groups;
+    const coti_kernel *kernel = groups->group[n_groups - 1].kernel;
+    assert_int_equal(n_groups, 3); /* two loads before it */
+    assert_int_equal(kernel->gemm.window.role, COTI_WINDOW_TAPS);
+    assert_true(kernel->gemm.side.n_stores > 0);
+    coti_groups_destroy(groups);
+}
+
+/* By x, with a stride: one copy of the cotangent among zeros, one of the kernel, and a product. */
+static void a_gradient_by_x_is_a_convolution(void **state) {
+    (void)state;
+    coti_groups *groups =
+        groups_of("graph @dx(%g: f32[N,5,5,8], state %w: f32[3,3,4,8]) {\n"
+                  "  %0 = conv_dx %g, %w {size=[9, 10], stride=[2, 2], dilation=[1, 1], low=[1, 0],"
+                  " high=[1, 1], groups=1} : f32[N,9,10,4]\n"
+                  "  return dx=%0\n}\n",
+                  128);
+    const int32_t last = fuse_find(groups, COT_OP_CONV, 0);
+    assert_true(last > 0);
+    assert_int_equal(groups->group[last].kernel->gemm.window.role, COTI_WINDOW_ROWS);
+    assert_true(largest_value(groups) <= 12 * 12 * 8);
     coti_groups_destroy(groups);
 }
 
@@ -145,7 +188,9 @@ static void a_pool_copies_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_convolution_is_a_product),
+        cmocka_unit_test(a_convolution_copies_nothing),
+        cmocka_unit_test(a_weight_gradient_updates_weights_and_bias),
+        cmocka_unit_test(a_gradient_by_x_is_a_convolution),
         cmocka_unit_test(one_tap_is_read_in_place),
         cmocka_unit_test(a_depthwise_convolution_holds_no_windows),
         cmocka_unit_test(a_pool_copies_nothing),
