@@ -94,11 +94,16 @@ static void a_weight_gradient_updates_weights_and_bias(void **state) {
                   " state %b: f32[20]) {\n"
                   "  %0 = conv_dw %x, %g {size=[3, 3], stride=[1, 1], dilation=[1, 1], low=[1, 1],"
                   " high=[1, 1], groups=1} : f32[3,3,4,20]\n"
-                  "  %1 = sub %w, %0 : f32[3,3,4,20]\n"
-                  "  %2 = sum %g {axes=[0, 1, 2]} : f32[20]\n"
-                  "  %3 = sub %b, %2 : f32[20]\n"
-                  "  update %w <- %1\n"
-                  "  update %b <- %3\n"
+                  "  %1 = const {data=0.001} : f32[]\n"
+                  "  %2 = broadcast %1 : f32[3,3,4,20]\n"
+                  "  %3 = mul %0, %2 : f32[3,3,4,20]\n"
+                  "  %4 = sub %w, %3 : f32[3,3,4,20]\n"
+                  "  %5 = sum %g {axes=[0, 1, 2]} : f32[20]\n"
+                  "  %6 = broadcast %1 : f32[20]\n"
+                  "  %7 = mul %5, %6 : f32[20]\n"
+                  "  %8 = sub %b, %7 : f32[20]\n"
+                  "  update %w <- %4\n"
+                  "  update %b <- %8\n"
                   "  return\n}\n",
                   128);
     const int32_t n_groups = groups->n_groups;
