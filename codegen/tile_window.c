@@ -11,6 +11,7 @@
 
 enum {
     MAX_VECTORS = 3,
+    MAX_TAPS_VECTORS = 4,    /* where a panel more costs reading all operands once more */
     LEAST_CHANNELS = 4,      /* of a run that is one tap */
     TARGET_UNITS = 16,       /* at least, where units stay large enough */
     LEAST_UNIT_TIME = 65536, /* vector fmas */
@@ -67,8 +68,10 @@ static double pass_time(const coti_gemm *gemm, int64_t k) {
 static double choose(coti_gemm *gemm, const coti_target *target, int64_t run, int64_t least,
                      int64_t n_runs, int64_t k) {
     double best = -1;
+    const bool taps = gemm->window.role == COTI_WINDOW_TAPS;
     coti_gemm c = *gemm;
-    for (c.tile_vectors = 1; c.tile_vectors <= MAX_VECTORS; c.tile_vectors++) {
+    for (c.tile_vectors = 1; c.tile_vectors <= (taps ? MAX_TAPS_VECTORS : MAX_VECTORS);
+         c.tile_vectors++) {
         for (c.tile_broadcast = (int32_t)smaller(least, 1024);
              c.tile_broadcast <= run && coti_tile_fits(target, c.tile_broadcast, c.tile_vectors);
              c.tile_broadcast++) {

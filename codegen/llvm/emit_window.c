@@ -92,21 +92,25 @@ static void emit_kind(coti_emit *e, const coti_gemm_plan *plan, coti_window_tile
     }
 }
 
-/* Tiles inside first; if there are none, the last tile's kind stands for what remains. */
+/* Tiles inside first; if there are none, the last tile's kind stands for what remains. Borders are
+ * of few positions (graph/conv.h), and so of few tiles at each end. */
 static void emit_kinds(coti_emit *e, const coti_gemm_plan *plan, coti_window_tiles *tiles) {
     const coti_window *w = &e->kernel->gemm.window;
-    int64_t n_inside = 0;
-    for (int64_t i = 0; i < tiles->n_tiles && n_inside == 0; i++) {
-        n_inside += is_inside(w, plan, start_of(w, plan, i));
+    const int64_t n = tiles->n_tiles, most = COTI_WINDOW_MAX_KINDS / 2;
+    bool any_inside = false;
+    for (int64_t i = 0; i < n && i <= most && !any_inside; i++) {
+        any_inside = is_inside(w, plan, start_of(w, plan, i));
     }
-    if (n_inside > 0) {
+    if (any_inside) {
         emit_kind(e, plan, tiles, 0, true);
     }
-    for (int64_t i = tiles->n_tiles - 1; i >= 0; i--) {
-        if (!is_inside(w, plan, start_of(w, plan, i))) {
-            tiles->place[tiles->n_kinds < COTI_WINDOW_MAX_KINDS ? tiles->n_kinds : 0] = (int32_t)i;
-            emit_kind(e, plan, tiles, start_of(w, plan, i), false);
+    for (int64_t j = 0; j < 2 * most; j++) { /* the last ones, then the first */
+        const int64_t i = j < most ? n - 1 - j : 2 * most - 1 - j;
+        if (i < 0 || (j >= most && i >= n - most) || is_inside(w, plan, start_of(w, plan, i))) {
+            continue;
         }
+        tiles->place[tiles->n_kinds < COTI_WINDOW_MAX_KINDS ? tiles->n_kinds : 0] = (int32_t)i;
+        emit_kind(e, plan, tiles, start_of(w, plan, i), false);
     }
 }
 

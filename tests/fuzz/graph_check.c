@@ -255,7 +255,8 @@ static const pass passes[] = {{"simplify", coti_pass_simplify, true},
                               {"fold", coti_pass_fold, true},
                               {"cse", coti_pass_cse, true},
                               {"dce", coti_pass_dce, true},
-                              {"expand", coti_pass_expand, false}};
+                              {"expand", coti_pass_expand, false},
+                              {"expand_for_kernels", coti_pass_expand_for_kernels, false}};
 enum { N_PASSES = sizeof passes / sizeof *passes };
 
 /* The pass's result, to be destroyed. */
