@@ -49,7 +49,7 @@ static void end_linear(linear *l) {
 
 static void step_by(linear *l, const double *gradient) {
     for (int i = 0; i < SIZE; i++) {
-        l->t[i] = (float)(IN * gradient[i]);
+        l->t[i] = (float)((double)IN * gradient[i]);
     }
     const cot_array x = array_of(l->x, IN, IN), t = array_of(l->t, IN, OUT);
     cot_dataset *data = cot_dataset_create(l->context, (cot_array_list){&x, 1},

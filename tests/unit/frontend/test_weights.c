@@ -78,7 +78,7 @@ static void ranges_and_means(void **state) {
         assert_true(w[i] >= 2.0f && w[i] <= 3.0f);
         sum += (double)w[i];
     }
-    CHECK_NEAR(sum / N, 2.5, 6 * 0.29 / sqrt(N));
+    CHECK_NEAR(sum / (double)N, 2.5, 6 * 0.29 / sqrt(N));
     kernel_of(4, 40, 50, COT_TRUNCATED_NORMAL, cot_initializer_numbers(.mean = -7, .stddev = 0.5),
               w);
     sum = 0.0;
@@ -86,7 +86,7 @@ static void ranges_and_means(void **state) {
         assert_true(w[i] >= -8.0f && w[i] <= -6.0f);
         sum += (double)w[i];
     }
-    CHECK_NEAR(sum / N, -7.0, 6 * 0.45 / sqrt(N));
+    CHECK_NEAR(sum / (double)N, -7.0, 6 * 0.45 / sqrt(N));
 }
 
 /* ---- regularizers ---- */
