@@ -36,10 +36,14 @@ cot_conv_axes coti_conv_axes_of(const coti_conv *c);
  * other is nothing but a place. */
 int32_t coti_conv_row_axis(const coti_conv *c);
 
-/* Along one axis: how many of the o positions begin before x, and how many end behind it; both
- * counts may tell of the same position. */
-void coti_conv_borders(int64_t x, int64_t k, int64_t o, int64_t stride, int64_t dilation,
-                       int64_t low, int64_t *first_out, int64_t *last_out);
+/* One axis of a convolution. */
+typedef struct coti_conv_axis {
+    int64_t x, k, o, stride, dilation, low;
+} coti_conv_axis;
+
+/* Along it: how many of the o positions begin before x, and how many end behind it; both counts may
+ * tell of the same position. */
+void coti_conv_borders(const coti_conv_axis *axis, int64_t *first_out, int64_t *last_out);
 
 /* Has this node, of operands of these shapes, a kernel of its own? A CONV or CONV_DW at most. */
 bool coti_conv_is_direct(const coti_node *node, const cot_shape *a, const cot_shape *b);

@@ -24,15 +24,15 @@ int32_t coti_conv_row_axis(const coti_conv *c) {
     return is_column ? 0 : c->n - 1;
 }
 
-void coti_conv_borders(int64_t x, int64_t k, int64_t o, int64_t stride, int64_t dilation,
-                       int64_t low, int64_t *first_out, int64_t *last_out) {
-    int64_t first = (low + stride - 1) / stride; /* the first position that begins within x */
-    int64_t room = x - 1 + low - (k - 1) * dilation;
-    int64_t end = room < 0 ? 0 : room / stride + 1; /* the first that ends behind x */
-    first = first < o ? first : o;
-    end = end < o ? end : o;
+void coti_conv_borders(const coti_conv_axis *axis, int64_t *first_out, int64_t *last_out) {
+    /* The first position that begins within x; the first that ends behind it. */
+    int64_t first = (axis->low + axis->stride - 1) / axis->stride;
+    int64_t room = axis->x - 1 + axis->low - (axis->k - 1) * axis->dilation;
+    int64_t end = room < 0 ? 0 : room / axis->stride + 1;
+    first = first < axis->o ? first : axis->o;
+    end = end < axis->o ? end : axis->o;
     *first_out = first;
-    *last_out = o - end;
+    *last_out = axis->o - end;
 }
 
 /* Are the windows' rows in reach, and worth a kernel of their own? */
@@ -56,8 +56,9 @@ static bool windows_suit(const coti_conv *c) {
 static bool borders_suit(const coti_conv *c) {
     const int32_t row = coti_conv_row_axis(c);
     int64_t first = 0, last = 0;
-    coti_conv_borders(c->x[row], c->k[row], c->o[row], c->stride[row], c->dilation[row],
-                      c->low[row], &first, &last);
+    const coti_conv_axis axis = {c->x[row],      c->k[row],        c->o[row],
+                                 c->stride[row], c->dilation[row], c->low[row]};
+    coti_conv_borders(&axis, &first, &last);
     return first <= MOST_BORDER && last <= MOST_BORDER;
 }
 

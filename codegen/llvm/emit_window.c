@@ -70,8 +70,9 @@ static int64_t start_of(const coti_window *w, const coti_gemm_plan *plan, int64_
 /* Does every position of the tile meet x at each tap of axis 1? */
 static bool is_inside(const coti_window *w, const coti_gemm_plan *plan, int64_t start) {
     int64_t first = 0, last = 0;
-    coti_conv_borders(w->x[1], w->k[1], w->o[1], w->stride[1], w->dilation[1], w->low[1], &first,
-                      &last);
+    const coti_conv_axis axis = {w->x[1],      w->k[1],        w->o[1],
+                                 w->stride[1], w->dilation[1], w->low[1]};
+    coti_conv_borders(&axis, &first, &last);
     return start >= first && start + plan->height <= w->o[1] - last;
 }
 
@@ -274,8 +275,7 @@ static ahead ask_ahead(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_t, 
 }
 
 static void call_taps(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k0, LLVMValueRef v_k1,
-                      const coti_gemm_place *place, LLVMValueRef v_k_stride,
-                      LLVMValueRef v_function, const ahead *a) {
+                      const coti_gemm_place *place, LLVMValueRef v_k_stride, const ahead *a) {
     const coti_gemm_plan *plan = n->plan;
     const coti_window *w = &e->kernel->gemm.window;
     const bool packed = plan->pack != COTI_GEMM_PACK_NONE;
@@ -296,14 +296,14 @@ static void call_taps(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k0, LLVMVa
                                 v_is_first,
                                 a->v_at,
                                 a->v_step};
-    LLVMBuildCall2(e->builder, coti_window_type(e), v_function, v_arg, ARGS, "");
+    LLVMBuildCall2(e->builder, coti_window_type(e), n->v_function, v_arg, ARGS, "");
 }
 
 /* Chunks of positions, at least one: the sum of nothing is still to be written. */
 static void emit_taps(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k_stride) {
     const int64_t size = n->plan->chunk, run = e->kernel->gemm.window.run;
     LLVMValueRef v_zero = coti_l_i64(e, 0), v_one = coti_l_i64(e, 1);
-    LLVMValueRef v_function = pick(e, &n->window, 0, n->v_narrow);
+    n->v_function = pick(e, &n->window, 0, n->v_narrow);
     LLVMValueRef v_n_tiles = times(e, divide(e, sub(e, n->v_s1, n->v_s0), run), n->window.n_tiles);
     LLVMValueRef v_chunks = divide_up(e, n->v_k, size);
     LLVMValueRef v_none = LLVMBuildICmp(e->builder, LLVMIntEQ, v_chunks, v_zero, "");
@@ -323,7 +323,7 @@ static void emit_taps(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k_stride) 
     coti_loop_begin(e, &tiles, v_zero, v_n_tiles, 1, "tile");
     coti_gemm_place place = taps_place(e, n, tiles.v_i);
     const ahead a = ask_ahead(e, n, tiles.v_i, v_k1);
-    call_taps(e, n, v_k0, v_k1, &place, v_k_stride, v_function, &a);
+    call_taps(e, n, v_k0, v_k1, &place, v_k_stride, &a);
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &chunks);
     coti_loop_begin(e, &tiles, v_zero, v_n_tiles, 1, "end");
