@@ -42,6 +42,9 @@ int32_t coti_muon_slots(const coti_optimizer *optimizer, const coti_place_of *pl
 
 /* The last two axes change places. */
 static cot_value turn(cot_value x) {
+    if (x.graph == NULL) {
+        return x; /* poisoned: it has no axes */
+    }
     int32_t axes[COT_MAX_RANK];
     int32_t rank = cot_value_shape(x).rank;
     for (int32_t i = 0; i < rank; i++) {
@@ -56,6 +59,9 @@ static cot_value turn(cot_value x) {
 static cot_value orthogonalize(const cot_muon_options *options, cot_value u) {
     static const int32_t last_two[2] = {-2, -1};
     const cot_shape shape = cot_value_shape(u);
+    if (u.graph == NULL) {
+        return u;
+    }
     bool tall = shape.dim[shape.rank - 2] > shape.dim[shape.rank - 1];
     cot_value x = tall ? turn(u) : u;
     cot_value norm = root(cot_op_reduce(COT_OP_SUM, square(x), last_two, 2, true));
