@@ -130,7 +130,8 @@ static void append_footer(coti_str *text, const cot_model *model) {
     for (size_t i = 0; i < model->layer.count; i++) {
         const cot_layer *layer = model->layer.data[i];
         for (int32_t k = 0; k < layer->n_weights; k++) {
-            count_variable(coti_layer_trains_weight(layer, k) ? &trainable : &fixed, layer->weight[k]);
+            count_variable(coti_layer_trains_weight(layer, k) ? &trainable : &fixed,
+                           layer->weight[k]);
         }
     }
     int32_t n_optimizer = cot_model_n_optimizer_variables(model);
