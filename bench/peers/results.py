@@ -92,6 +92,12 @@ layouts, nothing is converted; its matrix products, and all of OpenBLAS's and BL
 as ours do."""
 
 
+CLOCK = {
+    "wall": "Times are the wall's.",
+    "processor": "Times are processor time on one thread, for the machine was busy; compile times are not.",
+}
+
+
 def report(state: Entry) -> str:
     threads = max((n for n, _, _ in entries(state, "training")), default=1)
     steps = "\n".join(step_table(n, name, entry) for n, name, entry in entries(state, "training"))
@@ -100,7 +106,7 @@ def report(state: Entry) -> str:
     compiling = f"## Compile time\n\n```\n{state['compiling'].strip()}\n```\n" if "compiling" in state else ""
     return f"""# Results
 
-{METHOD} Times are {state['clock']} time.
+{METHOD} {CLOCK[state['clock']]}
 
 Machine: {state['machine']}. FMA peak {peak_of(state)}. Beside it: {versions(state)}.
 
