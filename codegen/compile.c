@@ -168,9 +168,11 @@ static bool fits(const compilation *c) {
 }
 
 static cot_status plan_again(compilation *c, int64_t phase_bytes) {
+    coti_plan *plan = NULL;
+    COTI_TRY(coti_plan_make_closing(c->groups, &c->target, phase_bytes, &plan));
     coti_plan_destroy(c->plan);
-    c->plan = NULL;
-    return coti_plan_make_closing(c->groups, &c->target, phase_bytes, &c->plan);
+    c->plan = plan;
+    return COT_OK;
 }
 
 /*

@@ -67,9 +67,10 @@ static void print_residents(coti_str *out, const resident *first, int32_t n, boo
     if (node->layer != NULL) {
         coti_str_printf(out, "\"%.40s\" ", node->layer);
     }
-    coti_str_printf(
-        out, "%s %s %lld bytes", node->name != NULL ? node->name : cot_op_name((cot_op)node->op),
-        coti_type_text(type, (cot_dtype)node->dtype, &node->shape), (long long)(n * first->bytes));
+    coti_str_printf(out, "%s %s %lld bytes",
+                    node->name != NULL ? node->name : cot_op_name((cot_op)node->op),
+                    coti_type_text(type, (cot_dtype)node->dtype, &node->shape),
+                    (long long)n * (long long)first->bytes);
 }
 
 /* Lines as long as `bytes` allows, largest first, alike ones together; how many are left out. */

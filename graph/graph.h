@@ -217,8 +217,13 @@ cot_value coti_graph_keep(cot_graph *graph, const coti_node *node, const cot_val
 cot_status coti_op_fail_at(cot_context *context, const char *file, int32_t line, cot_status status,
                            const char *op, const char *layer, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
+#ifdef __clang_analyzer__ /* as COTI_FAIL_AT */
+#define COTI_OP_FAIL(context, status, op, layer, ...)                                              \
+    (coti_op_fail_at((context), __FILE__, __LINE__, (status), (op), (layer), __VA_ARGS__), (status))
+#else
 #define COTI_OP_FAIL(context, status, op, layer, ...)                                              \
     coti_op_fail_at((context), __FILE__, __LINE__, (status), (op), (layer), __VA_ARGS__)
+#endif
 
 /*
  * The one graph that all n values belong to, or NULL: quietly when all are poisoned, else with the

@@ -220,12 +220,12 @@ static cot_status open_modes(coti_training *training) {
     coti_mode *open[COTI_MODE_COUNT];
     int32_t n = 0;
     for (int32_t i = 0; i < COTI_MODE_COUNT; i++) {
-        if (needs_mode(training, (coti_mode_id)i)) {
-            coti_mode *mode = &training->mode[i];
-            COTI_TRY(begin_mode(training, (coti_mode_id)i, training->max_batch, mode,
-                                &training->memory));
-            open[n++] = mode;
+        if (!needs_mode(training, (coti_mode_id)i)) {
+            continue;
         }
+        open[n] = &training->mode[i];
+        COTI_TRY(begin_mode(training, (coti_mode_id)i, training->max_batch, open[n++],
+                            &training->memory));
     }
     return finish_modes(training, open, n);
 }

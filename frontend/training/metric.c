@@ -16,11 +16,11 @@ enum { THRESHOLDS = 200 };
 
 /* The loss that a metric is, or COT_NO_LOSS. */
 static cot_loss loss_of(cot_metric metric) {
+    if ((int)metric <= (int)COT_METRIC_COUNT) {
+        return COT_NO_LOSS;
+    }
     cot_loss loss = (cot_loss)((int)metric - (int)COT_METRIC_COUNT);
-    return (int)metric > (int)COT_METRIC_COUNT && coti_loss_is_valid(loss) &&
-                   loss != COT_CUSTOM_LOSS
-               ? loss
-               : COT_NO_LOSS;
+    return coti_loss_is_valid(loss) && loss != COT_CUSTOM_LOSS ? loss : COT_NO_LOSS;
 }
 
 const char *cot_metric_name(cot_metric metric) {

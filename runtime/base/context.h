@@ -99,10 +99,17 @@ cot_status coti_fail_at(cot_context *context, const char *file, int32_t line, co
                         const char *op, const char *layer, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
 
-#define COTI_FAIL(context, status, ...)                                                            \
-    coti_fail_at((context), __FILE__, __LINE__, (status), NULL, NULL, __VA_ARGS__)
-#define COTI_FAIL_OP(context, status, op, layer, ...)                                              \
+/* coti_fail_at returns the status that it is given, never COT_OK: what the analyzer cannot see. */
+#ifdef __clang_analyzer__
+#define COTI_FAIL_AT(context, status, op, layer, ...)                                              \
+    (coti_fail_at((context), __FILE__, __LINE__, (status), (op), (layer), __VA_ARGS__), (status))
+#else
+#define COTI_FAIL_AT(context, status, op, layer, ...)                                              \
     coti_fail_at((context), __FILE__, __LINE__, (status), (op), (layer), __VA_ARGS__)
+#endif
+#define COTI_FAIL(context, status, ...) COTI_FAIL_AT(context, status, NULL, NULL, __VA_ARGS__)
+#define COTI_FAIL_OP(context, status, op, layer, ...)                                              \
+    COTI_FAIL_AT(context, status, op, layer, __VA_ARGS__)
 
 /* Fill an error record in place (a session's own); same rules, no first-error rule. */
 cot_status coti_error_set(coti_error *error, cot_status status, const char *format, ...)
