@@ -120,7 +120,7 @@ typedef struct way {
     bool evaluator, unfused;
 } way;
 
-static void run_steps(encoder *net, cot_program *program) {
+static void run_steps(cot_program *program) {
     int32_t tokens[MOST_ROWS * TOKENS], labels[MOST_ROWS * TOKENS];
     static const int64_t rows[] = {MOST_ROWS, 5, 1, MOST_ROWS};
     cot_session *session = cot_session_create(program);
@@ -155,7 +155,7 @@ static float *train(way how, int64_t *n_out) {
                                            .max_rows = how.max_rows};
     cot_program *program = cot_program_create(net.graph, &program_options);
     if (program != NULL) {
-        run_steps(&net, program);
+        run_steps(program);
     }
     float *all = calloc(MOST_STATES, MOST_ELEMENTS * sizeof *all);
     assert_non_null(all);

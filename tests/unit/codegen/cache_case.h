@@ -31,8 +31,8 @@ static inline void cache_remove_place(const char *path) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
             continue;
         }
-        (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        if (unlink(name) != 0) {
+        const int length = snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        if (length < (int)sizeof name && unlink(name) != 0) {
             cache_remove_place(name);
         }
     }

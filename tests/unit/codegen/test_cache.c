@@ -366,7 +366,7 @@ static int64_t bytes_in(const char *folder) {
     for (int i = 0; i < n; i++) {
         char file[4 * CACHE_PATH_BYTES];
         struct stat about;
-        (void)snprintf(file, sizeof file, "%s/%s", path, name[i]);
+        assert_true(snprintf(file, sizeof file, "%s/%s", path, name[i]) < (int)sizeof file);
         assert_int_equal(stat(file, &about), 0);
         bytes += about.st_size;
     }
@@ -381,7 +381,7 @@ static void make_older(const char *folder, int64_t seconds) {
     for (int i = 0; i < n; i++) {
         char file[4 * CACHE_PATH_BYTES];
         struct stat about;
-        (void)snprintf(file, sizeof file, "%s/%s", path, name[i]);
+        assert_true(snprintf(file, sizeof file, "%s/%s", path, name[i]) < (int)sizeof file);
         assert_int_equal(stat(file, &about), 0);
         const struct timespec times[2] = {{.tv_sec = about.st_mtim.tv_sec - seconds},
                                           {.tv_sec = about.st_mtim.tv_sec - seconds}};

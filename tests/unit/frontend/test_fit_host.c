@@ -324,6 +324,7 @@ static void nan_is_let_through_on_request(void **state) {
     assert_int_equal(cot_model_fit(w.model, w.data), COT_E_DATA);
     CHECK_ERROR(w.context, COT_E_DATA, "input \"input_layer\": row 1, element 3 is nan");
     CHECK_OK(w.context, cot_model_fit(w.model, w.data, .allow_nonfinite = true));
+    end(&w);
 }
 
 int main(int argc, char **argv) {
