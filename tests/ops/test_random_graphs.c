@@ -5,6 +5,7 @@
  *   test_random_graphs                      graphs 0 to 999, two ways each
  *   test_random_graphs FIRST COUNT [all]    these graphs, two ways each, or every way
  *   test_random_graphs FILE.cot...          these files, every way, with the numbers of ten seeds
+ * (two where effort.h says quick)
  *
  * What is compared, and the ways, stand in differential.h. A graph that fails is made smaller as
  * long as it fails, and written to random_SEED.cot: with its fix it joins the corpus. The status is
@@ -13,6 +14,7 @@
 #include "check.h"
 #include "codegen/jit.h"
 #include "differential.h"
+#include "effort.h"
 #include "graph/graph.h"
 #include "random_graph.h"
 
@@ -102,7 +104,8 @@ static void check_file(const char *path) {
         fail_msg("%s cannot be read", path);
     }
     fclose(file);
-    for (uint64_t seed = 0; seed < FILE_SEEDS; seed++) {
+    const uint64_t end = effort_is_quick() ? FILE_SEEDS / 5 : FILE_SEEDS;
+    for (uint64_t seed = 0; seed < end; seed++) {
         check_text(path, text, seed, all_treatments());
     }
     free(text);
