@@ -62,6 +62,23 @@ static cot_status check_matrices(const coti_infer *infer) {
     return COT_OK;
 }
 
+/* Scores are as large a tensor as any: one for each position of q and each of k. */
+static cot_status check_scores(const coti_infer *infer) {
+    const cot_shape *q = &coti_infer_in(infer, 0)->shape;
+    const cot_shape *k = &coti_infer_in(infer, 1)->shape;
+    int64_t count = 1;
+    for (int32_t axis = 0; axis < q->rank; axis++) {
+        int64_t extent = axis < q->rank - 1 ? q->dim[axis] : k->dim[axis - 1];
+        if (extent > 1 && !coti_size_mul(count, extent, &count)) {
+            return COTI_INFER_FAIL(infer, COT_E_SHAPE,
+                                   "%lld positions of q and %lld of k have more than %lld scores",
+                                   (long long)q->dim[q->rank - 2], (long long)k->dim[k->rank - 2],
+                                   (long long)COTI_SIZE_MAX);
+        }
+    }
+    return COT_OK;
+}
+
 static cot_status check_mask(const coti_infer *infer) {
     const coti_node *mask = coti_infer_in(infer, 3);
     cot_shape scores = coti_infer_in(infer, 0)->shape;
@@ -86,6 +103,7 @@ cot_status coti_infer_ATTENTION(coti_infer *infer) {
     COTI_TRY(check_floats(infer));
     COTI_TRY(check_leading(infer));
     COTI_TRY(check_matrices(infer));
+    COTI_TRY(check_scores(infer));
     COTI_TRY(infer->n_inputs == 4 ? check_mask(infer) : COT_OK);
     if (!isfinite(attr->scale)) {
         return COTI_INFER_FAIL(infer, COT_E_ARG, "scale %g is not finite", attr->scale);

@@ -64,6 +64,7 @@ static void bad_attention(void **state) {
     cot_value wide = cot_op_input(g, COT_F64, BATCH(1, 2, 5, 4), "wide");
     cot_value no_keys = cot_op_input(g, COT_F32, BATCH(1, 2, 0, 4), "no_keys");
     cot_value no_d = cot_op_input(g, COT_F32, SHAPE(3, 0), "no_d");
+    cot_value vast = cot_op_input(g, COT_F32, SHAPE(20000000, 4), "vast");
     cot_value mask = cot_op_input(g, COT_BOOL, SHAPE(3, 5), "mask");
     cot_value rows_mask = cot_op_input(g, COT_BOOL, BATCH(1, 5), "rows_mask");
     BAD(attention(q, k, v.x, none, 0), COT_E_SHAPE, "attention \"dense_1\": ", "one rank",
@@ -79,6 +80,8 @@ static void bad_attention(void **state) {
     BAD(attention(q, k, q, none, 0), COT_E_SHAPE, "attention",
         "positions of k and v differ, 5 and 3");
     BAD(attention(q, no_keys, no_keys, none, 0), COT_E_SHAPE, "attention", "no position of k");
+    BAD(attention(vast, vast, vast, none, 0), COT_E_SHAPE, "attention",
+        "20000000 positions of q and 20000000 of k have more than 140737488355328 scores");
     BAD(attention(q, wide, k, none, 0), COT_E_DTYPE, "attention", "k is f64[N,2,5,4]");
     BAD(attention(v.i, v.i, v.i, none, 0), COT_E_DTYPE, "attention", "q must be f32 or f64");
     BAD(attention(q, k, k, q, 0), COT_E_DTYPE, "attention", "mask must be bool",
