@@ -18,38 +18,15 @@
 typedef coti_gemm_nest nest;
 typedef coti_gemm_place tile_place;
 
-/* ---- small arithmetic ---- */
-
-static LLVMValueRef add(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return LLVMBuildAdd(e->builder, v_a, v_b, "");
-}
-
-static LLVMValueRef sub(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return LLVMBuildSub(e->builder, v_a, v_b, "");
-}
-
-static LLVMValueRef times(coti_emit *e, LLVMValueRef v_a, int64_t factor) {
-    return LLVMBuildMul(e->builder, v_a, coti_l_i64(e, factor), "");
-}
-
-static LLVMValueRef smaller(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSLT, v_a, v_b, ""), v_a, v_b, "");
-}
-
-/* ceil(a / b) of a >= 0. */
-static LLVMValueRef divide_up(coti_emit *e, LLVMValueRef v_a, int64_t b) {
-    return LLVMBuildUDiv(e->builder, add(e, v_a, coti_l_i64(e, b - 1)), coti_l_i64(e, b), "");
-}
-
 /* ---- addresses ---- */
 
 LLVMValueRef coti_gemm_operand(coti_emit *e, const nest *n, const coti_gemm_axis *axis,
                                LLVMValueRef v_k, LLVMValueRef v_at) {
     LLVMValueRef v_element = coti_l_i64(e, axis->offset);
-    v_element = add(e, v_element, times(e, n->entry.v_b, axis->b_stride));
-    v_element = add(e, v_element, times(e, n->entry.v_inner, axis->inner_stride));
-    v_element = add(e, v_element, times(e, v_k, axis->k_stride));
-    v_element = add(e, v_element, times(e, v_at, axis->stride));
+    v_element = coti_i64_add(e, v_element, coti_i64_times(e, n->entry.v_b, axis->b_stride));
+    v_element = coti_i64_add(e, v_element, coti_i64_times(e, n->entry.v_inner, axis->inner_stride));
+    v_element = coti_i64_add(e, v_element, coti_i64_times(e, v_k, axis->k_stride));
+    v_element = coti_i64_add(e, v_element, coti_i64_times(e, v_at, axis->stride));
     return coti_l_element(e, coti_gemm_element(e), e->v_slot[axis->slot], v_element, "v_operand");
 }
 
@@ -67,15 +44,16 @@ static LLVMValueRef chunk_count(coti_emit *e, const nest *n) {
     if (n->plan->one_chunk) {
         return coti_l_i64(e, 1);
     }
-    LLVMValueRef v_count = divide_up(e, n->v_k, n->plan->chunk);
+    LLVMValueRef v_count = coti_i64_divide_up(e, n->v_k, n->plan->chunk);
     /* The sum of nothing is still to be written. */
     LLVMValueRef v_none = LLVMBuildICmp(e->builder, LLVMIntEQ, v_count, coti_l_i64(e, 0), "");
     return coti_l_select(e, v_none, coti_l_i64(e, 1), v_count, "v_n_chunks");
 }
 
 static chunk chunk_at(coti_emit *e, const nest *n, LLVMValueRef v_i) {
-    LLVMValueRef v_k0 = times(e, v_i, n->plan->chunk);
-    LLVMValueRef v_k = smaller(e, coti_l_i64(e, n->plan->chunk), sub(e, n->v_k, v_k0));
+    LLVMValueRef v_k0 = coti_i64_times(e, v_i, n->plan->chunk);
+    LLVMValueRef v_k =
+        coti_i64_smaller(e, coti_l_i64(e, n->plan->chunk), coti_i64_sub(e, n->v_k, v_k0));
     LLVMValueRef v_first = LLVMBuildICmp(e->builder, LLVMIntEQ, v_i, coti_l_i64(e, 0), "v_first");
     return (chunk){v_k0, v_k, v_first};
 }
@@ -87,7 +65,7 @@ static chunk whole_k(coti_emit *e, const nest *n) {
 /* ---- calls ---- */
 
 void coti_gemm_call_pack(coti_emit *e, const nest *n, LLVMValueRef v_k0, LLVMValueRef v_k) {
-    LLVMValueRef v_count = sub(e, n->v_v_end, n->v_v_first);
+    LLVMValueRef v_count = coti_i64_sub(e, n->v_v_end, n->v_v_first);
     LLVMValueRef v_source = coti_gemm_operand(e, n, &n->plan->v, v_k0, n->v_v_first);
     LLVMValueRef v_panel = coti_gemm_scratch(e, n->plan->panel_at, "v_panel");
     LLVMValueRef v_square = coti_gemm_scratch(e, n->plan->square_at, "v_square");
@@ -114,7 +92,7 @@ void coti_gemm_call_end(coti_emit *e, const nest *n, const tile_place *place) {
     coti_gemm_done done = {.entry = n->entry,
                            .v_s_base = place->v_start,
                            .v_s_first = place->v_first,
-                           .v_s_end = add(e, place->v_start, n->v_height),
+                           .v_s_end = coti_i64_add(e, place->v_start, n->v_height),
                            .v_v_base = n->v_v_start,
                            .v_v_first = n->v_v_first,
                            .v_v_end = n->v_v_end,
@@ -125,16 +103,16 @@ void coti_gemm_call_end(coti_emit *e, const nest *n, const tile_place *place) {
 /* Tile v_t of the range; its sums are number v_in_block of those in scratch. */
 static tile_place place_at(coti_emit *e, const nest *n, LLVMValueRef v_t, LLVMValueRef v_in_block) {
     const coti_gemm_plan *plan = n->plan;
-    LLVMValueRef v_first = add(e, n->v_s0, LLVMBuildMul(e->builder, v_t, n->v_height, ""));
-    LLVMValueRef v_start = smaller(e, v_first, sub(e, n->v_s1, n->v_height));
+    LLVMValueRef v_first = coti_i64_add(e, n->v_s0, LLVMBuildMul(e->builder, v_t, n->v_height, ""));
+    LLVMValueRef v_start = coti_i64_smaller(e, v_first, coti_i64_sub(e, n->v_s1, n->v_height));
     LLVMValueRef v_c =
         coti_l_element(e, coti_gemm_element(e), coti_gemm_scratch(e, plan->c_at, ""),
-                       times(e, v_in_block, (int64_t)plan->height * plan->width), "v_c");
+                       coti_i64_times(e, v_in_block, (int64_t)plan->height * plan->width), "v_c");
     LLVMValueRef v_ahead = coti_l_i64(e, 0);
     if (plan->ahead_v) {
         LLVMValueRef v_vectors = coti_l_i64(e, plan->vectors);
-        v_ahead = times(e, LLVMBuildURem(e->builder, v_t, v_vectors, ""), plan->lanes);
-        v_ahead = add(e, v_ahead, coti_l_i64(e, plan->width));
+        v_ahead = coti_i64_times(e, LLVMBuildURem(e->builder, v_t, v_vectors, ""), plan->lanes);
+        v_ahead = coti_i64_add(e, v_ahead, coti_l_i64(e, plan->width));
     }
     return (tile_place){v_first, v_start, v_c, v_ahead};
 }
@@ -171,15 +149,15 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop blocks, chunks, tiles;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     coti_loop_begin(e, &blocks, v_zero, n->v_n_tiles, n->plan->block_tiles, "block");
-    LLVMValueRef v_left = sub(e, n->v_n_tiles, blocks.v_i);
-    LLVMValueRef v_n = smaller(e, v_left, coti_l_i64(e, n->plan->block_tiles));
+    LLVMValueRef v_left = coti_i64_sub(e, n->v_n_tiles, blocks.v_i);
+    LLVMValueRef v_n = coti_i64_smaller(e, v_left, coti_l_i64(e, n->plan->block_tiles));
     coti_loop_begin(e, &chunks, v_zero, chunk_count(e, n), 1, "chunk");
     chunk c = chunk_at(e, n, chunks.v_i);
     if (n->plan->pack != COTI_GEMM_PACK_NONE) {
         coti_gemm_call_pack(e, n, c.v_k0, c.v_k);
     }
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "tile");
-    tile_place place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
+    tile_place place = place_at(e, n, coti_i64_add(e, blocks.v_i, tiles.v_i), tiles.v_i);
     if (n->plan->n_fetches > 0) {
         coti_gemm_emit_fetch_table(e, n->plan, &n->entry, place.v_start, n->v_v_start);
     }
@@ -187,7 +165,7 @@ static void emit_tiles_in_blocks(coti_emit *e, nest *n) {
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &chunks);
     coti_loop_begin(e, &tiles, v_zero, v_n, 1, "end");
-    place = place_at(e, n, add(e, blocks.v_i, tiles.v_i), tiles.v_i);
+    place = place_at(e, n, coti_i64_add(e, blocks.v_i, tiles.v_i), tiles.v_i);
     coti_gemm_call_end(e, n, &place);
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &blocks);
@@ -203,7 +181,7 @@ static void emit_stream(coti_emit *e, nest *n) {
         place.v_c,
         coti_gemm_scratch(e, n->plan->panel_at, "v_blocks"),
         coti_gemm_scratch(e, n->plan->square_at, "v_square"),
-        sub(e, n->v_v_end, n->v_v_first)};
+        coti_i64_sub(e, n->v_v_end, n->v_v_first)};
     LLVMBuildCall2(e->builder, coti_gemm_stream_type(e), n->v_stream, v_arg, COTI_GEMM_STREAM_ARGS,
                    "");
     coti_gemm_call_end(e, n, &place);
@@ -222,9 +200,9 @@ static LLVMValueRef pick_function(coti_emit *e, const nest *n, bool narrow) {
 /* The panel that begins at column v_first: where it ends, where its tiles begin, what sums them. */
 static void set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     const coti_gemm_plan *plan = n->plan;
-    LLVMValueRef v_left = sub(e, n->v_v1, v_first), v_width = coti_l_i64(e, plan->width);
+    LLVMValueRef v_left = coti_i64_sub(e, n->v_v1, v_first), v_width = coti_l_i64(e, plan->width);
     n->v_v_first = n->v_v_start = v_first;
-    n->v_v_end = add(e, v_first, smaller(e, v_left, v_width));
+    n->v_v_end = coti_i64_add(e, v_first, coti_i64_smaller(e, v_left, v_width));
     if (plan->stream) {
         return;
     }
@@ -240,7 +218,7 @@ static void set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
         n->v_function = coti_l_select(e, n->v_narrow, pick_function(e, n, true), n->v_function, "");
     }
     if (plan->pack == COTI_GEMM_PACK_NONE) {
-        n->v_v_start = smaller(e, v_first, sub(e, n->v_v1, v_width));
+        n->v_v_start = coti_i64_smaller(e, v_first, coti_i64_sub(e, n->v_v1, v_width));
     }
 }
 
@@ -264,9 +242,10 @@ static void emit_panels(coti_emit *e, nest *n) {
 /* Tile v_t of the panel that is set, of a unit whose sums wait: rows of the panel's width. */
 static tile_place place_in_unit(coti_emit *e, const nest *n, LLVMValueRef v_t) {
     tile_place place = place_at(e, n, v_t, coti_l_i64(e, 0));
-    LLVMValueRef v_panel = times(e, sub(e, n->v_v_first, n->v_v0), n->plan->unit_rows);
+    LLVMValueRef v_panel =
+        coti_i64_times(e, coti_i64_sub(e, n->v_v_first, n->v_v0), n->plan->unit_rows);
     LLVMValueRef v_row = LLVMBuildMul(e->builder, v_t, n->v_height, "");
-    LLVMValueRef v_sum = add(e, v_panel, times(e, v_row, n->plan->width));
+    LLVMValueRef v_sum = coti_i64_add(e, v_panel, coti_i64_times(e, v_row, n->plan->width));
     place.v_c = coti_l_element(e, coti_gemm_element(e), place.v_c, v_sum, "v_c");
     return place;
 }
@@ -303,9 +282,9 @@ static void emit_unit_in_chunks(coti_emit *e, nest *n) {
 /* The product on [s0, s1) x [v0, v1) of batch entry b. */
 static void emit_range(coti_emit *e, nest *n) {
     const coti_gemm_plan *plan = n->plan;
-    LLVMValueRef v_length = sub(e, n->v_s1, n->v_s0);
+    LLVMValueRef v_length = coti_i64_sub(e, n->v_s1, n->v_s0);
     n->v_height = coti_l_i64(e, plan->height);
-    n->v_n_tiles = divide_up(e, v_length, plan->height);
+    n->v_n_tiles = coti_i64_divide_up(e, v_length, plan->height);
     if (plan->short_s) {
         n->v_is_short = LLVMBuildICmp(e->builder, LLVMIntSLT, v_length, n->v_height, "v_is_short");
         n->v_height = coti_l_select(e, n->v_is_short, coti_l_i64(e, 1), n->v_height, "v_height");
@@ -354,9 +333,10 @@ static void set_unit(coti_emit *e, nest *n, int32_t dim, LLVMValueRef v_i, int64
         set_range(n, dim, coti_l_i64(e, 0), coti_l_i64(e, extent));
         return;
     }
-    LLVMValueRef v_from = times(e, v_i, unit);
-    LLVMValueRef v_to = add(e, v_from, coti_l_i64(e, unit));
-    set_range(n, dim, v_from, extent % unit == 0 ? v_to : smaller(e, v_to, coti_l_i64(e, extent)));
+    LLVMValueRef v_from = coti_i64_times(e, v_i, unit);
+    LLVMValueRef v_to = coti_i64_add(e, v_from, coti_l_i64(e, unit));
+    set_range(n, dim, v_from,
+              extent % unit == 0 ? v_to : coti_i64_smaller(e, v_to, coti_l_i64(e, extent)));
 }
 
 /* number mod n; *number becomes number / n. */

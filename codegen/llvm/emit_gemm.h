@@ -91,6 +91,34 @@ static inline LLVMTypeRef coti_gemm_element(const coti_emit *e) {
     return e->t_value[e->kernel->gemm.dtype];
 }
 
+/* ---- arithmetic of addresses, on i64 ---- */
+
+static inline LLVMValueRef coti_i64_add(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildAdd(e->builder, v_a, v_b, "");
+}
+
+static inline LLVMValueRef coti_i64_sub(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return LLVMBuildSub(e->builder, v_a, v_b, "");
+}
+
+static inline LLVMValueRef coti_i64_times(coti_emit *e, LLVMValueRef v_a, int64_t factor) {
+    return LLVMBuildMul(e->builder, v_a, coti_l_i64(e, factor), "");
+}
+
+static inline LLVMValueRef coti_i64_smaller(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSLT, v_a, v_b, ""), v_a, v_b, "");
+}
+
+static inline LLVMValueRef coti_i64_larger(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
+    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSGT, v_a, v_b, ""), v_a, v_b, "");
+}
+
+/* ceil(a / b) of a >= 0. */
+static inline LLVMValueRef coti_i64_divide_up(coti_emit *e, LLVMValueRef v_a, int64_t b) {
+    LLVMValueRef v_sum = coti_i64_add(e, v_a, coti_l_i64(e, b - 1));
+    return LLVMBuildUDiv(e->builder, v_sum, coti_l_i64(e, b), "");
+}
+
 /* A function of kernel and target alone. */
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
                          coti_gemm_plan *plan_out);

@@ -91,17 +91,13 @@ static void transpose_blocks(coti_emit *e, LLVMValueRef *v_vector, int32_t n, in
 
 /* ---- through memory ---- */
 
-static LLVMValueRef smaller(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSLT, v_a, v_b, ""), v_a, v_b, "");
-}
-
 /* block_k elements from v_k0 on of row v_row, or of the last row that exists, as the low lanes of a
  * full vector. */
 static LLVMValueRef load_row(coti_emit *e, const coti_gemm_transposition *t, LLVMValueRef v_row,
                              LLVMValueRef v_k0) {
     LLVMValueRef v_last = LLVMBuildSub(e->builder, t->v_count, coti_l_i64(e, 1), "");
     LLVMValueRef v_at =
-        LLVMBuildMul(e->builder, smaller(e, v_row, v_last), t->v_row_stride, "v_row_at");
+        LLVMBuildMul(e->builder, coti_i64_smaller(e, v_row, v_last), t->v_row_stride, "v_row_at");
     LLVMValueRef v_start = coti_l_element(e, e->t_f32, t->v_from, v_at, "");
     LLVMValueRef v_ptr = coti_l_element(e, e->t_f32, v_start, v_k0, "v_row_ptr");
     if (t->ahead != 0) {
@@ -165,7 +161,7 @@ static LLVMValueRef rows_of_block(coti_emit *e, const coti_gemm_transposition *t
     LLVMValueRef v_left = LLVMBuildSub(e->builder, t->v_count, v_row, "v_left");
     LLVMValueRef v_is_first =
         LLVMBuildICmp(e->builder, LLVMIntEQ, v_row, coti_l_i64(e, 0), "v_is_first");
-    return coti_l_select(e, v_is_first, v_lanes, smaller(e, v_left, v_lanes), "v_rows");
+    return coti_l_select(e, v_is_first, v_lanes, coti_i64_smaller(e, v_left, v_lanes), "v_rows");
 }
 
 /* All blocks; the last of a row begins early enough to end with it. */
@@ -175,7 +171,7 @@ static void emit_transposition(coti_emit *e, const coti_gemm_transposition *t) {
     LLVMValueRef v_last = LLVMBuildSub(e->builder, t->v_k, coti_l_i64(e, t->block_k), "v_last");
     coti_loop_begin(e, &rows, v_zero, t->v_rows, t->lanes, "row");
     coti_loop_begin(e, &blocks, v_zero, t->v_k, t->block_k, "block");
-    LLVMValueRef v_k0 = smaller(e, blocks.v_i, v_last);
+    LLVMValueRef v_k0 = coti_i64_smaller(e, blocks.v_i, v_last);
     coti_loop_begin(e, &piece, v_zero, rows_of_block(e, t, rows.v_i), QUAD, "quad");
     coti_gemm_emit_quad(e, t, rows.v_i, v_k0, piece.v_i);
     coti_loop_end(e, &piece);

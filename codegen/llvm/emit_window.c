@@ -16,22 +16,6 @@
 
 enum { ARGS = COTI_WINDOW_ARGS, LINE_BYTES = 64 };
 
-static LLVMValueRef add(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return LLVMBuildAdd(e->builder, v_a, v_b, "");
-}
-
-static LLVMValueRef sub(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return LLVMBuildSub(e->builder, v_a, v_b, "");
-}
-
-static LLVMValueRef times(coti_emit *e, LLVMValueRef v_a, int64_t factor) {
-    return LLVMBuildMul(e->builder, v_a, coti_l_i64(e, factor), "");
-}
-
-static LLVMValueRef smaller(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSLT, v_a, v_b, ""), v_a, v_b, "");
-}
-
 static LLVMValueRef not_negative(coti_emit *e, LLVMValueRef v_a) {
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSGT, v_a, v_zero, ""), v_a, v_zero,
@@ -42,16 +26,12 @@ static LLVMValueRef divide(coti_emit *e, LLVMValueRef v_a, int64_t b) {
     return LLVMBuildUDiv(e->builder, v_a, coti_l_i64(e, b), "");
 }
 
-static LLVMValueRef divide_up(coti_emit *e, LLVMValueRef v_a, int64_t b) {
-    return divide(e, add(e, v_a, coti_l_i64(e, b - 1)), b);
-}
-
 static LLVMValueRef remainder_of(coti_emit *e, LLVMValueRef v_a, int64_t b) {
     return LLVMBuildURem(e->builder, v_a, coti_l_i64(e, b), "");
 }
 
 static LLVMValueRef x_element(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_element) {
-    v_element = add(e, v_element, coti_l_i64(e, plan->s.offset));
+    v_element = coti_i64_add(e, v_element, coti_l_i64(e, plan->s.offset));
     return coti_l_element(e, coti_gemm_element(e), e->v_slot[plan->s.slot], v_element, "v_x");
 }
 
@@ -162,17 +142,21 @@ typedef struct row {
 static row make_row(coti_emit *e, LLVMValueRef v_r, LLVMValueRef v_k_stride) {
     const coti_window *w = &e->kernel->gemm.window;
     LLVMValueRef v_image = divide(e, v_r, w->o[0]), v_o0 = remainder_of(e, v_r, w->o[0]);
-    LLVMValueRef v_at = sub(e, times(e, v_o0, w->stride[0]), coti_l_i64(e, w->low[0]));
-    LLVMValueRef v_before = not_negative(e, sub(e, coti_l_i64(e, 0), v_at));
-    LLVMValueRef v_room = not_negative(e, sub(e, coti_l_i64(e, w->x[0]), v_at));
+    LLVMValueRef v_at =
+        coti_i64_sub(e, coti_i64_times(e, v_o0, w->stride[0]), coti_l_i64(e, w->low[0]));
+    LLVMValueRef v_before = not_negative(e, coti_i64_sub(e, coti_l_i64(e, 0), v_at));
+    LLVMValueRef v_room = not_negative(e, coti_i64_sub(e, coti_l_i64(e, w->x[0]), v_at));
     LLVMValueRef v_taps = coti_l_i64(e, w->k[0]);
-    LLVMValueRef v_first = smaller(e, divide_up(e, v_before, w->dilation[0]), v_taps);
-    LLVMValueRef v_end = smaller(e, divide_up(e, v_room, w->dilation[0]), v_taps);
-    row r = {.v_r = v_r, .v_taps = not_negative(e, sub(e, v_end, v_first))};
-    v_at = add(e, v_at, times(e, v_first, w->dilation[0]));
-    r.v_x = add(e, times(e, v_image, w->image_stride), times(e, v_at, w->x_stride[0]));
-    r.v_x = sub(e, r.v_x, coti_l_i64(e, w->low[1] * w->x_stride[1]));
-    r.v_v = LLVMBuildMul(e->builder, times(e, v_first, w->k[1] * w->channels), v_k_stride, "");
+    LLVMValueRef v_first =
+        coti_i64_smaller(e, coti_i64_divide_up(e, v_before, w->dilation[0]), v_taps);
+    LLVMValueRef v_end = coti_i64_smaller(e, coti_i64_divide_up(e, v_room, w->dilation[0]), v_taps);
+    row r = {.v_r = v_r, .v_taps = not_negative(e, coti_i64_sub(e, v_end, v_first))};
+    v_at = coti_i64_add(e, v_at, coti_i64_times(e, v_first, w->dilation[0]));
+    r.v_x = coti_i64_add(e, coti_i64_times(e, v_image, w->image_stride),
+                         coti_i64_times(e, v_at, w->x_stride[0]));
+    r.v_x = coti_i64_sub(e, r.v_x, coti_l_i64(e, w->low[1] * w->x_stride[1]));
+    r.v_v =
+        LLVMBuildMul(e->builder, coti_i64_times(e, v_first, w->k[1] * w->channels), v_k_stride, "");
     return r;
 }
 
@@ -182,15 +166,15 @@ static void emit_row_tile(coti_emit *e, coti_gemm_nest *n, const row *r, LLVMVal
     const coti_gemm_plan *plan = n->plan;
     const coti_window *w = &e->kernel->gemm.window;
     const bool packed = plan->pack != COTI_GEMM_PACK_NONE;
-    LLVMValueRef v_zero = coti_l_i64(e, 0), v_row = times(e, r->v_r, w->o[1]);
-    LLVMValueRef v_first = times(e, v_t, plan->height);
-    LLVMValueRef v_start = smaller(e, v_first, coti_l_i64(e, w->o[1] - plan->height));
+    LLVMValueRef v_zero = coti_l_i64(e, 0), v_row = coti_i64_times(e, r->v_r, w->o[1]);
+    LLVMValueRef v_first = coti_i64_times(e, v_t, plan->height);
+    LLVMValueRef v_start = coti_i64_smaller(e, v_first, coti_l_i64(e, w->o[1] - plan->height));
     LLVMValueRef v_panel = packed ? coti_gemm_scratch(e, plan->panel_at, "v_panel")
                                   : coti_gemm_operand(e, n, &plan->v, v_zero, n->v_v_start);
-    const coti_gemm_place place = {.v_first = add(e, v_row, v_first),
-                                   .v_start = add(e, v_row, v_start),
+    const coti_gemm_place place = {.v_first = coti_i64_add(e, v_row, v_first),
+                                   .v_start = coti_i64_add(e, v_row, v_start),
                                    .v_c = coti_gemm_scratch(e, plan->c_at, "v_c")};
-    LLVMValueRef v_x = add(e, r->v_x, times(e, v_start, plan->s.stride));
+    LLVMValueRef v_x = coti_i64_add(e, r->v_x, coti_i64_times(e, v_start, plan->s.stride));
     LLVMValueRef v_arg[ARGS] = {x_element(e, plan, v_x),
                                 v_element(e, v_panel, r->v_v),
                                 place.v_c,
@@ -231,15 +215,17 @@ static void emit_rows(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k_stride) 
 static coti_gemm_place taps_place(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_t) {
     const coti_gemm_plan *plan = n->plan;
     const int64_t run = e->kernel->gemm.window.run;
-    LLVMValueRef v_run = times(e, divide(e, v_t, n->window.n_tiles), run);
-    LLVMValueRef v_in_run = times(e, remainder_of(e, v_t, n->window.n_tiles), plan->height);
-    LLVMValueRef v_start = smaller(e, v_in_run, coti_l_i64(e, run - plan->height));
-    v_run = add(e, n->v_s0, v_run);
-    LLVMValueRef v_block = times(e, v_t, (int64_t)plan->height * plan->width);
+    LLVMValueRef v_run = coti_i64_times(e, divide(e, v_t, n->window.n_tiles), run);
+    LLVMValueRef v_in_run =
+        coti_i64_times(e, remainder_of(e, v_t, n->window.n_tiles), plan->height);
+    LLVMValueRef v_start = coti_i64_smaller(e, v_in_run, coti_l_i64(e, run - plan->height));
+    v_run = coti_i64_add(e, n->v_s0, v_run);
+    LLVMValueRef v_block = coti_i64_times(e, v_t, (int64_t)plan->height * plan->width);
     LLVMValueRef v_c = coti_l_element(e, coti_gemm_element(e), coti_gemm_scratch(e, plan->c_at, ""),
                                       v_block, "v_c");
-    return (coti_gemm_place){
-        .v_first = add(e, v_run, v_in_run), .v_start = add(e, v_run, v_start), .v_c = v_c};
+    return (coti_gemm_place){.v_first = coti_i64_add(e, v_run, v_in_run),
+                             .v_start = coti_i64_add(e, v_run, v_start),
+                             .v_c = v_c};
 }
 
 /* What a tile asks for while it sums: one line of each position of the next chunk. */
@@ -260,15 +246,15 @@ static ahead ask_ahead(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_t, 
     const int64_t x_lines = (share + line - 1) / line;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     LLVMValueRef v_v = coti_gemm_operand(e, n, &plan->v, v_k1, n->v_v_first);
-    LLVMValueRef v_x = x_element(e, plan, times(e, v_k1, share));
-    LLVMValueRef v_of_x = sub(e, v_t, coti_l_i64(e, v_lines));
+    LLVMValueRef v_x = x_element(e, plan, coti_i64_times(e, v_k1, share));
+    LLVMValueRef v_of_x = coti_i64_sub(e, v_t, coti_l_i64(e, v_lines));
     LLVMValueRef v_is_v =
         LLVMBuildICmp(e->builder, LLVMIntSLT, v_t, coti_l_i64(e, v_lines), "v_is_v");
     LLVMValueRef v_is_x =
         LLVMBuildICmp(e->builder, LLVMIntSLT, v_of_x, coti_l_i64(e, x_lines), "v_is_x");
     LLVMValueRef v_line = coti_l_select(e, v_is_v, v_t, v_of_x, "v_line");
     ahead a = {.v_at = coti_l_select(e, v_is_v, v_v, v_x, "")};
-    a.v_at = v_element(e, a.v_at, times(e, v_line, line));
+    a.v_at = v_element(e, a.v_at, coti_i64_times(e, v_line, line));
     a.v_step = coti_l_select(e, v_is_x, coti_l_i64(e, share), v_zero, "");
     a.v_step = coti_l_select(e, v_is_v, coti_l_i64(e, plan->v.k_stride), a.v_step, "v_ahead_step");
     return a;
@@ -304,16 +290,17 @@ static void emit_taps(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k_stride) 
     const int64_t size = n->plan->chunk, run = e->kernel->gemm.window.run;
     LLVMValueRef v_zero = coti_l_i64(e, 0), v_one = coti_l_i64(e, 1);
     n->v_function = pick(e, &n->window, 0, n->v_narrow);
-    LLVMValueRef v_n_tiles = times(e, divide(e, sub(e, n->v_s1, n->v_s0), run), n->window.n_tiles);
-    LLVMValueRef v_chunks = divide_up(e, n->v_k, size);
+    LLVMValueRef v_n_tiles =
+        coti_i64_times(e, divide(e, coti_i64_sub(e, n->v_s1, n->v_s0), run), n->window.n_tiles);
+    LLVMValueRef v_chunks = coti_i64_divide_up(e, n->v_k, size);
     LLVMValueRef v_none = LLVMBuildICmp(e->builder, LLVMIntEQ, v_chunks, v_zero, "");
     coti_loop chunks, tiles;
     coti_branch side;
     coti_loop_begin(e, &chunks, v_zero, coti_l_select(e, v_none, v_one, v_chunks, ""), 1, "chunk");
-    LLVMValueRef v_k0 = times(e, chunks.v_i, size);
-    LLVMValueRef v_k1 = smaller(e, add(e, v_k0, coti_l_i64(e, size)), n->v_k);
+    LLVMValueRef v_k0 = coti_i64_times(e, chunks.v_i, size);
+    LLVMValueRef v_k1 = coti_i64_smaller(e, coti_i64_add(e, v_k0, coti_l_i64(e, size)), n->v_k);
     if (n->plan->pack != COTI_GEMM_PACK_NONE) {
-        coti_gemm_call_pack(e, n, v_k0, sub(e, v_k1, v_k0));
+        coti_gemm_call_pack(e, n, v_k0, coti_i64_sub(e, v_k1, v_k0));
     }
     if (n->v_side != NULL) {
         coti_branch_begin(e, &side, n->v_side, "side");

@@ -47,26 +47,6 @@ static LLVMValueRef at(coti_emit *e, LLVMValueRef v_base, LLVMValueRef v_element
     return coti_l_element(e, coti_gemm_element(e), v_base, v_elements, "");
 }
 
-static LLVMValueRef add(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return LLVMBuildAdd(e->builder, v_a, v_b, "");
-}
-
-static LLVMValueRef sub(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return LLVMBuildSub(e->builder, v_a, v_b, "");
-}
-
-static LLVMValueRef times(coti_emit *e, LLVMValueRef v_a, int64_t factor) {
-    return LLVMBuildMul(e->builder, v_a, coti_l_i64(e, factor), "");
-}
-
-static LLVMValueRef smaller(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSLT, v_a, v_b, ""), v_a, v_b, "");
-}
-
-static LLVMValueRef larger(coti_emit *e, LLVMValueRef v_a, LLVMValueRef v_b) {
-    return coti_l_select(e, LLVMBuildICmp(e->builder, LLVMIntSGT, v_a, v_b, ""), v_a, v_b, "");
-}
-
 static int64_t divide_up(int64_t a, int64_t b) {
     return a <= 0 ? 0 : (a + b - 1) / b;
 }
@@ -168,7 +148,7 @@ static void emit_taps(coti_emit *e, flow *f, int64_t first, int64_t end, coti_ge
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     if (rows.first == rows.end) {
         f->v_x = at(e, f->v_x, coti_l_i64(e, n * step));
-        f->v_v = at(e, f->v_v, times(e, v_stride, n * w->channels));
+        f->v_v = at(e, f->v_v, coti_i64_times(e, v_stride, n * w->channels));
     } else if (step == w->channels || n == 1) {
         emit_steps(e, f, v_zero, coti_l_i64(e, n * w->channels), rows, 1, v_stride);
         f->v_x = at(e, f->v_x, coti_l_i64(e, n * (step - w->channels)));
@@ -237,9 +217,10 @@ typedef struct positions {
 /* Those of [v_first, v_last), too, for some rows of the tile. */
 static void emit_positions(coti_emit *e, flow *f, const positions *p, LLVMValueRef v_first,
                            LLVMValueRef v_last, coti_gemm_rows rows) {
-    LLVMValueRef v_from = larger(e, p->v_begin, v_first), v_to = smaller(e, p->v_end, v_last);
+    LLVMValueRef v_from = coti_i64_larger(e, p->v_begin, v_first),
+                 v_to = coti_i64_smaller(e, p->v_end, v_last);
     const int64_t step = f->w->stride[1] * f->w->x_stride[1];
-    f->v_x = at(e, p->v_x, times(e, v_from, step));
+    f->v_x = at(e, p->v_x, coti_i64_times(e, v_from, step));
     f->v_v = at(e, p->v_v, LLVMBuildMul(e->builder, v_from, p->v_stride, ""));
     f->v_ahead = at(e, p->v_ahead, LLVMBuildMul(e->builder, v_from, f->v_ahead_step, ""));
     emit_steps(e, f, v_from, v_to, rows, step, p->v_stride);
@@ -249,12 +230,13 @@ static void emit_positions(coti_emit *e, flow *f, const positions *p, LLVMValueR
 static void emit_tap(coti_emit *e, flow *f, const positions *p, LLVMValueRef v_t1) {
     const coti_window *w = f->w;
     LLVMValueRef v_zero = coti_l_i64(e, 0), v_stride = coti_l_i64(e, w->stride[1]);
-    LLVMValueRef v_at = sub(e, times(e, v_t1, w->dilation[1]), coti_l_i64(e, w->low[1]));
-    LLVMValueRef v_first = larger(e, sub(e, v_zero, v_at), v_zero);
-    LLVMValueRef v_last = larger(e, sub(e, coti_l_i64(e, w->x[1]), v_at), v_zero);
+    LLVMValueRef v_at =
+        coti_i64_sub(e, coti_i64_times(e, v_t1, w->dilation[1]), coti_l_i64(e, w->low[1]));
+    LLVMValueRef v_first = coti_i64_larger(e, coti_i64_sub(e, v_zero, v_at), v_zero);
+    LLVMValueRef v_last = coti_i64_larger(e, coti_i64_sub(e, coti_l_i64(e, w->x[1]), v_at), v_zero);
     LLVMValueRef v_round = coti_l_i64(e, w->stride[1] - 1);
-    v_first = LLVMBuildUDiv(e->builder, add(e, v_first, v_round), v_stride, "v_first");
-    v_last = LLVMBuildUDiv(e->builder, add(e, v_last, v_round), v_stride, "v_last");
+    v_first = LLVMBuildUDiv(e->builder, coti_i64_add(e, v_first, v_round), v_stride, "v_first");
+    v_last = LLVMBuildUDiv(e->builder, coti_i64_add(e, v_last, v_round), v_stride, "v_last");
     const coti_gemm_rows rows = {0, f->t->height};
     emit_positions(e, f, p, v_first, v_last, rows);
 }
@@ -293,22 +275,24 @@ static void emit_all_taps(coti_emit *e, flow *f, const positions *p) {
 static positions row_of_positions(coti_emit *e, const coti_window *w, LLVMValueRef v_function,
                                   LLVMValueRef v_r) {
     LLVMValueRef v_k0 = LLVMGetParam(v_function, 3), v_k1 = LLVMGetParam(v_function, 4);
-    LLVMValueRef v_row = times(e, v_r, w->o[1]), v_places = coti_l_i64(e, w->o[0]);
+    LLVMValueRef v_row = coti_i64_times(e, v_r, w->o[1]), v_places = coti_l_i64(e, w->o[0]);
     LLVMValueRef v_image = LLVMBuildUDiv(e->builder, v_r, v_places, "v_image");
     LLVMValueRef v_o0 = LLVMBuildURem(e->builder, v_r, v_places, "v_o0");
     LLVMValueRef v_at =
-        add(e, times(e, v_o0, w->stride[0]), times(e, LLVMGetParam(v_function, 5), w->dilation[0]));
-    v_at = sub(e, v_at, coti_l_i64(e, w->low[0]));
+        coti_i64_add(e, coti_i64_times(e, v_o0, w->stride[0]),
+                     coti_i64_times(e, LLVMGetParam(v_function, 5), w->dilation[0]));
+    v_at = coti_i64_sub(e, v_at, coti_l_i64(e, w->low[0]));
     LLVMValueRef v_inside =
         LLVMBuildICmp(e->builder, LLVMIntULT, v_at, coti_l_i64(e, w->x[0]), "v_inside");
-    LLVMValueRef v_x = add(e, times(e, v_image, w->image_stride), times(e, v_at, w->x_stride[0]));
-    LLVMValueRef v_tap = times(e, LLVMGetParam(v_function, 6), w->dilation[1]);
-    v_tap = sub(e, v_tap, coti_l_i64(e, w->low[1]));
-    v_x = add(e, v_x, times(e, v_tap, w->x_stride[1]));
+    LLVMValueRef v_x = coti_i64_add(e, coti_i64_times(e, v_image, w->image_stride),
+                                    coti_i64_times(e, v_at, w->x_stride[0]));
+    LLVMValueRef v_tap = coti_i64_times(e, LLVMGetParam(v_function, 6), w->dilation[1]);
+    v_tap = coti_i64_sub(e, v_tap, coti_l_i64(e, w->low[1]));
+    v_x = coti_i64_add(e, v_x, coti_i64_times(e, v_tap, w->x_stride[1]));
     positions p = {.v_stride = LLVMGetParam(v_function, 7)};
-    LLVMValueRef v_before = sub(e, v_row, v_k0);
-    p.v_begin = larger(e, sub(e, v_k0, v_row), coti_l_i64(e, 0));
-    p.v_end = smaller(e, sub(e, v_k1, v_row), coti_l_i64(e, w->o[1]));
+    LLVMValueRef v_before = coti_i64_sub(e, v_row, v_k0);
+    p.v_begin = coti_i64_larger(e, coti_i64_sub(e, v_k0, v_row), coti_l_i64(e, 0));
+    p.v_end = coti_i64_smaller(e, coti_i64_sub(e, v_k1, v_row), coti_l_i64(e, w->o[1]));
     p.v_end = coti_l_select(e, v_inside, p.v_end, coti_l_i64(e, 0), "v_end");
     p.v_x = at(e, LLVMGetParam(v_function, 0), v_x);
     p.v_v = at(e, LLVMGetParam(v_function, 1), LLVMBuildMul(e->builder, v_before, p.v_stride, ""));
@@ -327,8 +311,8 @@ LLVMValueRef coti_window_emit_taps_tile(coti_emit *e, const coti_gemm_plan *plan
     LLVMValueRef v_row = coti_l_i64(e, w->o[1]);
     LLVMValueRef v_round = coti_l_i64(e, w->o[1] - 1);
     LLVMValueRef v_from = LLVMBuildUDiv(e->builder, LLVMGetParam(v_function, 3), v_row, "v_from");
-    LLVMValueRef v_to =
-        LLVMBuildUDiv(e->builder, add(e, LLVMGetParam(v_function, 4), v_round), v_row, "v_to");
+    LLVMValueRef v_to = LLVMBuildUDiv(
+        e->builder, coti_i64_add(e, LLVMGetParam(v_function, 4), v_round), v_row, "v_to");
     flow f = {.t = &t,
               .w = w,
               .v_x = LLVMGetParam(v_function, 0),
