@@ -57,12 +57,6 @@ static tensor evaluate_turned(pool *p, cot_context *context, const coti_node *no
     return to_tensor(p, &sum);
 }
 
-/* Sum of |terms| of the node's sums. */
-static tensor magnitude_of(pool *p, cot_context *context, const coti_node *node,
-                           const tensor *operand, int64_t rows, const coti_tensor *out) {
-    return evaluate_turned(p, context, node, operand, rows, out, fabsl);
-}
-
 static long double growth(long double x) {
     return fabsl(x) > 1 ? fabsl(x) : 1;
 }
@@ -208,7 +202,7 @@ const char *node_check(char why[256], pool *p, const coti_node *node, const coti
         bool scatters = node->op == COT_OP_SCATTER_ADD; /* all updates may go to one place */
         double terms = scatters ? (double)operand[1].count : terms_of(node, &operand[0], &got);
         terms = node->op == COT_OP_CUMSUM ? 16 : terms; /* levels of at most 2^16 elements */
-        magnitude = magnitude_of(p, context, node, operand, rows, got_raw);
+        magnitude = evaluate_turned(p, context, node, operand, rows, got_raw, fabsl); /* |terms| */
         tol = (tolerance)ABS_SUM(terms + 4);
     } else if (node->op == COT_OP_PROD) {
         magnitude = product_range(p, context, node, operand, rows, got_raw);
