@@ -78,7 +78,7 @@ static cot_value elu(cot_value x) {
 /* Klambauer et al., "Self-normalizing neural networks", 2017. */
 static cot_value selu(cot_value x) {
     cot_value left = coti_scale(grown(x), 1.6732632423543772);
-    return coti_scale(where(COT_OP_GT, x, 0.0, x, left), 1.0507009873554805);
+    return coti_scale(where(COT_OP_GE, x, 0.0, x, left), 1.0507009873554805);
 }
 
 static cot_value softplus(cot_value x) {
@@ -99,8 +99,10 @@ static cot_value hard_sigmoid(cot_value x) {
 static cot_value hard_silu(cot_value x) {
     return coti_mul(x, hard_sigmoid(x));
 }
+/* Not flat on the borders, as Keras's: a gradient passes there. */
 static cot_value hard_tanh(cot_value x) {
-    return clip(x, -1.0, 1.0);
+    cot_value above = where(COT_OP_LT, x, -1.0, coti_number(x, -1.0), x);
+    return where(COT_OP_GT, x, 1.0, coti_number(x, 1.0), above);
 }
 static cot_value exponential(cot_value x) {
     return cot_op_unary(COT_OP_EXP, x);

@@ -51,9 +51,9 @@ COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
 
 /*
  * X(constant, name, formula). Names and formulas are Keras's; softmax, log_softmax and sparsemax
- * are over the last axis. Gradients at kinks: relu, relu6, hard_sigmoid, hard_silu, hard_tanh,
- * sparse_plus, sparse_sigmoid, soft_shrink and hard_shrink 0 on the border of their flat part,
- * leaky_relu its slope at 0, elu and celu 1, selu 1.758.
+ * are over the last axis. Gradients at kinks: relu, relu6, hard_sigmoid, hard_silu, sparse_plus,
+ * sparse_sigmoid, soft_shrink and hard_shrink 0 on the border of their flat part, hard_tanh 1,
+ * leaky_relu its slope at 0, elu and celu 1, selu 1.0507.
  */
 #define COT_ACTIVATION_LIST(X)                                                                     \
     X(COT_LINEAR, "linear", "x")                                                                   \

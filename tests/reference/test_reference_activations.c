@@ -1,0 +1,46 @@
+/* Every activation's value and gradient against Keras's. */
+#include "probe.h"
+
+#include <stdlib.h>
+
+/* Of values and of gradients: a few roundings of functions of f32. */
+static const double tolerance = 2e-6;
+
+static cot_activation_kind kind_of(reference_case *c) {
+    const char *name = c->name;
+    if (reference_switch(c, "approximate")) {
+        name = "gelu_tanh";
+    }
+    for (int kind = 0; strcmp(cot_activation_name((cot_activation_kind)kind), "?") != 0; kind++) {
+        if (strcmp(cot_activation_name((cot_activation_kind)kind), name) == 0) {
+            return (cot_activation_kind)kind;
+        }
+    }
+    fail_msg("no activation %s", name);
+    return COT_LINEAR;
+}
+
+static void value_and_gradient(void **state) {
+    reference_case *c = *state;
+    const reference_array *x = reference_need(c, "x"), *cotangent = reference_need(c, "cotangent");
+    probe p;
+    probe_begin(&p, x);
+    cot_tensor y = cot_activation(p.numbers, kind_of(c), .name = "y");
+    probe_compile(
+        &p, y, x,
+        (cot_compile_options){.loss = COT_CUSTOM_LOSS,
+                              .loss_options = cot_loss_numbers(.function = probe_inner_product,
+                                                               .reduction = COT_REDUCTION_SUM)});
+    float *g = reference_floats(cotangent);
+    (void)probe_train(&p, probe_floats(cotangent, g));
+    probe_check_gradient(&p, c, reference_need(c, "gradient"), tolerance);
+    probe_check_prediction(&p, c, reference_need(c, "y"), tolerance);
+    reference_check_used(c);
+    free(g);
+    probe_end(&p);
+}
+
+int main(int argc, char **argv) {
+    probe_arguments(argc, argv);
+    return reference_run("activations.txt", value_and_gradient);
+}
