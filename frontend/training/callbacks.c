@@ -189,11 +189,14 @@ static cot_status reduce_begin(cot_model *model, void *user) {
     return COT_OK;
 }
 
-static cot_status reduce_rate(cot_model *model, const cot_reduce_lr_callback *c) {
+/* Rates are f32: one that was set to min_lr is no larger. What cannot be reduced does not cool. */
+static cot_status reduce_rate(cot_model *model, cot_reduce_lr_callback *c) {
     double rate = cot_model_learning_rate(model);
-    if (!(rate > c->min_lr)) {
+    if (rate <= (double)(float)c->min_lr) {
         return COT_OK;
     }
+    c->cooling = c->cooldown;
+    c->wait = 0;
     return cot_model_set_learning_rate(model, fmax(rate * value_or(c->factor, 0.1), c->min_lr));
 }
 
@@ -217,9 +220,7 @@ static cot_status reduce_epoch_end(cot_model *model, int32_t epoch, const cot_lo
         c->best = value;
         c->wait = 0;
     } else if (c->cooling <= 0 && ++c->wait >= (c->patience != 0 ? c->patience : 10)) {
-        COTI_TRY(reduce_rate(model, c));
-        c->cooling = c->cooldown;
-        c->wait = 0;
+        return reduce_rate(model, c);
     }
     return COT_OK;
 }
@@ -362,9 +363,9 @@ static cot_status csv_begin(cot_model *model, void *user) {
     return COT_OK;
 }
 
-/* A number of the logs; NA where there is none, as where an epoch was not validated. */
+/* A number of the logs, if any; NA where there is none, as where an epoch was not validated. */
 static void append_number(coti_str *line, char separator, const cot_logs *logs, const char *name) {
-    for (int32_t i = 0; i < logs->n; i++) {
+    for (int32_t i = 0; logs != NULL && i < logs->n; i++) {
         if (strcmp(logs->log[i].name, name) == 0) {
             coti_str_append_bytes(line, &separator, 1);
             coti_str_double(line, logs->log[i].value);
@@ -374,22 +375,60 @@ static void append_number(coti_str *line, char separator, const cot_logs *logs, 
     coti_str_printf(line, "%cNA", separator);
 }
 
+/* The columns: what the history has, by name; where it has nothing of validation, that of each. */
+typedef struct columns {
+    const cot_history *history; /* it knows all epochs' names; those of validation come last */
+    int32_t n, n_plain;
+    int32_t plain, validated; /* how many were taken of the two kinds */
+} columns;
+
+static const char validation_prefix[] = "val_";
+
+static columns all_columns(const cot_model *model) {
+    columns c = {.history = cot_model_history(model)};
+    c.n = cot_history_n_names(c.history);
+    while (c.n_plain < c.n && strncmp(cot_history_name(c.history, c.n_plain), validation_prefix,
+                                      sizeof validation_prefix - 1) != 0) {
+        c.n_plain++;
+    }
+    return c;
+}
+
+/* The next column's name is *prefix_out and the result; NULL: that was all. */
+static const char *next_column(columns *c, const char **prefix_out) {
+    const char *plain = c->plain < c->n_plain ? cot_history_name(c->history, c->plain) : NULL;
+    bool is_made_up = c->n_plain == c->n;
+    const char *validated =
+        cot_history_name(c->history, is_made_up ? c->validated : c->n_plain + c->validated);
+    bool takes_plain =
+        plain != NULL && (is_made_up || validated == NULL || strcmp(plain, validated) < 0);
+    *prefix_out = is_made_up && !takes_plain ? validation_prefix : "";
+    c->plain += takes_plain;
+    c->validated += !takes_plain;
+    return takes_plain ? plain : validated;
+}
+
+static void append_header(coti_str *line, const cot_csv_logger_callback *c, columns left) {
+    const char *prefix = "";
+    coti_str_printf(line, "epoch");
+    for (const char *name; (name = next_column(&left, &prefix)) != NULL;) {
+        coti_str_printf(line, "%c%s%s", separator_of(c), prefix, name);
+    }
+    coti_str_printf(line, "\r\n");
+}
+
 static cot_status csv_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs, void *user) {
     cot_csv_logger_callback *c = user;
-    const cot_history *history = cot_model_history(model); /* it knows all epochs' names */
-    int32_t n = cot_history_n_names(history);
+    const char *prefix = "";
+    columns left = all_columns(model);
     coti_str line;
     coti_str_init(&line, model->context);
     if (!c->has_header) {
-        coti_str_printf(&line, "epoch");
-        for (int32_t i = 0; i < n; i++) {
-            coti_str_printf(&line, "%c%s", separator_of(c), cot_history_name(history, i));
-        }
-        coti_str_printf(&line, "\r\n");
+        append_header(&line, c, left);
     }
     coti_str_printf(&line, "%d", (int)epoch);
-    for (int32_t i = 0; i < n; i++) {
-        append_number(&line, separator_of(c), logs, cot_history_name(history, i));
+    for (const char *name; (name = next_column(&left, &prefix)) != NULL;) {
+        append_number(&line, separator_of(c), *prefix == '\0' ? logs : NULL, name);
     }
     coti_str_printf(&line, "\r\n");
     cot_status status = write_line(model, c, c->is_new ? "w" : "a", &line);

@@ -329,15 +329,6 @@ static void sort_logs(coti_training *training) {
     }
 }
 
-static bool is_loss(const coti_training *training, int32_t i_sum) {
-    for (int32_t i = 0; i < training->n_heads; i++) {
-        if (training->head[i].i_loss_sum == i_sum) {
-            return true;
-        }
-    }
-    return i_sum < 0;
-}
-
 /* List the entry of a sum, if it has one. */
 static void list_entry(coti_training *training, int32_t i_sum, int32_t *n) {
     for (int32_t i = 0; i < training->n_logs; i++) {
@@ -347,7 +338,17 @@ static void list_entry(coti_training *training, int32_t i_sum, int32_t *n) {
     }
 }
 
-/* evaluate's order: the total, each output's loss in the outputs' order, then the rest by name. */
+static bool is_listed(const coti_training *training, int32_t i_log, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        if (training->report[i] == i_log) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* evaluate's order: the total, each output's loss in the outputs' order, a single output's metrics
+ * that have kept their names as compile was given them, then the rest by name. */
 static void order_report(coti_training *training) {
     int32_t n = 0;
     list_entry(training, -1, &n);
@@ -356,8 +357,18 @@ static void order_report(coti_training *training) {
             list_entry(training, training->head[i].i_loss_sum, &n);
         }
     }
+    const coti_head *only = &training->head[0];
+    for (int32_t i = 0; training->n_heads == 1 && i < only->n_judges; i++) {
+        for (int32_t k = 0; k < training->n_logs; k++) {
+            bool is_its = training->log[k].i_sum == only->i_metric_sum + i &&
+                          strcmp(training->log[k].name, only->judge[i].name) == 0;
+            if (is_its) {
+                training->report[n++] = k;
+            }
+        }
+    }
     for (int32_t i = 0; i < training->n_logs; i++) {
-        if (!is_loss(training, training->log[i].i_sum)) {
+        if (!is_listed(training, i, n)) {
             training->report[n++] = i;
         }
     }

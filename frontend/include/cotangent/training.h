@@ -512,7 +512,8 @@ typedef struct cot_evaluate_options {
 
 /*
  * Loss and metrics on a data set: cot_model_evaluate(model, test, &report). The report's order is
- * Keras's: loss; with several outputs each output's loss; then the metrics by name.
+ * Keras's: loss; of one output its metrics in the order of compile's options, of several each
+ * output's loss and then the metrics by name.
  */
 COT_API cot_status cot_model_evaluate_with(cot_model *model, const cot_dataset *data,
                                            const cot_evaluate_options *options);

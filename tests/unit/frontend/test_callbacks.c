@@ -138,6 +138,29 @@ static void reduce_on_plateau(void **state) {
     end(&s);
 }
 
+/* What cannot be reduced neither cools nor waits anew: a rate that is raised goes down at once. A
+ * rate of min_lr, rounded to f32, cannot, though the rounded number is the larger one. */
+static void reduce_from_the_least(void **state) {
+    (void)state;
+    setup s = begin();
+    cot_reduce_lr_callback c = {
+        .base = cot_reduce_lr_base(), .factor = 0.5, .patience = 2, .cooldown = 3, .min_lr = 0.4};
+    const double rate[] = {0.5, 0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4};
+    const int32_t wait[] = {0, 1, 0, 0, 0, 1, 2, 3, 0}, cooling[] = {0, 0, 3, 2, 1, 0, 0, 0, 3};
+    CHECK_OK(s.context, c.base.on_train_begin(s.model, &c));
+    for (int32_t epoch = 0; epoch < 9; epoch++) {
+        const cot_log log = {"val_loss", 1.0};
+        if (epoch == 8) {
+            CHECK_OK(s.context, cot_model_set_learning_rate(s.model, 0.5));
+        }
+        CHECK_OK(s.context, c.base.on_epoch_end(s.model, epoch, &(cot_logs){1, &log}, &c));
+        CHECK_NEAR(cot_model_learning_rate(s.model), rate[epoch], 1e-7);
+        assert_int_equal(c.wait, wait[epoch]);
+        assert_int_equal(c.cooling, cooling[epoch]);
+    }
+    end(&s);
+}
+
 static double halved(int32_t epoch, double rate, void *user) {
     int32_t *calls = user;
     (*calls)++;
@@ -232,6 +255,37 @@ static void csv_logger(void **state) {
     read_file(path, text, sizeof text);
     assert_string_equal(text, "epoch;loss;mean_absolute_error;val_loss;val_mean_absolute_error\r\n"
                               "0;0;0;0;0\r\n1;0;0;0;0\r\n0;0;0;0;0\r\n");
+    /* without validation there are columns for it all the same */
+    CHECK_OK(s.context, cot_model_fit(s.model, s.data, .callbacks = {cot_csv_logger(path)}));
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "epoch,loss,mean_absolute_error,val_loss,val_mean_absolute_error\r\n"
+                              "0,0,0,NA,NA\r\n");
+    remove(path);
+    end(&s);
+}
+
+static cot_value zero_of_rows(cot_value target, cot_value output, void *user) {
+    (void)user, (void)output;
+    cot_value difference = cot_op_binary(COT_OP_SUB, target, target);
+    return cot_op_reshape(difference, (cot_shape){.rank = 1, .batched = true, .dim = {1}});
+}
+
+/* By name, wherever a name stands to those of validation. */
+static void columns_by_name(void **state) {
+    (void)state;
+    char path[] = "csv_XXXXXX", text[1024];
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    setup s = begin();
+    add_data(&s);
+    put_weight(&s, 2.0f);
+    CHECK_OK(s.context, cot_model_compile(s.model, .optimizer = cot_sgd(.learning_rate = 0.5),
+                                          .loss = COT_MEAN_SQUARED_ERROR,
+                                          .custom_metrics = {cot_metric_of("zero", zero_of_rows)}));
+    CHECK_OK(s.context, cot_model_fit(s.model, s.data, .validation_split = 0.25,
+                                      .callbacks = {cot_csv_logger(path)}));
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "epoch,loss,val_loss,val_zero,zero\r\n0,0,0,0,0\r\n");
     remove(path);
     end(&s);
 }
@@ -269,10 +323,12 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(early_stopping),
         cmocka_unit_test(reduce_on_plateau),
+        cmocka_unit_test(reduce_from_the_least),
         cmocka_unit_test(scheduler_in_a_fit),
         cmocka_unit_test(early_stopping_in_a_fit),
         cmocka_unit_test(terminate_on_nan),
         cmocka_unit_test(csv_logger),
+        cmocka_unit_test(columns_by_name),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
