@@ -2,8 +2,9 @@
  * Cotangent's speed, beside the machine's FMA peak.
  *
  *   bench [OPTIONS] [NAME...]      training workloads (a, b, b-nesterov, c, d, e), sections
- *                                  (training, products, empty, compile; contention), or products
- *                                  by name; when there is no name, all sections but contention
+ *                                  (training, products, empty, compile; contention, vocabulary),
+ *                                  or products by name; when there is no name, all sections but
+ *                                  contention and vocabulary
  *
  *   bench serve NAME [OPTIONS]     work on request (serve.h)
  *
@@ -14,6 +15,7 @@
 #include "contention.h"
 #include "figures.h"
 #include "serve.h"
+#include "vocabulary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +35,10 @@ typedef struct bench_options {
 static const char *const usage =
     "usage: bench [OPTIONS] [NAME...]\n"
     "       bench serve NAME [--threads N] [--processor-time] [--tiny] [--export DIRECTORY]\n"
-    "names: a b b-nesterov c d e; training, products, empty, compile, contention; a product's "
-    "name\n"
+    "names: a b b-nesterov c d e; training, products, empty, compile, contention, vocabulary; a "
+    "product's name\n"
     "  --threads N       worker threads: 2\n"
-    "  --samples N       of each: 15\n"
+    "  --samples N       of each: 15, of vocabulary 200 pairs\n"
     "  --batch N         rows of a training step: the workload's own\n"
     "  --shuffle         a new order of rows every epoch (a, b, c)\n"
     "  --processor-time  count processor time instead of the wall's, on one thread: for a busy "
@@ -71,7 +73,8 @@ static bool parse_value(const char *text, const char *value, bench_options *out)
         return (out->setup.threads = number(value, 1024)) > 0;
     }
     if (strcmp(text, "--samples") == 0) {
-        return (out->measure.samples = number(value, BENCH_MOST_SAMPLES)) > 0;
+        out->measure.samples = out->measure.pairs = number(value, BENCH_MOST_SAMPLES);
+        return out->measure.samples > 0;
     }
     if (strcmp(text, "--batch") == 0) {
         return (out->setup.batch = number(value, 1 << 20)) > 0;
@@ -142,6 +145,9 @@ static bool show(const bench_options *options, const char *name) {
     if (strcmp(name, "contention") == 0) {
         return bench_show_contention(&options->setup, &options->measure);
     }
+    if (strncmp(name, "vocabulary", strlen("vocabulary")) == 0) {
+        return bench_show_vocabulary(name, &options->setup, &options->measure);
+    }
     return is_training(name) ? bench_show_training(name, &options->setup, &options->measure)
                              : bench_show_product(name, &options->setup, &options->measure);
 }
@@ -164,8 +170,9 @@ static int run(const bench_options *options) {
 }
 
 int main(int argc, char **argv) {
-    bench_options options = {.setup = {.threads = 2},
-                             .measure = {.clock = BENCH_WALL, .samples = 15, .seconds = 0.02}};
+    bench_options options = {
+        .setup = {.threads = 2},
+        .measure = {.clock = BENCH_WALL, .samples = 15, .pairs = 200, .seconds = 0.02}};
     if (!parse(argc, argv, &options)) {
         (void)fputs(usage, stderr);
         return 2;

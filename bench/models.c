@@ -41,6 +41,7 @@ typedef struct model_subject {
     float *x;
     int32_t *y;
     bool shuffle;
+    cot_csv_logger_callback csv; /* filename NULL: the plain step */
     bench_data data;
 } model_subject;
 
@@ -86,6 +87,22 @@ static cot_status compile(cot_model *model, const model_shape *shape, int64_t ba
         [ADAM] = cot_adam(.learning_rate = 1e-4)};
     return cot_model_compile(model, .optimizer = optimizer[shape->optimizer],
                              .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY, .max_batch = batch);
+}
+
+/* The same with what a user adds: two metrics, a schedule that stays near the plain rate for as
+ * long as is measured, clipping by value. */
+static cot_status compile_with_all(cot_model *model, const model_shape *shape, int64_t batch) {
+    const double clip = 0.5;
+    const cot_schedule *schedule = cot_cosine_decay(.decay_steps = 1e7);
+    const cot_optimizer *optimizer[] = {
+        [SGD] = cot_sgd(.learning_rate = 0.01, .schedule = schedule, .clipvalue = clip),
+        [NESTEROV] = cot_sgd(.learning_rate = 0.01, .momentum = 0.9, .nesterov = true,
+                             .schedule = schedule, .clipvalue = clip),
+        [ADAM] = cot_adam(.learning_rate = 1e-4, .schedule = schedule, .clipvalue = clip)};
+    return cot_model_compile(model, .optimizer = optimizer[shape->optimizer],
+                             .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+                             .metrics = {COT_ACCURACY, COT_SPARSE_TOP_K_CATEGORICAL_ACCURACY},
+                             .max_batch = batch);
 }
 
 /*
@@ -142,7 +159,8 @@ static cot_status run(bench_subject *subject, int64_t rounds) {
     cot_status status =
         cot_model_fit(own->model, own->dataset, .epochs = (int32_t)rounds,
                       .batch_size = own->data.batch, .shuffle = own->shuffle ? COT_ON : COT_OFF,
-                      .allow_nonfinite = true, .verbose = COT_VERBOSE_SILENT);
+                      .allow_nonfinite = true, .verbose = COT_VERBOSE_SILENT,
+                      .callbacks = {own->csv.filename != NULL ? &own->csv.base : NULL});
     const cot_history *history = cot_model_history(own->model);
     const double *loss = status == COT_OK ? cot_history_values(history, "loss") : NULL;
     subject->loss = loss == NULL ? NAN : 0.0;
@@ -185,6 +203,7 @@ bench_subject *bench_make_model(cot_context *context, const bench_setup *setup, 
     int64_t batch = setup->batch > 0 ? setup->batch : shape->batch;
     own->shape = shape;
     own->shuffle = setup->shuffle;
+    own->csv = (cot_csv_logger_callback){.base = cot_csv_logger_base(), .filename = setup->log};
     own->data = (bench_data){.rows = shape->steps * batch,
                              .batch = batch,
                              .x_elements = bench_size(setup, shape->inputs),
@@ -199,7 +218,9 @@ bench_subject *bench_make_model(cot_context *context, const bench_setup *setup, 
                                 .destroy = destroy};
     own->model = build(context, shape, setup);
     double start = bench_seconds();
-    cot_status status = own->model == NULL ? COT_E_NOMEM : compile(own->model, shape, batch);
+    cot_status status = own->model == NULL   ? COT_E_NOMEM
+                        : setup->log == NULL ? compile(own->model, shape, batch)
+                                             : compile_with_all(own->model, shape, batch);
     own->base.compile_seconds = bench_seconds() - start;
     if (status != COT_OK || calm_blocks(own->model, n_blocks(shape, setup)) != COT_OK ||
         make_data(own) != COT_OK) {

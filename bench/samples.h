@@ -23,6 +23,7 @@ typedef struct bench_measure {
     bench_clock clock;
     int threads;    /* of the bursts */
     int samples;    /* up to BENCH_MOST_SAMPLES */
+    int pairs;      /* the same, of what is measured in pairs */
     double seconds; /* a sample takes at least: rounds are chosen so */
 } bench_measure;
 

@@ -13,9 +13,11 @@
 
 typedef struct bench_setup {
     int threads;
-    int64_t batch; /* rows of a training step; 0: the workload's own number */
-    bool shuffle;  /* workloads that train by `fit`: a new order of rows every epoch */
-    bool tiny;     /* sizes divided by 8: a test that everything works, no measurement */
+    int64_t batch;   /* rows of a training step; 0: the workload's own number */
+    bool shuffle;    /* workloads that train by `fit`: a new order of rows every epoch */
+    bool tiny;       /* sizes divided by 8: a test that everything works, no measurement */
+    const char *log; /* workloads that train by `fit`: with metrics, a schedule, clipping by value,
+                        and a CSV log in this file; NULL: plainly */
 } bench_setup;
 
 /* A size of the setup: itself, or an eighth of it, at least 2. */

@@ -96,20 +96,35 @@ static LLVMValueRef coti_emit_GE(coti_emit *e, const op_call *call) {
     return compare(e, call, LLVMRealOGE, LLVMIntSGE, LLVMIntUGE);
 }
 
-/* `a` if `a_wins`, or if it is a NaN; else b, which may be one too. */
-static LLVMValueRef extreme(coti_emit *e, const op_call *call, LLVMValueRef v_a_wins) {
-    LLVMValueRef v_best = coti_l_select(e, v_a_wins, call->v[0], call->v[1], "");
-    if (!call->real) {
-        return v_best;
+/* Is it a constant, of whose lanes none is a NaN? */
+static bool is_number(coti_emit *e, LLVMValueRef v) {
+    return LLVMIsConstant(v) &&
+           LLVMIsNull(LLVMBuildFCmp(e->builder, LLVMRealUNO, v, v, "")); /* folded */
+}
+
+/*
+ * The winner of a and b; `a` if it is a NaN, else b, which may be one too. `wins` is true for no
+ * NaN. Against a bound that is a number, as in clipping, the value is b wherever the bound does not
+ * win: one instruction of the processor, which stands in the epilogue of every clipped update.
+ */
+static LLVMValueRef extreme(coti_emit *e, const op_call *call, LLVMRealPredicate wins) {
+    LLVMValueRef v_a = call->v[0], v_b = call->v[1];
+    if (is_number(e, v_b)) {
+        LLVMValueRef v_b_wins = LLVMBuildFCmp(e->builder, wins, v_b, v_a, "");
+        return coti_l_select(e, v_b_wins, v_b, v_a, "");
     }
-    LLVMValueRef v_nan = LLVMBuildFCmp(e->builder, LLVMRealUNO, call->v[0], call->v[0], "");
-    return coti_l_select(e, v_nan, call->v[0], v_best, "");
+    LLVMValueRef v_a_wins = LLVMBuildFCmp(e->builder, wins, v_a, v_b, "");
+    LLVMValueRef v_best = coti_l_select(e, v_a_wins, v_a, v_b, "");
+    LLVMValueRef v_nan = LLVMBuildFCmp(e->builder, LLVMRealUNO, v_a, v_a, "");
+    return coti_l_select(e, v_nan, v_a, v_best, "");
 }
 static LLVMValueRef coti_emit_MAX(coti_emit *e, const op_call *call) {
-    return extreme(e, call, coti_emit_GT(e, call));
+    return call->real ? extreme(e, call, LLVMRealOGT)
+                      : coti_l_select(e, coti_emit_GT(e, call), call->v[0], call->v[1], "");
 }
 static LLVMValueRef coti_emit_MIN(coti_emit *e, const op_call *call) {
-    return extreme(e, call, coti_emit_LT(e, call));
+    return call->real ? extreme(e, call, LLVMRealOLT)
+                      : coti_l_select(e, coti_emit_LT(e, call), call->v[0], call->v[1], "");
 }
 
 /* ---- logic: bool only ---- */
