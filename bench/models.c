@@ -203,7 +203,9 @@ bench_subject *bench_make_model(cot_context *context, const bench_setup *setup, 
     int64_t batch = setup->batch > 0 ? setup->batch : shape->batch;
     own->shape = shape;
     own->shuffle = setup->shuffle;
-    own->csv = (cot_csv_logger_callback){.base = cot_csv_logger_base(), .filename = setup->log};
+    /* Added to: a file is emptied once in a training, and here once a sample would be counted. */
+    own->csv = (cot_csv_logger_callback){
+        .base = cot_csv_logger_base(), .filename = setup->log, .append = true};
     own->data = (bench_data){.rows = shape->steps * batch,
                              .batch = batch,
                              .x_elements = bench_size(setup, shape->inputs),
