@@ -424,22 +424,35 @@ cot_value coti_loss_mask(const coti_head *head, cot_value target) {
 
 /* ---- as nodes ---- */
 
-/* Is the target what the loss takes? */
-static cot_status check_target(cot_context *context, const coti_head *head, cot_value target) {
+/* The target as the loss takes it: a last axis of one element may be missing or, of classes, be
+ * there, as in Keras. Poison, with the error set, if it does not fit. */
+static cot_value fit_target(cot_context *context, const coti_head *head, cot_value target) {
     coti_type wanted = head->type;
-    const cot_shape shape = cot_value_shape(target);
+    cot_shape shape = cot_value_shape(target);
+    const cot_dtype dtype = cot_value_dtype(target);
     char found[COTI_TYPE_BYTES];
     char expected[COTI_TYPE_BYTES];
+    coti_type_text(found, dtype, &shape);
     if (coti_loss_is_sparse(head)) {
         wanted.dtype = COT_I32;
         wanted.shape.dim[--wanted.shape.rank] = 0;
     }
-    return cot_value_dtype(target) == wanted.dtype && coti_shape_equal(&shape, &wanted.shape)
-               ? COT_OK
-               : COTI_FAIL_OP(context, COT_E_SHAPE, "loss", NULL,
-                              "%s: the target is %s, expected %s", cot_loss_name(head->loss),
-                              coti_type_text(found, cot_value_dtype(target), &shape),
-                              coti_type_text(expected, wanted.dtype, &wanted.shape));
+    const int32_t rank = wanted.shape.rank;
+    if (dtype == wanted.dtype && coti_shape_equal(&shape, &wanted.shape)) {
+        return target;
+    }
+    if (shape.rank == rank + 1 && shape.dim[rank] == 1) {
+        shape.dim[--shape.rank] = 0;
+    } else if (shape.rank + 1 == rank && wanted.shape.dim[rank - 1] == 1) {
+        shape.dim[shape.rank++] = 1;
+    }
+    if (dtype == wanted.dtype && coti_shape_equal(&shape, &wanted.shape)) {
+        return cot_op_reshape(target, wanted.shape);
+    }
+    COTI_FAIL_OP(context, COT_E_SHAPE, "loss", NULL, "%s: the target is %s, expected %s",
+                 cot_loss_name(head->loss), found,
+                 coti_type_text(expected, wanted.dtype, &wanted.shape));
+    return coti_poison();
 }
 
 cot_value cot_op_loss(cot_loss loss, cot_value target, cot_value output, bool from_logits,
@@ -469,11 +482,14 @@ cot_value cot_op_loss(cot_loss loss, cot_value target, cot_value output, bool fr
             coti_type_text(text, dtype, &shape));
         return coti_poison();
     }
-    if (coti_loss_read(context, options, &head) != COT_OK ||
-        check_target(context, &head, target) != COT_OK) {
+    if (coti_loss_read(context, options, &head) != COT_OK) {
         return coti_poison();
     }
-    cot_value values = coti_loss_build(&head, coti_plain(output), target);
-    cot_value mask = coti_loss_mask(&head, target);
+    cot_value fitted = fit_target(context, &head, target);
+    if (fitted.graph == NULL) {
+        return coti_poison();
+    }
+    cot_value values = coti_loss_build(&head, coti_plain(output), fitted);
+    cot_value mask = coti_loss_mask(&head, fitted);
     return mask.graph == NULL ? values : coti_mul(values, mask);
 }

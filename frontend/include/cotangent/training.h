@@ -123,8 +123,9 @@ typedef struct cot_loss_options {
 
 /*
  * The values of rows, not reduced, as nodes: for losses of one's own made of others. output
- * [N,..,c], f32 or f64; target of its type, or i32 [N,..] for a sparse loss; result [N,..].
- * from_logits as in cot_compile_options; options may be NULL. Poison on error.
+ * [N,..,c], f32 or f64; target of its type, without its last axis if c is 1, or i32 [N,..] or
+ * [N,..,1] for a sparse loss; result [N,..]. from_logits as in cot_compile_options; options may be
+ * NULL. Poison on error.
  */
 COT_API cot_value cot_op_loss(cot_loss loss, cot_value target, cot_value output, bool from_logits,
                               const cot_loss_options *options);
