@@ -185,9 +185,12 @@ static cot_value sparse_categorical_crossentropy(const row_loss *l) {
 /* max(x, 0) - x t + log(1 + exp(-|x|)) of logits x; else -t log(p) - (1 - t) log(1 - p). */
 static cot_value binary_terms(const row_loss *l, cot_value t) {
     if (l->logits.graph != NULL) {
-        cot_value x = l->logits;
-        cot_value tail = cot_op_unary(COT_OP_EXP, cot_op_unary(COT_OP_NEG, size_of(x)));
-        cot_value slope = coti_sub(cot_op_unary(COT_OP_RELU, x), coti_mul(x, t));
+        /* max(x, 0) - x t + log(1 + exp(-|x|)), both kinks as seen from above 0: then the gradient
+         * at 0 is 1 - t - 1/2, as it must be. */
+        cot_value x = l->logits, minus = cot_op_unary(COT_OP_NEG, x);
+        cot_value is_up = cot_op_binary(COT_OP_GE, x, coti_number(x, 0.0));
+        cot_value tail = cot_op_unary(COT_OP_EXP, cot_op_select(is_up, minus, x));
+        cot_value slope = coti_sub(cot_op_select(is_up, x, coti_number(x, 0.0)), coti_mul(x, t));
         return coti_add(slope, cot_op_unary(COT_OP_LOG1P, tail));
     }
     cot_value p = clip(l->p, EPSILON, 1.0 - EPSILON);
@@ -294,7 +297,7 @@ static cot_value signs(cot_value t) {
 }
 
 static cot_value margins(const row_loss *l) {
-    return cot_op_unary(COT_OP_RELU, rest(coti_mul(signs(l->t), l->p)));
+    return at_least(rest(coti_mul(signs(l->t), l->p)), 0.0);
 }
 
 static cot_value hinge(const row_loss *l) {
@@ -309,7 +312,7 @@ static cot_value categorical_hinge(const row_loss *l) {
     cot_value right = sum(coti_mul(l->t, l->p));
     cot_value wrong =
         cot_op_reduce(COT_OP_REDUCE_MAX, coti_mul(rest(l->t), l->p), last_axis, 1, false);
-    return cot_op_unary(COT_OP_RELU, coti_plus(coti_sub(wrong, right), 1.0));
+    return at_least(coti_plus(coti_sub(wrong, right), 1.0), 0.0);
 }
 
 /* ---- overlaps of a whole batch ---- */

@@ -175,8 +175,7 @@ static coti_place_of place_of(const coti_optimizer *optimizer, const cot_variabl
     if (optimizer->base.kind == COT_OPTIMIZER_MUON) {
         bool embeds = optimizer->muon.exclude_embeddings != COT_OFF &&
                       strstr(cot_variable_name(weight), "embedding") != NULL;
-        place.adamw = place.shape.rank < 2 || place.shape.rank > 3 || embeds ||
-                      rule_of(optimizer, weight).no_muon;
+        place.adamw = place.shape.rank != 2 || embeds || rule_of(optimizer, weight).no_muon;
     }
     return place;
 }
@@ -414,6 +413,14 @@ static cot_status move_average(const update *u, cot_variable *average, cot_value
     return cot_graph_update(before, if_finite(u, after, before));
 }
 
+/* The share of a weight, times the rate, that it loses in a step. */
+static double decay_of(const coti_optimizer *optimizer, const coti_place_of *place,
+                       const cot_weight_rule *rule) {
+    return rule->no_weight_decay ? 0.0
+           : place->adamw        ? optimizer->muon.adam_weight_decay
+                                 : optimizer->all.weight_decay;
+}
+
 /* One weight: the rule and what follows it. `average` may be NULL. */
 static cot_status update_weight(update *u, const coti_trainee *trainee, cot_value gradient,
                                 cot_variable *average) {
@@ -428,6 +435,7 @@ static cot_status update_weight(update *u, const coti_trainee *trainee, cot_valu
     cot_value one = coti_number(u->done, 1.0);
     coti_step s = {.optimizer = u->optimizer,
                    .place = &place,
+                   .undecayed = before,
                    .weight = before,
                    .gradient = clip(u, gradient),
                    .rate = cot_op_cast(u->rate, dtype),
@@ -438,7 +446,7 @@ static cot_status update_weight(update *u, const coti_trainee *trainee, cot_valu
     if (rule.learning_rate_multiplier != 1.0) {
         s.rate = coti_scale(s.rate, rule.learning_rate_multiplier);
     }
-    double decay = rule.no_weight_decay ? 0.0 : u->optimizer->all.weight_decay;
+    double decay = decay_of(u->optimizer, &place, &rule);
     if (decay != 0.0) {
         cot_value part = binary(COT_OP_MUL, before, coti_number(before, decay));
         s.weight = binary(COT_OP_SUB, before, binary(COT_OP_MUL, part, s.rate));

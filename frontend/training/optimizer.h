@@ -48,6 +48,7 @@ typedef struct coti_slot {
 typedef struct coti_step {
     const coti_optimizer *optimizer;
     const coti_place_of *place;
+    cot_value undecayed; /* the weight before its decay */
     cot_value weight, gradient, rate;
     cot_value t; /* number of this update, from 1 */
     cot_value slot[COTI_MOST_SLOTS];

@@ -25,7 +25,7 @@ static cot_value correction(double beta, cot_value t) {
 
 cot_status coti_muon_check(cot_context *context, coti_optimizer *optimizer) {
     cot_muon_options *options = &optimizer->muon;
-    options->ns_steps = options->ns_steps == 0 ? 6 : options->ns_steps;
+    options->ns_steps = options->ns_steps == 0 ? 5 : options->ns_steps;
     return options->ns_steps >= 1 && options->ns_steps <= 100
                ? COT_OK
                : COTI_FAIL_OP(context, COT_E_ARG, "muon", NULL,
@@ -40,31 +40,22 @@ int32_t coti_muon_slots(const coti_optimizer *optimizer, const coti_place_of *pl
     return place->adamw ? 2 : 1;
 }
 
-/* The last two axes change places. */
+/* The transpose of a matrix. */
 static cot_value turn(cot_value x) {
-    if (x.graph == NULL) {
-        return x; /* poisoned: it has no axes */
-    }
-    int32_t axes[COT_MAX_RANK];
-    int32_t rank = cot_value_shape(x).rank;
-    for (int32_t i = 0; i < rank; i++) {
-        axes[i] = i;
-    }
-    axes[rank - 2] = rank - 1;
-    axes[rank - 1] = rank - 2;
-    return cot_op_permute(x, axes, rank);
+    static const int32_t axes[2] = {1, 0};
+    return cot_op_permute(x, axes, 2);
 }
 
-/* Newton-Schulz: nearly the nearest matrix with orthonormal rows, of the last two axes. */
+/* Newton-Schulz: nearly the nearest matrix with orthonormal rows, or columns, the fewer of them. */
 static cot_value orthogonalize(const cot_muon_options *options, cot_value u) {
-    static const int32_t last_two[2] = {-2, -1};
+    static const int32_t both[2] = {0, 1};
     const cot_shape shape = cot_value_shape(u);
     if (u.graph == NULL) {
         return u;
     }
-    bool tall = shape.dim[shape.rank - 2] > shape.dim[shape.rank - 1];
+    bool tall = shape.dim[0] > shape.dim[1];
     cot_value x = tall ? turn(u) : u;
-    cot_value norm = root(cot_op_reduce(COT_OP_SUM, square(x), last_two, 2, true));
+    cot_value norm = root(cot_op_reduce(COT_OP_SUM, square(x), both, 2, true));
     x = coti_div(x, coti_plus(norm, 1e-7));
     for (int32_t i = 0; i < options->ns_steps; i++) {
         cot_value a = cot_op_matmul(x, turn(x));
@@ -96,11 +87,11 @@ void coti_muon_update(coti_step *s) {
         coti_add(s->slot[0], coti_add(s->gradient, coti_scale(s->slot[0], options->momentum - 1)));
     cot_value u =
         options->nesterov == COT_OFF ? m : coti_add(s->gradient, coti_scale(m, options->momentum));
-    const cot_shape *shape = &s->place->shape;
-    double tall = (double)shape->dim[0] / (double)shape->dim[1];
+    const int64_t *dim = s->place->shape.dim;
     cot_value step = coti_mul(orthogonalize(options, u), s->rate);
-    if (tall > 1.0) {
-        step = coti_mul(step, root(coti_number(s->rate, tall)));
+    if (options->rms_rate != 0.0) {
+        cot_value longer = coti_number(step, (double)(dim[0] > dim[1] ? dim[0] : dim[1]));
+        step = coti_scale(coti_mul(step, root(longer)), options->rms_rate);
     }
     s->new_weight = coti_sub(s->weight, step);
 }
@@ -123,9 +114,9 @@ void coti_schedule_free_update(coti_step *s) {
         cot_value share = coti_div(s->t, coti_number(s->t, options->warmup_steps));
         rate = coti_mul(rate, cot_op_binary(COT_OP_MIN, share, one));
     }
-    /* z begins as the weight: as it is at the first step, whenever it was set. */
+    /* z begins as the weight: as it is at the first step, whenever it was set, before its decay. */
     cot_value is_first = cot_op_binary(COT_OP_EQ, s->t, one);
-    cot_value before = cot_op_select(is_first, s->weight, s->slot[0]);
+    cot_value before = cot_op_select(is_first, s->undecayed, s->slot[0]);
     cot_value v = s->new_slot[1] = approach(s->slot[1], square(s->gradient), options->beta_2);
     cot_value v_hat = coti_div(v, correction(options->beta_2, s->t));
     cot_value change =

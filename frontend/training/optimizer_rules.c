@@ -411,14 +411,16 @@ static const coti_option adafactor_options[] = {
     END};
 
 static const coti_option muon_options[] = {RATE(muon, 0.001),
-                                           DECAY(muon, 0.1),
+                                           DECAY(muon, 0.004),
                                            OPTION(muon, adam_beta_1, 0.9, 0.0, 1.0),
                                            OPTION(muon, adam_beta_2, 0.999, 0.0, 1.0),
                                            EPSILON(muon),
                                            OPTION(muon, muon_a, 3.4445, -LARGEST, LARGEST),
                                            OPTION(muon, muon_b, -4.775, -LARGEST, LARGEST),
                                            OPTION(muon, muon_c, 2.0315, -LARGEST, LARGEST),
-                                           OPTION(muon, adam_lr_ratio, 0.1, 0.0, LARGEST),
+                                           OPTION(muon, adam_lr_ratio, 1.0, 0.0, LARGEST),
+                                           OPTION(muon, adam_weight_decay, 0.004, 0.0, LARGEST),
+                                           OPTION(muon, rms_rate, 0.2, 0.0, LARGEST),
                                            OPTION(muon, momentum, 0.95, 0.0, 1.0),
                                            END};
 static const coti_option schedule_free_options[] = {

@@ -1,22 +1,38 @@
 /* Models around numbers that are looked at: probe.h. */
 #include "probe.h"
 
+#include "effort.h"
+
 #include <stdlib.h>
+
+/* Compiled kernels among the quick tests: one case of so many. */
+enum { QUICK_STRIDE = 8 };
 
 static bool use_jit = false;
 
-void probe_arguments(int argc, char **argv) {
+/* Of all cases, so that a kernel that many of them have is compiled once. */
+static cot_context *all_cases = NULL;
+
+int probe_run(int argc, char **argv, const char *file, void (*one)(void **state)) {
     use_jit = argc > 1 && strcmp(argv[1], "jit") == 0;
+    int failed = reference_run(file, use_jit && effort_is_quick() ? QUICK_STRIDE : 1, one);
+    cot_context_destroy(all_cases);
+    all_cases = NULL;
+    return failed;
 }
 
 cot_context *probe_context(void) {
     cot_options options = {.struct_size = sizeof options,
                            .seed = 1,
+                           .threads = 1, /* the cases are tiny */
                            .environment = COT_OFF,
                            .jit = use_jit ? COT_ON : COT_OFF};
-    cot_context *context = cot_context_create(&options);
-    assert_non_null(context);
-    return context;
+    if (all_cases == NULL) {
+        all_cases = cot_context_create(&options);
+        assert_non_null(all_cases);
+    }
+    cot_error_clear(all_cases);
+    return all_cases;
 }
 
 /* ---- the model ---- */
@@ -50,7 +66,6 @@ void probe_begin(probe *p, const reference_array *numbers) {
 
 void probe_end(probe *p) {
     cot_model_destroy(p->model);
-    cot_context_destroy(p->context);
     free(p->identity);
     free(p->weights);
 }

@@ -20,8 +20,11 @@ typedef struct probe {
     int64_t n_weights;
 } probe;
 
-/* Of main's arguments: "jit" makes contexts compile kernels. */
-void probe_arguments(int argc, char **argv);
+/* What main does: reference_run of a file, with the argument "jit" on compiled kernels, and then,
+ * among the quick tests, of some of its cases. */
+int probe_run(int argc, char **argv, const char *file, void (*one)(void **state));
+
+/* The context of all its cases; borrowed. */
 cot_context *probe_context(void);
 
 /* A probe of the array's numbers, of rank 2 or more. */

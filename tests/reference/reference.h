@@ -50,9 +50,9 @@ typedef struct reference_data {
 reference_data *reference_read(const char *file);
 void reference_free(reference_data *data);
 
-/* A cmocka test of each case of a file; *state of `one` is the case, a reference_case *. Returns
- * how many failed. */
-int reference_run(const char *file, void (*one)(void **state));
+/* A cmocka test of each case of a file, or of the first and every stride-th after it; *state of
+ * `one` is the case, a reference_case *. Returns how many failed. */
+int reference_run(const char *file, int32_t stride, void (*one)(void **state));
 
 /* Of a case: an option's text, NULL if it has none of that name; its number, or `missing`; whether
  * it is "yes". */

@@ -41,6 +41,5 @@ static void value_and_gradient(void **state) {
 }
 
 int main(int argc, char **argv) {
-    probe_arguments(argc, argv);
-    return reference_run("activations.txt", value_and_gradient);
+    return probe_run(argc, argv, "activations.txt", value_and_gradient);
 }

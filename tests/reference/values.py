@@ -60,4 +60,355 @@ def activations():
     out.close()
 
 
+# ---- losses ----
+
+LOSSES = {
+    "mean_squared_error": keras.losses.MeanSquaredError,
+    "mean_absolute_error": keras.losses.MeanAbsoluteError,
+    "mean_absolute_percentage_error": keras.losses.MeanAbsolutePercentageError,
+    "mean_squared_logarithmic_error": keras.losses.MeanSquaredLogarithmicError,
+    "huber": keras.losses.Huber,
+    "log_cosh": keras.losses.LogCosh,
+    "cosine_similarity": keras.losses.CosineSimilarity,
+    "kl_divergence": keras.losses.KLDivergence,
+    "poisson": keras.losses.Poisson,
+    "hinge": keras.losses.Hinge,
+    "squared_hinge": keras.losses.SquaredHinge,
+    "categorical_hinge": keras.losses.CategoricalHinge,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "categorical_focal_crossentropy": keras.losses.CategoricalFocalCrossentropy,
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "dice": keras.losses.Dice,
+    "tversky": keras.losses.Tversky,
+}
+
+
+def chances(shape, offset):
+    """Rows that are positive and sum to 1."""
+    e = np.exp(grid(shape, offset, 5))
+    return (e / e.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def shares(shape, offset):
+    """Numbers in (0, 1)."""
+    return (0.5 + grid(shape, offset, 0.96)).astype(np.float32)
+
+
+def labels(shape, classes, offset=0):
+    """Classes as integers."""
+    return ((np.arange(int(np.prod(shape))) * 7 + offset) % 5 % classes).astype(np.int32).reshape(shape)
+
+
+def one_hot(shape, offset=0):
+    return np.eye(shape[-1], dtype=np.float32)[labels(shape[:-1], shape[-1], offset)]
+
+
+def bits(shape, offset=0):
+    """Zeros and ones."""
+    return (grid(shape, offset) > 0.05).astype(np.float32)
+
+
+def loss(out, name, target, output, weights=None, activation=None, **options):
+    """output: what the loss sees or, with an activation ("softmax", "sigmoid"), what that is taken of."""
+    function = LOSSES[name](**options)
+    x = tf.constant(output)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x if activation is None else getattr(keras.activations, activation)(x)
+        value = function(tf.constant(target), y, sample_weight=None if weights is None else tf.constant(weights))
+    out.case("loss", name, activation=activation, **options)
+    out.array("output", output)
+    out.array("target", target)
+    if weights is not None:
+        out.array("weights", weights)
+    out.array("value", value.numpy())
+    out.array("gradient", tape.gradient(value, x).numpy())
+
+
+# Of six rows, and of four rows of two values.
+ROW_WEIGHTS = np.array([1, 0.5, 0, 2, 3, 0.25], np.float32)
+VALUE_WEIGHTS = np.array([[1, 0.5], [0, 2], [3, 0.25], [0.75, 1.5]], np.float32)
+FLAT, DEEP = (6, 5), (4, 2, 3)
+
+
+def every_reduction(out, name, target, output, deep_target, deep_output, **options):
+    """A loss plain, with axes between batch and last, weighted, and by each reduction."""
+    loss(out, name, target, output, **options)
+    loss(out, name, deep_target, deep_output, **options)
+    loss(out, name, target, output, ROW_WEIGHTS, **options)
+    loss(out, name, target, output, reduction="sum", **options)
+    loss(out, name, target, output, ROW_WEIGHTS, reduction="mean_with_sample_weight", **options)
+    loss(out, name, deep_target, deep_output, VALUE_WEIGHTS, **options)
+
+
+def regression_losses(out):
+    target, output = grid(FLAT, 5, 4), grid(FLAT, 50, 4)
+    output[1, 2] = target[1, 2]
+    deep = grid(DEEP, 9, 3), grid(DEEP, 70, 3)
+    for name in ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "cosine_similarity"]:
+        every_reduction(out, name, target, output, *deep)
+    for name in ["mean_absolute_percentage_error", "mean_squared_logarithmic_error"]:
+        loss(out, name, target, output)
+        loss(out, name, target, output, ROW_WEIGHTS)
+        loss(out, name, *deep, VALUE_WEIGHTS)
+        loss(out, name, shares(FLAT, 5) * 9, shares(FLAT, 50) * 9, reduction="sum")
+    zero = np.array([[0, 1, -2], [0.5, 0, 0]], np.float32), np.array([[0.25, 1, 0], [0, -1, 0]], np.float32)
+    for name in ["mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
+                 "mean_squared_logarithmic_error", "huber", "log_cosh"]:
+        loss(out, name, *zero)
+    for delta in [0.5, 1.5]:
+        loss(out, "huber", target, output, delta=delta)
+    edge = np.zeros((1, 4), np.float32), np.array([[1, -1, 0.5, 3]], np.float32)
+    loss(out, "huber", *edge)
+    loss(out, "log_cosh", np.zeros((1, 4), np.float32), np.array([[40, -40, 1e-4, 300]], np.float32))
+    loss(out, "mean_squared_error", target[:, :1], output[:, :1])
+    loss(out, "poisson", shares(FLAT, 5) * 3, shares(FLAT, 50) * 3)
+    loss(out, "poisson", shares(FLAT, 5) * 3, shares(FLAT, 50) * 3, ROW_WEIGHTS)
+    loss(out, "poisson", bits(DEEP), shares(DEEP, 1), VALUE_WEIGHTS)
+
+
+def margin_losses(out):
+    output, deep = grid(FLAT, 50, 4), grid(DEEP, 70, 3)
+    signs = 2 * bits(FLAT) - 1
+    for name in ["hinge", "squared_hinge"]:
+        for target in [bits(FLAT), signs]:
+            loss(out, name, target, output)
+            loss(out, name, target, output, ROW_WEIGHTS)
+        loss(out, name, bits(DEEP), deep, VALUE_WEIGHTS)
+        loss(out, name, grid(FLAT, 5, 2), output)
+        loss(out, name, signs, output, reduction="sum")
+        loss(out, name, np.array([[1, 1, -1]], np.float32), np.array([[1, 0.5, -1]], np.float32))
+    loss(out, "categorical_hinge", one_hot(FLAT), output)
+    loss(out, "categorical_hinge", one_hot(FLAT), output, ROW_WEIGHTS)
+    loss(out, "categorical_hinge", one_hot(DEEP), deep)
+
+
+def binary_losses(out):
+    output, deep = shares(FLAT, 3), shares(DEEP, 4)
+    sure = np.array([[0, 1, 0.5], [1, 0, 1e-9], [0.999999, 2e-7, 0.25]], np.float32)
+    for name in ["binary_crossentropy", "binary_focal_crossentropy"]:
+        every_reduction(out, name, bits(FLAT), output, bits(DEEP), deep)
+        loss(out, name, bits(FLAT), grid(FLAT, 3, 12), from_logits=True)
+        loss(out, name, bits(FLAT), grid(FLAT, 3, 12), ROW_WEIGHTS, from_logits=True)
+        loss(out, name, shares(FLAT, 30), output)
+        loss(out, name, bits((3, 3), 2), sure)
+        loss(out, name, bits((6, 1)), output[:, :1])
+        for smoothing in [0.1, 0.5]:
+            loss(out, name, bits(FLAT), output, label_smoothing=smoothing)
+            loss(out, name, bits(FLAT), grid(FLAT, 3, 12), label_smoothing=smoothing, from_logits=True)
+    far = np.array([[-60, 60, 0], [100, -100, 1e-4]], np.float32)
+    loss(out, "binary_crossentropy", bits((2, 3), 1), far, from_logits=True)
+    loss(out, "binary_crossentropy", bits((2, 3), 1), far, activation="sigmoid")
+    loss(out, "binary_crossentropy", bits(FLAT), grid(FLAT, 3, 12), ROW_WEIGHTS, activation="sigmoid")
+    loss(out, "binary_crossentropy", bits(FLAT), grid(FLAT, 3, 12), activation="sigmoid", label_smoothing=0.2)
+    for gamma in [0, 0.5, 1, 3]:
+        loss(out, "binary_focal_crossentropy", bits(FLAT), output, gamma=gamma)
+    for alpha in [0.25, 0.75]:
+        loss(out, "binary_focal_crossentropy", bits(FLAT), output, alpha=alpha, apply_class_balancing=True)
+        loss(out, "binary_focal_crossentropy", bits(FLAT), grid(FLAT, 3, 12), alpha=alpha, apply_class_balancing=True,
+             from_logits=True)
+
+
+def categorical_losses(out):
+    output, logits = chances(FLAT, 3), grid(FLAT, 3, 8)
+    deep = chances(DEEP, 4)
+    soft = chances(FLAT, 60)
+    sure = np.array([[0, 1, 0], [1, 0, 0], [0, 0.5, 0.5], [1e-9, 1, 1e-8]], np.float32)
+    for name in ["categorical_crossentropy", "categorical_focal_crossentropy"]:
+        every_reduction(out, name, one_hot(FLAT), output, one_hot(DEEP), deep)
+        loss(out, name, one_hot(FLAT), logits, from_logits=True)
+        loss(out, name, one_hot(FLAT), logits, ROW_WEIGHTS, from_logits=True)
+        loss(out, name, one_hot(DEEP), grid(DEEP, 5, 6), VALUE_WEIGHTS, from_logits=True)
+        loss(out, name, soft, output)
+        loss(out, name, soft, logits, from_logits=True)
+        loss(out, name, one_hot(FLAT), shares(FLAT, 8) * 3)
+        loss(out, name, one_hot((4, 3), 2), sure)
+        for smoothing in [0.1, 0.5]:
+            loss(out, name, one_hot(FLAT), output, label_smoothing=smoothing)
+            loss(out, name, one_hot(FLAT), logits, label_smoothing=smoothing, from_logits=True)
+    far = np.array([[200, 0, 0], [0, -150, 150]], np.float32)
+    for options in [{}, {"label_smoothing": 0.1}, {"reduction": "sum"}]:
+        loss(out, "categorical_crossentropy", one_hot(FLAT), logits, activation="softmax", **options)
+    loss(out, "categorical_crossentropy", one_hot(FLAT), logits, ROW_WEIGHTS, activation="softmax")
+    loss(out, "categorical_crossentropy", one_hot((2, 3), 1), far, activation="softmax")
+    for alpha, gamma in [(0.5, 2), (0.25, 0), (1, 1), (0.25, 3)]:
+        loss(out, "categorical_focal_crossentropy", one_hot(FLAT), output, alpha=alpha, gamma=gamma)
+    for name in ["kl_divergence", "dice", "tversky"]:
+        loss(out, name, soft, output)
+        loss(out, name, one_hot(FLAT), output)
+        loss(out, name, one_hot(DEEP), deep)
+        loss(out, name, bits((6, 1)), shares((6, 1), 2))
+    loss(out, "kl_divergence", soft, output, ROW_WEIGHTS)
+    loss(out, "kl_divergence", one_hot((4, 3), 2), sure)
+    for alpha, beta in [(0.25, 0.75), (0.7, 0.3), (1, 1)]:
+        loss(out, "tversky", one_hot(FLAT), output, alpha=alpha, beta=beta)
+
+
+def sparse_losses(out):
+    name = "sparse_categorical_crossentropy"
+    output, logits = chances(FLAT, 3), grid(FLAT, 3, 8)
+    target, deep_target = labels((6,), 5), labels((4, 2), 3)
+    every_reduction(out, name, target, output, deep_target, chances(DEEP, 4))
+    every_reduction(out, name, target, logits, deep_target, grid(DEEP, 5, 6), from_logits=True)
+    loss(out, name, target.reshape(6, 1), output)
+    loss(out, name, target, shares(FLAT, 8) * 3)
+    loss(out, name, np.array([1, 1, 0, 2], np.int32),
+         np.array([[0, 1, 0], [1, 0, 0], [0, 0.5, 0.5], [1e-9, 1, 1e-8]], np.float32))
+    for weights in [None, ROW_WEIGHTS]:
+        loss(out, name, target, logits, weights, activation="softmax")
+        for ignored in [2, 4]:
+            loss(out, name, target, output, weights, ignore_class=ignored)
+            loss(out, name, target, logits, weights, from_logits=True, ignore_class=ignored)
+    loss(out, name, np.array([1, -1, 0, -1, 2, 1], np.int32), logits, from_logits=True, ignore_class=-1)
+    loss(out, name, target, logits, from_logits=True, ignore_class=2, reduction="sum")
+    loss(out, name, target, logits, ROW_WEIGHTS, from_logits=True, ignore_class=2, reduction="mean_with_sample_weight")
+    loss(out, name, deep_target, grid(DEEP, 5, 6), from_logits=True, ignore_class=1)
+    loss(out, name, np.array([2, 2], np.int32), grid((2, 3), 5, 6), from_logits=True, ignore_class=2)
+    loss(out, name, np.array([1, 2], np.int32), np.array([[200, 0, 0], [0, -150, 150]], np.float32), activation="softmax")
+
+
+def losses():
+    out = Writer("losses.txt", "Losses of a batch, and their gradients by the output.")
+    regression_losses(out)
+    margin_losses(out)
+    binary_losses(out)
+    categorical_losses(out)
+    sparse_losses(out)
+    out.close()
+
+
+# ---- optimizers ----
+
+STEPS = 20
+SHOWN = [1, 2, 5, 10, 20]
+WEIGHTS = {"matrix": (3, 2), "vector": (3,), "tensor": (2, 3, 2)}
+
+
+def gradients():
+    """Of each step and weight. The vector's last element never has one, the matrix' second row only in the first three."""
+    made = {}
+    for i, (name, shape) in enumerate(WEIGHTS.items()):
+        made[name] = np.stack([grid(shape, 17 * t + 29 * i, 0.8 + 0.05 * t) for t in range(STEPS)])
+    made["vector"][:, 2] = 0
+    made["matrix"][3:, 1] = 0
+    return made
+
+
+class ScheduleFreeAdamW(keras.optimizers.ScheduleFreeAdamW):
+    """Keras 3.15.1 on TensorFlow keeps, for the old momentum, the variable itself, which then changes, so that what it
+    averages is none of the algorithm's sequences. Here the variable is replaced instead of changed."""
+
+    def assign_sub(self, variable, value):
+        if any(variable is momentum for momentum in self._momentums):
+            variable._value = tf.Variable(variable._value - value)
+        else:
+            super().assign_sub(variable, value)
+
+
+def trace(out, name, exclude=None, rank=None, infinite_step=None, dynamic=None, **options):
+    """The weights after steps with gradients(). exclude: no weight decay of that weight; infinite_step: a gradient of that
+    step is infinite; dynamic: options of a LossScaleOptimizer around it."""
+    optimizer = OPTIMIZERS[name](**options)
+    if exclude is not None:
+        optimizer.exclude_from_weight_decay(var_names=[exclude])
+    shown_as = dict(options, exclude=exclude, infinite_step=infinite_step)
+    if dynamic is not None:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, **dynamic)
+        shown_as.update(dynamic_loss_scale=True, **dynamic)
+    weights = [keras.Variable(grid(shape, 5 * i, 2), name=name) for i, (name, shape) in enumerate(WEIGHTS.items())]
+    optimizer.build(weights)
+    optimizer.built = True
+    given, kept = gradients(), {name: [] for name in WEIGHTS}
+    for t in range(1, STEPS + 1):
+        step = [given[name][t - 1].copy() for name in WEIGHTS]
+        if t == infinite_step:
+            step[0][0, 0] = np.inf
+        if dynamic is not None:
+            step = [g * optimizer.dynamic_scale.numpy() for g in step]
+        optimizer.apply([tf.constant(g) for g in step], weights)
+        if t in SHOWN:
+            for w in weights:
+                kept[w.name].append(w.numpy())
+    out.case("optimizer", name, **shown_as)
+    for key, values in kept.items():
+        out.array(key, np.stack(values))
+    if options.get("use_ema"):
+        for w, average in zip(weights, optimizer._model_variables_moving_average):
+            out.array(f"{w.name}_average", average.numpy())
+
+
+OPTIMIZERS = {
+    "sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop, "adagrad": keras.optimizers.Adagrad, "adadelta": keras.optimizers.Adadelta,
+    "adamax": keras.optimizers.Adamax, "nadam": keras.optimizers.Nadam, "ftrl": keras.optimizers.Ftrl,
+    "lion": keras.optimizers.Lion, "lamb": keras.optimizers.Lamb, "adafactor": keras.optimizers.Adafactor,
+    "muon": keras.optimizers.Muon, "schedule_free_adamw": ScheduleFreeAdamW,
+}
+OWN_OPTIONS = {
+    "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5}],
+    "adam": [{"beta_1": 0.8}, {"beta_1": 0}, {"beta_2": 0.9}, {"epsilon": 1e-2}, {"amsgrad": True},
+             {"amsgrad": True, "beta_2": 0.5}],
+    "adamw": [{"weight_decay": 0.1}, {"amsgrad": True}, {"beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-5}],
+    "rmsprop": [{"rho": 0.5}, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.5}, {"epsilon": 1e-2}],
+    "adagrad": [{"initial_accumulator_value": 0}, {"initial_accumulator_value": 1}, {"epsilon": 1e-2}],
+    "adadelta": [{"rho": 0.5}, {"epsilon": 1e-2}],
+    "adamax": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}],
+    "nadam": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}],
+    "ftrl": [{"learning_rate_power": -0.25}, {"learning_rate_power": 0}, {"initial_accumulator_value": 1},
+             {"l1_regularization_strength": 0.2}, {"l2_regularization_strength": 0.2},
+             {"l2_shrinkage_regularization_strength": 0.2}, {"beta": 0.5},
+             {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.05,
+              "l2_shrinkage_regularization_strength": 0.1, "beta": 0.1}],
+    "lion": [{"beta_1": 0.5}, {"beta_2": 0.5}],
+    "lamb": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}],
+    "adafactor": [{"relative_step": False}, {"beta_2_decay": -0.5}, {"epsilon_1": 1e-2}, {"epsilon_2": 1},
+                  {"clip_threshold": 0.5}, {"learning_rate": 2.0}],
+    "muon": [{"momentum": 0.5}, {"nesterov": False}, {"ns_steps": 3}, {"muon_a": 3, "muon_b": -4, "muon_c": 1.5},
+             {"weight_decay": 0.1}, {"adam_weight_decay": 0.1}, {"adam_lr_ratio": 0.5}, {"rms_rate": 0.5},
+             {"adam_beta_1": 0.5, "adam_beta_2": 0.9, "epsilon": 1e-3}],
+    "schedule_free_adamw": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}, {"warmup_steps": 8}],
+}
+COMMON_OPTIONS = [
+    {"weight_decay": 0.05}, {"weight_decay": 0.05, "exclude": "vector"}, {"clipnorm": 0.3}, {"clipvalue": 0.15},
+    {"global_clipnorm": 0.5}, {"use_ema": True, "ema_momentum": 0.8},
+    {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3}, {"gradient_accumulation_steps": 4},
+    {"loss_scale_factor": 8.0}, {"dynamic": {"initial_scale": 16.0, "dynamic_growth_steps": 3}},
+    {"dynamic": {"initial_scale": 16.0, "dynamic_growth_steps": 3}, "infinite_step": 7},
+]
+MIXED_OPTIONS = [
+    {"clipnorm": 0.3, "weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 4,
+     "gradient_accumulation_steps": 2},
+    {"global_clipnorm": 0.5, "gradient_accumulation_steps": 3, "loss_scale_factor": 4.0},
+]
+
+
+def optimizers():
+    out = Writer("optimizers.txt", "Weights after steps 1, 2, 5, 10 and 20 with the gradients of the first case.")
+    out.case("gradients", "shared")
+    for name, value in gradients().items():
+        out.array(name, value)
+    for i, (name, shape) in enumerate(WEIGHTS.items()):
+        out.array(f"{name}_start", grid(shape, 5 * i, 2))
+    for name, options in OWN_OPTIONS.items():
+        rate = {"learning_rate": 0.05}
+        trace(out, name)
+        trace(out, name, **rate)
+        for more in options:
+            trace(out, name, **{**rate, **more})
+    for name in ["sgd", "adam"]:
+        for more in COMMON_OPTIONS + MIXED_OPTIONS:
+            own = {"momentum": 0.9} if name == "sgd" else {}
+            trace(out, name, learning_rate=0.05, **own, **more)
+    for name in OWN_OPTIONS:
+        if name not in ["sgd", "adam"]:
+            trace(out, name, learning_rate=0.05, **MIXED_OPTIONS[0])
+            trace(out, name, learning_rate=0.05, **COMMON_OPTIONS[0])
+            trace(out, name, learning_rate=0.05, **COMMON_OPTIONS[7])
+    out.close()
+
+
 activations()
+losses()
+optimizers()

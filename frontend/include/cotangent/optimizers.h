@@ -307,23 +307,27 @@ typedef struct cot_adafactor_options {
     COT_OPTIMIZER_OF(cot_adafactor_options, COT_OPTIMIZER_ADAFACTOR, __VA_ARGS__)
 
 /*
- * Muon, for weights of rank 2 and 3: m = momentum m + g, u = g + momentum m (nesterov) or m,
- * w -= lr sqrt(max(1, rows / columns)) O(u). O orthogonalizes, nearly: x = u / (|u| + 1e-7), turned
- * so that it is wide, then ns_steps times A = x x^T, x = muon_a x + (muon_b A + muon_c A A) x.
- * Other weights, those of embeddings ("embedding" in the name) and those that a rule excludes take
- * AdamW's step at adam_lr_ratio lr. Jordan et al., "Muon", 2024; Liu et al., 2025.
+ * Muon, for matrices: m = momentum m + g, u = g + momentum m (nesterov) or m,
+ * w -= lr rms_rate sqrt(max(rows, columns)) O(u). O orthogonalizes, nearly: x = u / (|u| + 1e-7),
+ * turned so that it is wide, then ns_steps times A = x x^T, x = muon_a x + (muon_b A + muon_c A A)
+ * x. Weights of other ranks, those of embeddings ("embedding" in the name) and those that a rule
+ * excludes take AdamW's step at adam_lr_ratio lr, and decay by adam_weight_decay. Jordan et al.,
+ * "Muon", 2024; Liu et al., "Muon is scalable for LLM training", 2025. As in Keras 3.15; others
+ * have had other defaults.
  */
 typedef struct cot_muon_options {
-    COT_OPTIMIZER_FIELDS           /* learning_rate: 0.001, weight_decay: 0.1 */
+    COT_OPTIMIZER_FIELDS           /* learning_rate: 0.001, weight_decay: 0.004 */
         double adam_beta_1;        /* 0: 0.9; COT_ZERO: 0 */
     double adam_beta_2;            /* 0: 0.999; COT_ZERO: 0 */
     double epsilon;                /* 0: 1e-7; COT_ZERO: 0 */
     double muon_a, muon_b, muon_c; /* 0: 3.4445, -4.775, 2.0315 */
-    double adam_lr_ratio;          /* 0: 0.1; COT_ZERO: 0 */
+    double adam_lr_ratio;          /* 0: 1; COT_ZERO: 0 */
     double momentum;               /* 0: 0.95; COT_ZERO: 0 */
-    int32_t ns_steps;              /* 0: 6 */
+    int32_t ns_steps;              /* 0: 5 */
     cot_switch nesterov;           /* default: on */
     cot_switch exclude_embeddings; /* default: on */
+    double rms_rate;               /* 0: 0.2; COT_ZERO: w -= lr O(u) */
+    double adam_weight_decay;      /* 0: 0.004; COT_ZERO: 0 */
 } cot_muon_options;
 #define COT_MUON_OPTIONS_INIT                                                                      \
     {COT_OPTIMIZER_FIELDS_INIT(cot_muon_options, COT_OPTIMIZER_MUON),                              \
@@ -337,7 +341,9 @@ typedef struct cot_muon_options {
      0.0,                                                                                          \
      0,                                                                                            \
      COT_DEFAULT,                                                                                  \
-     COT_DEFAULT}
+     COT_DEFAULT,                                                                                  \
+     0.0,                                                                                          \
+     0.0}
 #define cot_muon(...) COT_OPTIMIZER_OF(cot_muon_options, COT_OPTIMIZER_MUON, __VA_ARGS__)
 
 /*
