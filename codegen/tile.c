@@ -41,16 +41,17 @@ enum {
     LEAST_CHAINS = 8,        /* sums that must run at once to hide an fma's latency */
     SECOND_CACHE_ROWS = 256, /* pages apart, that the second cache holds of one place in a page */
     SECOND_CACHE_WAY_BYTES = 131072,
-    FEW_TILES = 2,          /* that read a panel: not worth packing it */
-    STREAM_REGISTERS = 10,  /* for a piece of a transposition, a vector, a broadcast */
-    TARGET_UNITS = 16,      /* at least, where units stay large enough: the work is to be shared */
-    FEW_UNITS = 4,          /* the same where each unit reads much from afar: ... */
-    LONG_K = 8192,          /* ... with k at least this ... */
-    MEMORY_BYTES = 4 << 20, /* ... and operands of this size */
-    LEAST_UNIT_TIME = 8192, /* vector fmas */
-    MOST_UNIT_TIME = 49152, /* but for units of so many vectors, which ... */
-    UNIT_VECTORS = 192,     /* ... read each operand few times, however long k is */
-    MORE_UNIT_VECTORS = 768 /* the same where they wait in scratch from chunk to chunk of k */
+    FEW_TILES = 16,          /* that read a panel: not worth packing it */
+    STREAM_REGISTERS = 10,   /* for a piece of a transposition, a vector, a broadcast */
+    TARGET_UNITS = 16,       /* at least, where units stay large enough: the work is to be shared */
+    FEW_UNITS = 4,           /* the same where each unit reads much from afar: ... */
+    LONG_K = 8192,           /* ... with k at least this ... */
+    MEMORY_BYTES = 4 << 20,  /* ... and operands of this size */
+    LEAST_UNIT_TIME = 8192,  /* vector fmas */
+    MOST_UNIT_TIME = 49152,  /* but for units of so many vectors, which ... */
+    UNIT_VECTORS = 192,      /* ... read each operand few times, however long k is */
+    MORE_UNIT_VECTORS = 768, /* the same where they wait in scratch from chunk to chunk of k */
+    PACKED_UNIT_VECTORS = 1536 /* the same where each unit packs its panels */
 };
 
 /* Times, in vector fmas: of a vector, of a tile, factors. */
@@ -275,7 +276,7 @@ static void choose_units(coti_gemm *gemm, const shape *p, const coti_target *tar
     double time = (double)p->s * (double)divide_up(p->v, target->lanes) * (double)larger(p->k, 1);
     bool afar = p->k >= LONG_K && (p->s + p->v) * p->k * F32_BYTES > MEMORY_BYTES;
     int64_t least = afar ? FEW_UNITS : TARGET_UNITS;
-    int64_t vectors = afar || gemm->pack ? MORE_UNIT_VECTORS : UNIT_VECTORS;
+    int64_t vectors = afar ? MORE_UNIT_VECTORS : gemm->pack ? PACKED_UNIT_VECTORS : UNIT_VECTORS;
     int64_t most_time = larger(MOST_UNIT_TIME, vectors * p->k);
     double wanted = time / (double)most_time;
     wanted = wanted < (double)least ? (double)least : wanted;

@@ -28,7 +28,7 @@
 #include <time.h>
 
 /* Tasks of all unit chains of a phase together, a thread. */
-static const double unit_tasks = 8;
+static const double unit_tasks = 32;
 
 /* A task of units has at least this much work, if its chain has: some 2 us. */
 static const double least_task_work = 1e5;

@@ -11,11 +11,21 @@
  */
 #include "emit_gemm.h"
 
+enum { ROWS_AHEAD = 32, FIRST_CACHE = 3 };
+
 typedef struct pack {
     const coti_gemm_plan *plan;
     LLVMValueRef v_source, v_panel, v_square, v_k, v_count;
     LLVMValueRef v_transpose; /* the function, for PACK_TRANSPOSE */
 } pack;
+
+/* A row's lines lie apart from the next one's, so the processor does not see them coming. */
+static void ask_for(coti_emit *e, const pack *p, LLVMValueRef v_from, int32_t vector) {
+    const coti_gemm_plan *plan = p->plan;
+    int64_t at = ROWS_AHEAD * plan->v.k_stride + (int64_t)vector * plan->lanes;
+    coti_gemm_emit_prefetch(
+        e, coti_l_element(e, coti_gemm_element(e), v_from, coti_l_i64(e, at), ""), FIRST_CACHE);
+}
 
 /* Row by row, vectors as they are; `masked`: columns beyond count are zero. */
 static void emit_copy(coti_emit *e, const pack *p, bool masked) {
@@ -28,6 +38,7 @@ static void emit_copy(coti_emit *e, const pack *p, bool masked) {
     LLVMValueRef v_from = coti_l_element(e, coti_gemm_element(e), p->v_source, v_from_at, "v_from");
     LLVMValueRef v_to = coti_l_element(e, coti_gemm_element(e), p->v_panel, v_to_at, "v_to");
     for (int32_t j = 0; j < plan->vectors; j++) {
+        ask_for(e, p, v_from, j);
         LLVMValueRef v_at = coti_l_i64(e, (int64_t)j * plan->lanes), v_mask = NULL;
         if (masked) {
             v_mask = coti_l_mask(e, LLVMBuildSub(e->builder, p->v_count, v_at, ""), plan->lanes);

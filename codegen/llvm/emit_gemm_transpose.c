@@ -16,7 +16,7 @@
  */
 #include "emit_gemm.h"
 
-enum { QUAD = COTI_GEMM_QUAD, FIRST_CACHE = 3 };
+enum { QUAD = COTI_GEMM_QUAD, SECOND_CACHE = 2 };
 
 /* ---- in registers ---- */
 
@@ -102,7 +102,7 @@ static LLVMValueRef load_row(coti_emit *e, const coti_gemm_transposition *t, LLV
     LLVMValueRef v_ptr = coti_l_element(e, e->t_f32, v_start, v_k0, "v_row_ptr");
     if (t->ahead != 0) {
         coti_gemm_emit_prefetch(e, coti_l_element(e, e->t_f32, v_ptr, coti_l_i64(e, t->ahead), ""),
-                                FIRST_CACHE);
+                                SECOND_CACHE);
     }
     LLVMValueRef v_load = coti_l_load_vector(e, e->t_f32, t->block_k, v_ptr, NULL, NULL, "v_row");
     if (t->block_k == t->lanes) {

@@ -66,7 +66,8 @@ struct cot_context {
     void *dump_user;
     coti_error error;
     int64_t n_kernels_compiled;
-    uint64_t next_id; /* of graphs and variables, unique in the context */
+    uint64_t next_id;      /* of graphs and variables, unique in the context */
+    size_t n_large_blocks; /* handed out, aligned; staggers the next */
     struct {
         void *state;
         void (*destroy)(void *state);
