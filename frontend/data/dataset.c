@@ -81,6 +81,29 @@ cot_dataset *coti_dataset_with_weights(const cot_dataset *dataset, const coti_co
     return result;
 }
 
+cot_dataset *cot_dataset_borrow(cot_context *context, const cot_dataset *dataset) {
+    if (context == NULL || dataset == NULL) {
+        return NULL;
+    }
+    int32_t n = coti_dataset_n_columns(dataset);
+    coti_column *column = coti_calloc(context, (size_t)n, sizeof *column);
+    if (column == NULL) {
+        return NULL;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        column[i].array = dataset->column[i].array;
+    }
+    cot_dataset *result =
+        coti_dataset_make(context, column, dataset->n_inputs, n - dataset->n_inputs);
+    coti_free(context, column);
+    if (result != NULL) {
+        result->n_rows = dataset->n_rows;
+        result->n_targets = dataset->n_targets;
+        result->n_weights = dataset->n_weights;
+    }
+    return result;
+}
+
 void cot_dataset_destroy(cot_dataset *dataset) {
     if (dataset == NULL) {
         return;

@@ -43,6 +43,7 @@
 #include "cotangent/optimizers.h"
 #include "cotangent/preprocessing.h"
 #include "cotangent/schedules.h"
+#include "cotangent/search.h"
 #include "cotangent/training.h"
 #include "cotangent/weights.h"
 

@@ -53,7 +53,7 @@ void cot_model_destroy(cot_model *model) {
 
 /* ---- a copy of the weights ---- */
 
-cot_status coti_model_keep_weights(cot_model *model) {
+cot_status coti_model_copy_weights(const cot_model *model, char **copy_inout) {
     int64_t bytes = 0;
     for (size_t i = 0; i < model->weight.count; i++) {
         if (!coti_size_add(bytes, model->weight.data[i]->bytes, &bytes)) {
@@ -61,10 +61,10 @@ cot_status coti_model_keep_weights(cot_model *model) {
                              model->name);
         }
     }
-    if (model->kept == NULL) {
-        model->kept = coti_calloc(model->context, (size_t)bytes, 1);
+    if (*copy_inout == NULL) {
+        *copy_inout = coti_calloc(model->context, (size_t)bytes, 1);
     }
-    char *to = model->kept;
+    char *to = *copy_inout;
     for (size_t i = 0; to != NULL && i < model->weight.count; i++) {
         const cot_variable *weight = model->weight.data[i];
         memcpy(to, weight->storage, (size_t)weight->bytes);
@@ -73,13 +73,21 @@ cot_status coti_model_keep_weights(cot_model *model) {
     return to != NULL ? COT_OK : COT_E_NOMEM;
 }
 
-void coti_model_restore_weights(cot_model *model) {
-    const char *from = model->kept;
+void coti_model_set_weights(cot_model *model, const char *copy) {
+    const char *from = copy;
     for (size_t i = 0; from != NULL && i < model->weight.count; i++) {
         cot_variable *weight = model->weight.data[i];
         memcpy(weight->storage, from, (size_t)weight->bytes);
         from += weight->bytes;
     }
+}
+
+cot_status coti_model_keep_weights(cot_model *model) {
+    return coti_model_copy_weights(model, &model->kept);
+}
+
+void coti_model_restore_weights(cot_model *model) {
+    coti_model_set_weights(model, model->kept);
 }
 
 void coti_model_forget_weights(cot_model *model) {

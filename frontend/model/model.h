@@ -48,6 +48,11 @@ cot_status coti_model_find_layers(cot_model *model);
  * failure. */
 cot_status coti_model_append_layer(cot_model *model, cot_layer *layer);
 
+/* A copy of all weights, one after the other, into memory of the context's, made if *copy_inout is
+ * NULL; and back (NULL: nothing). */
+cot_status coti_model_copy_weights(const cot_model *model, char **copy_inout);
+void coti_model_set_weights(cot_model *model, const char *copy);
+
 /* Keep a copy of all weights, in the place of an earlier one; go back to it; forget it. */
 cot_status coti_model_keep_weights(cot_model *model);
 void coti_model_restore_weights(cot_model *model);

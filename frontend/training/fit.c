@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* Everything of one fit. */
-typedef struct fit {
+typedef struct coti_fit {
     cot_model *model;
     coti_training *training;
     cot_context *context;
@@ -35,55 +35,10 @@ typedef struct fit {
     bool shown;
     bool per_batch; /* a callback wants every batch */
     bool logs_rate; /* a callback wants the learning rate in the logs */
+    bool entered;   /* on_train_begin has been called */
+    cot_logs logs;  /* of the latest epoch */
     coti_place place;
 } fit;
-
-/* ---- options ---- */
-
-/* Counts of steps and epochs. */
-static cot_status check_rhythm(cot_context *context, cot_fit_options *own) {
-    own->validation_freq = own->validation_freq == 0 ? 1 : own->validation_freq;
-    if (own->steps_per_epoch < 0 || own->validation_steps < 0 || own->validation_freq < 1) {
-        return COTI_FAIL(context, COT_E_ARG,
-                         "cot_model_fit: steps_per_epoch is %lld, validation_steps %lld, "
-                         "validation_freq %d, expected 0 or more",
-                         (long long)own->steps_per_epoch, (long long)own->validation_steps,
-                         (int)own->validation_freq);
-    }
-    if (own->class_weight.n != 0 && own->sample_weight.n != 0) {
-        return COTI_FAIL(context, COT_E_ARG,
-                         "cot_model_fit: class_weight and sample_weight are given, expected one");
-    }
-    return COT_OK;
-}
-
-static cot_status read_options(cot_model *model, const cot_fit_options *given,
-                               cot_fit_options *own) {
-    cot_context *context = model->context;
-    COTI_TRY(coti_options_copy(context, "cot_model_fit", given, own, sizeof *own));
-    COTI_TRY(coti_choose_batch(context, "cot_model_fit", own->batch_size, &own->batch_size));
-    if (own->validation_batch_size < 0) {
-        return COTI_FAIL(context, COT_E_ARG,
-                         "cot_model_fit: validation_batch_size is %lld, expected 1 or more",
-                         (long long)own->validation_batch_size);
-    }
-    own->validation_batch_size =
-        own->validation_batch_size == 0 ? own->batch_size : own->validation_batch_size;
-    own->epochs = own->epochs == 0 ? 1 : own->epochs;
-    if (own->epochs < 1 || own->initial_epoch < 0) {
-        return COTI_FAIL(context, COT_E_ARG,
-                         "cot_model_fit: epochs is %d and initial_epoch %d, expected 1 and 0 or "
-                         "more",
-                         (int)own->epochs, (int)own->initial_epoch);
-    }
-    if (own->validation_split != 0.0 && own->validation_data == NULL &&
-        !(own->validation_split > 0.0 && own->validation_split < 1.0)) {
-        return COTI_FAIL(context, COT_E_ARG,
-                         "cot_model_fit: validation_split is %g, expected 0 to 1",
-                         own->validation_split);
-    }
-    return check_rhythm(context, own);
-}
 
 cot_status coti_check_state(const cot_model *model, const char *function) {
     const coti_training *training = model->training;
@@ -532,48 +487,98 @@ static cot_status run_epoch(fit *f, int32_t epoch, cot_logs *logs_out) {
     return end_epoch(f, &loop, epoch, logs_out);
 }
 
-static cot_status run_epochs(fit *f) {
-    cot_logs logs = {0, f->epoch_log};
+/* What comes before the first epoch. */
+static cot_status enter(fit *f) {
+    f->entered = true;
+    f->logs = (cot_logs){0, f->epoch_log};
     f->place.may_restore = true;
     COTI_TRY(call_back(f, TRAIN_BEGIN, 0, NULL));
     f->place.may_restore = false;
-    COTI_TRY(coti_resume_take(f->model, &f->place));
-    /* An epoch that was stopped amid its steps has its end to come. */
-    for (int32_t epoch = f->place.epoch;
-         epoch < f->options.epochs && (!f->model->stop || f->place.begun); epoch++) {
-        COTI_TRY(run_epoch(f, epoch, &logs));
-    }
-    COTI_TRY(coti_optimizer_finish(f->training));
-    return call_back(f, TRAIN_END, 0, &logs);
+    return coti_resume_take(f->model, &f->place);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole, and in parts ---- */
 
-cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options) {
+static void release(fit *f) {
+    cot_context *context = f->context;
+    finish(f);
+    coti_free(context, f);
+}
+
+cot_status coti_fit_begin(cot_model *model, const cot_fit_options *options, coti_fit **fit_out) {
     coti_training *training = NULL;
     COTI_TRY(coti_training_of(model, "cot_model_fit", &training));
-    fit f = {.model = model, .training = training, .context = model->context};
     COTI_TRY(coti_check_state(model, "cot_model_fit"));
-    COTI_TRY(read_options(model, options, &f.options));
-    cot_status status = prepare(&f);
-    if (status == COT_OK) {
-        f.place = (coti_place){.callbacks = f.options.callbacks,
-                               .n_rows = f.train->n_rows,
-                               .batch_size = f.options.batch_size,
-                               .shuffle = f.order != NULL,
-                               .epoch = f.options.initial_epoch};
-        model->running = true;
-        model->stop = false;
-        training->place = &f.place;
-        status = run_epochs(&f);
-        training->place = NULL;
-        model->running = false;
-        if (status != COT_OK && f.shown) {
-            (void)coti_progress_break(&f.progress); /* the first error is the one that counts */
-        }
+    fit *f = coti_calloc(model->context, 1, sizeof *f);
+    if (f == NULL) {
+        return COT_E_NOMEM;
     }
-    finish(&f);
+    f->model = model;
+    f->training = training;
+    f->context = model->context;
+    cot_status status = coti_fit_read(model->context, options, &f->options);
+    status = status == COT_OK ? prepare(f) : status;
+    if (status != COT_OK) {
+        release(f);
+        return status;
+    }
+    f->place = (coti_place){.callbacks = f->options.callbacks,
+                            .n_rows = f->train->n_rows,
+                            .batch_size = f->options.batch_size,
+                            .shuffle = f->order != NULL,
+                            .epoch = f->options.initial_epoch};
+    model->running = true;
+    model->stop = false;
+    training->place = &f->place;
+    *fit_out = f;
+    return COT_OK;
+}
+
+/* An epoch that was stopped amid its steps has its end to come. */
+bool coti_fit_is_over(const coti_fit *f) {
+    bool stopped = f->model->stop && !f->place.begun;
+    return f->entered && (f->place.epoch >= f->options.epochs || stopped);
+}
+
+cot_status coti_fit_advance(coti_fit *f, int32_t epochs) {
+    if (!f->entered) {
+        COTI_TRY(enter(f));
+    }
+    while (!coti_fit_is_over(f) && f->place.epoch < epochs) {
+        COTI_TRY(run_epoch(f, f->place.epoch, &f->logs));
+    }
+    return COT_OK;
+}
+
+cot_status coti_fit_set_threads(coti_fit *f, int32_t threads) {
+    const coti_mode *mode = f->training->mode;
+    if (threads == f->context->threads || f->training->memory_budget > 0) {
+        return COT_OK; /* a budget counts the scratch of threads */
+    }
+    f->context->threads = threads;
+    COTI_TRY(coti_reopen_mode(f->training, COTI_EVALUATE, mode[COTI_EVALUATE].max_rows));
+    COTI_TRY(coti_reopen_mode(f->training, COTI_TRAIN, mode[COTI_TRAIN].max_rows));
+    return coti_bind_data(f->training, COTI_TRAIN, f->train, f->order);
+}
+
+cot_status coti_fit_end(coti_fit *f, cot_status status) {
+    if (status == COT_OK && f->entered) {
+        status = coti_optimizer_finish(f->training);
+        status = status == COT_OK ? call_back(f, TRAIN_END, 0, &f->logs) : status;
+    }
+    f->training->place = NULL;
+    f->model->running = false;
+    if (status != COT_OK && f->shown) {
+        (void)coti_progress_break(&f->progress); /* the first error is the one that counts */
+    }
+    release(f);
     return status;
+}
+
+cot_status cot_model_fit_with(cot_model *model, const cot_fit_options *options) {
+    coti_fit *f = NULL;
+    COTI_TRY(coti_fit_begin(model, options, &f));
+    return coti_fit_end(f, coti_fit_advance(f, INT32_MAX));
 }
 
 void cot_model_stop_training(cot_model *model) {

@@ -421,7 +421,28 @@ cot_status coti_loop_advance(coti_loop *loop);
 /* Show progress with these logs, if any is shown and it is time; last: the end of the line. */
 cot_status coti_loop_show(coti_loop *loop, const cot_logs *logs, bool last);
 
-/* ---- fit.c ---- */
+/* ---- fit_options.c, fit.c ---- */
+
+/* The options as given, with their defaults. fails: COT_E_ARG */
+cot_status coti_fit_read(cot_context *context, const cot_fit_options *given, cot_fit_options *own);
+
+/*
+ * cot_model_fit_with in parts, between which the model may be read and evaluated and other fits may
+ * run: begin checks and prepares, advance trains on until so many epochs are done (counted from 0,
+ * at most the options'), end calls on_train_end if all went well (status: what advance gave), and
+ * frees the fit. Parts give the bits of the whole. Callbacks in the options must live until the
+ * end.
+ */
+typedef struct coti_fit coti_fit;
+cot_status coti_fit_begin(cot_model *model, const cot_fit_options *options, coti_fit **fit_out);
+cot_status coti_fit_advance(coti_fit *fit, int32_t epochs);
+/* All epochs are done, or it was stopped: advance does nothing any more. */
+bool coti_fit_is_over(const coti_fit *fit);
+cot_status coti_fit_end(coti_fit *fit, cot_status status);
+
+/* The context has so many threads from now on, and the steps of the fit use them. Between epochs.
+ * On failure they may use those that they had. */
+cot_status coti_fit_set_threads(coti_fit *fit, int32_t threads);
 
 /* May it be trained now? COT_E_ARG: it is being fitted, or has no optimizer. */
 cot_status coti_check_state(const cot_model *model, const char *function);

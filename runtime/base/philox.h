@@ -58,6 +58,7 @@ enum {
     COTI_STREAM_SHUFFLE = 1,
     COTI_STREAM_INITIAL = 2,
     COTI_STREAM_SEEDED = 3, /* initial weights from a seed of their own */
+    COTI_STREAM_SEARCH = 4, /* hyper-parameters */
     COTI_STREAM_FIRST_NODE = 1024
 };
 

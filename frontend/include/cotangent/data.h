@@ -68,6 +68,12 @@ COT_API cot_dataset *cot_dataset_slice(const cot_dataset *dataset, int64_t first
 COT_API cot_status cot_dataset_split(const cot_dataset *dataset, double fraction,
                                      cot_dataset **first_out, cot_dataset **last_out);
 
+/*
+ * The same data set for models of another context, which may be another thread's: nothing is
+ * copied, and the given data set must outlive the result. NULL: no memory, or an argument is NULL.
+ */
+COT_API cot_dataset *cot_dataset_borrow(cot_context *context, const cot_dataset *dataset);
+
 /* ---- weights of rows ---- */
 
 /*
