@@ -484,7 +484,7 @@ static cot_status search_in(alloc_fail *memory, const scenario *what) {
 static void test_out_of_memory(void **state) {
     (void)state;
     static const scenario what[] = {{COT_SEARCH_RANDOM, 2, 1}, {COT_SEARCH_HALVING, 4, 2}};
-    const int64_t stride = use_jit ? 997 : 41;
+    const int64_t stride = use_jit ? 997 : 101;
     for (int i = 0; i < 2; i++) {
         bool complete = false;
         int64_t n_lost = 0, n_survived = 0;
