@@ -70,6 +70,10 @@ typedef struct coti_optimizer_class {
     cot_status (*check)(cot_context *context, coti_optimizer *optimizer); /* what is no number */
 } coti_optimizer_class;
 
+/* 1 - beta in those of Keras's rules that round beta to the weights' dtype before they subtract: of
+ * 0.999 in f32 it is 1.3e-5 of itself less. optimizer_rules.c */
+double coti_rounded_rest(cot_value weight, double beta);
+
 /* optimizer_more.c: Muon, schedule-free AdamW, one's own. */
 int32_t coti_muon_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                         coti_slot slot_out[COTI_MOST_SLOTS]);

@@ -31,9 +31,18 @@ static cot_value correction(double beta, cot_value t) {
     return coti_sub(coti_number(t, 1.0), decayed(beta, t));
 }
 
+/* x + (target - x) share */
+static cot_value move_by(cot_value x, cot_value target, double share) {
+    return coti_add(x, coti_scale(coti_sub(target, x), share));
+}
+
 /* x + (target - x) * (1 - beta), the factor rounded once from double. */
 static cot_value approach(cot_value x, cot_value target, double beta) {
-    return coti_add(x, coti_scale(coti_sub(target, x), 1.0 - beta));
+    return move_by(x, target, 1.0 - beta);
+}
+
+double coti_rounded_rest(cot_value weight, double beta) {
+    return cot_value_dtype(weight) == COT_F32 ? (double)(1.0f - (float)beta) : 1.0 - beta;
 }
 
 /* rho x + (1 - rho) target */
@@ -154,7 +163,10 @@ static void nadam_update(coti_step *s) {
     cot_value u_next = nadam_momentum(options->beta_1, coti_add(s->t, one));
     cot_value product = s->new_product = coti_mul(s->product, u);
     cot_value product_next = coti_mul(product, u_next);
-    move_moments(s, options->beta_1, options->beta_2);
+    const double share_1 = coti_rounded_rest(s->weight, options->beta_1);
+    const double share_2 = coti_rounded_rest(s->weight, options->beta_2);
+    s->new_slot[0] = move_by(s->slot[0], s->gradient, share_1);
+    s->new_slot[1] = move_by(s->slot[1], square(s->gradient), share_2);
     cot_value ahead = coti_div(coti_mul(u_next, s->new_slot[0]), coti_sub(one, product_next));
     cot_value now = coti_div(coti_mul(coti_sub(one, u), s->gradient), coti_sub(one, product));
     cot_value v_hat = coti_div(s->new_slot[1], correction(options->beta_2, s->t));
@@ -187,11 +199,16 @@ static int32_t lion_slots(const coti_optimizer *optimizer, const coti_place_of *
     return 1;
 }
 
+static cot_value lion_blend(const coti_step *s, double beta) {
+    cot_value fresh = coti_scale(s->gradient, coti_rounded_rest(s->weight, beta));
+    return coti_add(coti_scale(s->slot[0], beta), fresh);
+}
+
 static void lion_update(coti_step *s) {
     const cot_lion_options *options = &s->optimizer->lion;
-    cot_value way = cot_op_unary(COT_OP_SIGN, blend(s->slot[0], s->gradient, options->beta_1));
+    cot_value way = cot_op_unary(COT_OP_SIGN, lion_blend(s, options->beta_1));
     s->new_weight = coti_sub(s->weight, coti_mul(s->rate, way));
-    s->new_slot[0] = blend(s->slot[0], s->gradient, options->beta_2);
+    s->new_slot[0] = lion_blend(s, options->beta_2);
 }
 
 /* ---- sums of squares ---- */
