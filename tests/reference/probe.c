@@ -84,7 +84,8 @@ void probe_compile(probe *p, cot_tensor out, const reference_array *numbers,
         fail_msg("%s", cot_error_message(p->context));
     }
     options.struct_size = sizeof options;
-    options.optimizer = cot_custom_optimizer(keep_gradient, .n_slots = 1);
+    const cot_optimizer *keeper = cot_custom_optimizer(keep_gradient, .n_slots = 1);
+    options.optimizer = options.optimizer != NULL ? options.optimizer : keeper;
     CHECK_OK(p->context, cot_model_compile_with(p->model, &options));
     float *value = reference_floats(numbers);
     CHECK_OK(p->context, cot_variable_set(cot_model_weight(p->model, 0), value,

@@ -32,8 +32,8 @@ void probe_begin(probe *p, const reference_array *numbers);
 void probe_begin_dense(probe *p, const reference_array *numbers, cot_dense_options options);
 void probe_end(probe *p);
 
-/* A model from the input to `out`, compiled with `options` and the optimizer that keeps gradients.
- */
+/* A model from the input to `out`, compiled with `options`; without an optimizer among them, with
+ * the one that keeps gradients. */
 void probe_compile(probe *p, cot_tensor out, const reference_array *numbers,
                    cot_compile_options options);
 

@@ -1,4 +1,4 @@
-"""Reference values of activations, losses, metrics, optimizers, schedules, regularizers and constraints: data/*.txt.
+"""Reference values of activations, losses and metrics: data/activations.txt, losses.txt, metrics.txt.
 
 scripts/reference values.py
 """
@@ -279,136 +279,85 @@ def losses():
     out.close()
 
 
-# ---- optimizers ----
+# ---- metrics ----
 
-STEPS = 20
-SHOWN = [1, 2, 5, 10, 20]
-WEIGHTS = {"matrix": (3, 2), "vector": (3,), "tensor": (2, 3, 2)}
-
-
-def gradients():
-    """Of each step and weight. The vector's last element never has one, the matrix' second row only in the first three."""
-    made = {}
-    for i, (name, shape) in enumerate(WEIGHTS.items()):
-        made[name] = np.stack([grid(shape, 17 * t + 29 * i, 0.8 + 0.05 * t) for t in range(STEPS)])
-    made["vector"][:, 2] = 0
-    made["matrix"][3:, 1] = 0
-    return made
-
-
-class ScheduleFreeAdamW(keras.optimizers.ScheduleFreeAdamW):
-    """Keras 3.15.1 on TensorFlow keeps, for the old momentum, the variable itself, which then changes, so that what it
-    averages is none of the algorithm's sequences. Here the variable is replaced instead of changed."""
-
-    def assign_sub(self, variable, value):
-        if any(variable is momentum for momentum in self._momentums):
-            variable._value = tf.Variable(variable._value - value)
-        else:
-            super().assign_sub(variable, value)
-
-
-def trace(out, name, exclude=None, rank=None, infinite_step=None, dynamic=None, **options):
-    """The weights after steps with gradients(). exclude: no weight decay of that weight; infinite_step: a gradient of that
-    step is infinite; dynamic: options of a LossScaleOptimizer around it."""
-    optimizer = OPTIMIZERS[name](**options)
-    if exclude is not None:
-        optimizer.exclude_from_weight_decay(var_names=[exclude])
-    shown_as = dict(options, exclude=exclude, infinite_step=infinite_step)
-    if dynamic is not None:
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, **dynamic)
-        shown_as.update(dynamic_loss_scale=True, **dynamic)
-    weights = [keras.Variable(grid(shape, 5 * i, 2), name=name) for i, (name, shape) in enumerate(WEIGHTS.items())]
-    optimizer.build(weights)
-    optimizer.built = True
-    given, kept = gradients(), {name: [] for name in WEIGHTS}
-    for t in range(1, STEPS + 1):
-        step = [given[name][t - 1].copy() for name in WEIGHTS]
-        if t == infinite_step:
-            step[0][0, 0] = np.inf
-        if dynamic is not None:
-            step = [g * optimizer.dynamic_scale.numpy() for g in step]
-        optimizer.apply([tf.constant(g) for g in step], weights)
-        if t in SHOWN:
-            for w in weights:
-                kept[w.name].append(w.numpy())
-    out.case("optimizer", name, **shown_as)
-    for key, values in kept.items():
-        out.array(key, np.stack(values))
-    if options.get("use_ema"):
-        for w, average in zip(weights, optimizer._model_variables_moving_average):
-            out.array(f"{w.name}_average", average.numpy())
-
-
-OPTIMIZERS = {
-    "sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW,
-    "rmsprop": keras.optimizers.RMSprop, "adagrad": keras.optimizers.Adagrad, "adadelta": keras.optimizers.Adadelta,
-    "adamax": keras.optimizers.Adamax, "nadam": keras.optimizers.Nadam, "ftrl": keras.optimizers.Ftrl,
-    "lion": keras.optimizers.Lion, "lamb": keras.optimizers.Lamb, "adafactor": keras.optimizers.Adafactor,
-    "muon": keras.optimizers.Muon, "schedule_free_adamw": ScheduleFreeAdamW,
+METRICS = {
+    "binary_accuracy": keras.metrics.BinaryAccuracy, "categorical_accuracy": keras.metrics.CategoricalAccuracy,
+    "sparse_categorical_accuracy": keras.metrics.SparseCategoricalAccuracy,
+    "top_k_categorical_accuracy": lambda top_k=5: keras.metrics.TopKCategoricalAccuracy(k=top_k),
+    "sparse_top_k_categorical_accuracy": lambda top_k=5: keras.metrics.SparseTopKCategoricalAccuracy(k=top_k),
+    "true_positives": keras.metrics.TruePositives, "false_positives": keras.metrics.FalsePositives,
+    "true_negatives": keras.metrics.TrueNegatives, "false_negatives": keras.metrics.FalseNegatives,
+    "precision": keras.metrics.Precision, "recall": keras.metrics.Recall, "auc": keras.metrics.AUC,
+    "auc_pr": lambda: keras.metrics.AUC(curve="PR"), "root_mean_squared_error": keras.metrics.RootMeanSquaredError,
+    "mean_squared_error": keras.metrics.MeanSquaredError, "mean_absolute_error": keras.metrics.MeanAbsoluteError,
+    "mean_absolute_percentage_error": keras.metrics.MeanAbsolutePercentageError,
+    "mean_squared_logarithmic_error": keras.metrics.MeanSquaredLogarithmicError,
+    "cosine_similarity": keras.metrics.CosineSimilarity, "log_cosh": keras.metrics.LogCoshError,
+    "kl_divergence": keras.metrics.KLDivergence, "poisson": keras.metrics.Poisson, "hinge": keras.metrics.Hinge,
+    "squared_hinge": keras.metrics.SquaredHinge, "categorical_hinge": keras.metrics.CategoricalHinge,
+    "binary_crossentropy": keras.metrics.BinaryCrossentropy,
+    "categorical_crossentropy": keras.metrics.CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": keras.metrics.SparseCategoricalCrossentropy,
 }
-OWN_OPTIONS = {
-    "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5}],
-    "adam": [{"beta_1": 0.8}, {"beta_1": 0}, {"beta_2": 0.9}, {"epsilon": 1e-2}, {"amsgrad": True},
-             {"amsgrad": True, "beta_2": 0.5}],
-    "adamw": [{"weight_decay": 0.1}, {"amsgrad": True}, {"beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-5}],
-    "rmsprop": [{"rho": 0.5}, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.5}, {"epsilon": 1e-2}],
-    "adagrad": [{"initial_accumulator_value": 0}, {"initial_accumulator_value": 1}, {"epsilon": 1e-2}],
-    "adadelta": [{"rho": 0.5}, {"epsilon": 1e-2}],
-    "adamax": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}],
-    "nadam": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}],
-    "ftrl": [{"learning_rate_power": -0.25}, {"learning_rate_power": 0}, {"initial_accumulator_value": 1},
-             {"l1_regularization_strength": 0.2}, {"l2_regularization_strength": 0.2},
-             {"l2_shrinkage_regularization_strength": 0.2}, {"beta": 0.5},
-             {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.05,
-              "l2_shrinkage_regularization_strength": 0.1, "beta": 0.1}],
-    "lion": [{"beta_1": 0.5}, {"beta_2": 0.5}],
-    "lamb": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}],
-    "adafactor": [{"relative_step": False}, {"beta_2_decay": -0.5}, {"epsilon_1": 1e-2}, {"epsilon_2": 1},
-                  {"clip_threshold": 0.5}, {"learning_rate": 2.0}],
-    "muon": [{"momentum": 0.5}, {"nesterov": False}, {"ns_steps": 3}, {"muon_a": 3, "muon_b": -4, "muon_c": 1.5},
-             {"weight_decay": 0.1}, {"adam_weight_decay": 0.1}, {"adam_lr_ratio": 0.5}, {"rms_rate": 0.5},
-             {"adam_beta_1": 0.5, "adam_beta_2": 0.9, "epsilon": 1e-3}],
-    "schedule_free_adamw": [{"beta_1": 0.5}, {"beta_2": 0.9}, {"epsilon": 1e-2}, {"warmup_steps": 8}],
-}
-COMMON_OPTIONS = [
-    {"weight_decay": 0.05}, {"weight_decay": 0.05, "exclude": "vector"}, {"clipnorm": 0.3}, {"clipvalue": 0.15},
-    {"global_clipnorm": 0.5}, {"use_ema": True, "ema_momentum": 0.8},
-    {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3}, {"gradient_accumulation_steps": 4},
-    {"loss_scale_factor": 8.0}, {"dynamic": {"initial_scale": 16.0, "dynamic_growth_steps": 3}},
-    {"dynamic": {"initial_scale": 16.0, "dynamic_growth_steps": 3}, "infinite_step": 7},
-]
-MIXED_OPTIONS = [
-    {"clipnorm": 0.3, "weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 4,
-     "gradient_accumulation_steps": 2},
-    {"global_clipnorm": 0.5, "gradient_accumulation_steps": 3, "loss_scale_factor": 4.0},
-]
+BATCH = 4
+TEN_WEIGHTS = np.array([1, 0.5, 0, 2, 3, 0.25, 1, 0.75, 0, 1.5], np.float32)
 
 
-def optimizers():
-    out = Writer("optimizers.txt", "Weights after steps 1, 2, 5, 10 and 20 with the gradients of the first case.")
-    out.case("gradients", "shared")
-    for name, value in gradients().items():
-        out.array(name, value)
-    for i, (name, shape) in enumerate(WEIGHTS.items()):
-        out.array(f"{name}_start", grid(shape, 5 * i, 2))
-    for name, options in OWN_OPTIONS.items():
-        rate = {"learning_rate": 0.05}
-        trace(out, name)
-        trace(out, name, **rate)
-        for more in options:
-            trace(out, name, **{**rate, **more})
-    for name in ["sgd", "adam"]:
-        for more in COMMON_OPTIONS + MIXED_OPTIONS:
-            own = {"momentum": 0.9} if name == "sgd" else {}
-            trace(out, name, learning_rate=0.05, **own, **more)
-    for name in OWN_OPTIONS:
-        if name not in ["sgd", "adam"]:
-            trace(out, name, learning_rate=0.05, **MIXED_OPTIONS[0])
-            trace(out, name, learning_rate=0.05, **COMMON_OPTIONS[0])
-            trace(out, name, learning_rate=0.05, **COMMON_OPTIONS[7])
+def metric(out, name, target, output, weights=None, **options):
+    """The metric's value after each batch of ten rows."""
+    judge, after = METRICS[name](**options), []
+    for i in range(0, len(output), BATCH):
+        j = i + BATCH
+        judge.update_state(target[i:j], output[i:j], None if weights is None else weights[i:j])
+        after.append(np.float32(judge.result()))
+    out.case("metric", name, **options)
+    out.array("output", output)
+    out.array("target", target)
+    if weights is not None:
+        out.array("weights", weights)
+    out.array("values", np.array(after))
+
+
+def metrics():
+    out = Writer("metrics.txt", "Metrics of ten rows, after each batch of four.")
+    one, several = (bits((10, 1), 3), shares((10, 1), 9)), (bits((10, 3), 1), shares((10, 3), 4))
+    several[1][2, 1] = several[1][5, 0] = 0.5
+    hot, row = one_hot((10, 5)), chances((10, 5), 3)
+    tied = np.round(row * 8).astype(np.float32) / 8
+    sparse, reals = labels((10,), 5), (grid((10, 3), 5, 4), grid((10, 3), 50, 4))
+    deep = one_hot((10, 2, 3)), chances((10, 2, 3), 4)
+    for weights in [None, TEN_WEIGHTS]:
+        for name in ["binary_accuracy", "true_positives", "false_positives", "true_negatives", "false_negatives", "precision",
+                     "recall", "auc", "auc_pr", "binary_crossentropy"]:
+            metric(out, name, *one, weights)
+            metric(out, name, *several, weights)
+        for name in ["categorical_accuracy", "categorical_crossentropy", "categorical_hinge", "kl_divergence"]:
+            metric(out, name, hot, row, weights)
+        metric(out, "sparse_categorical_accuracy", sparse, row, weights)
+        metric(out, "sparse_categorical_crossentropy", sparse, row, weights)
+        for name, target in [("top_k_categorical_accuracy", hot), ("sparse_top_k_categorical_accuracy", sparse)]:
+            for k in [1, 2, 3]:
+                metric(out, name, target, row, weights, top_k=k)
+        for name in ["root_mean_squared_error", "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
+                     "mean_squared_logarithmic_error", "cosine_similarity", "log_cosh"]:
+            metric(out, name, *reals, weights)
+        metric(out, "poisson", several[0] * 3, several[1], weights)
+        for name in ["hinge", "squared_hinge"]:
+            metric(out, name, 2 * several[0] - 1, reals[1], weights)
+    for name in ["categorical_accuracy", "mean_squared_error", "root_mean_squared_error"]:
+        metric(out, name, *deep)
+    metric(out, "categorical_accuracy", hot, tied)
+    metric(out, "sparse_categorical_accuracy", sparse, tied)
+    metric(out, "top_k_categorical_accuracy", hot, tied, top_k=2)
+    never, always = np.zeros((10, 1), np.float32), np.ones((10, 1), np.float32)
+    for name in ["precision", "recall", "auc", "auc_pr"]:
+        metric(out, name, never, one[1])
+        metric(out, name, always, one[1])
+        metric(out, name, one[0], never)
     out.close()
 
 
 activations()
 losses()
-optimizers()
+metrics()
