@@ -1,9 +1,12 @@
-"""Twenty edges of training, and what Keras does there; then metrics of single batches: data/edges.txt.
+"""Twenty edges of training, and what Keras does there; then single batches, and what callbacks see: data/edges.txt.
 
 scripts/reference edges.py
 
 Weights begin as grid(shape, 7 i), data are grids: test_reference_edges.c has the same. A case is called by its number.
 """
+import os
+import tempfile
+
 from writer import Writer, grid, keras, np, tf
 
 layers = keras.layers
@@ -211,9 +214,59 @@ def batches(out):
         out.array(f"weight/{i}", w)
 
 
+# ---- what callbacks see, and when ----
+
+
+class Batches(keras.callbacks.Callback):
+    """Logs of batches: running means of the epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.loss, self.accuracy = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.loss.append(logs["loss"])
+        self.accuracy.append(logs["accuracy"])
+
+
+def saved(options, **fit_options):
+    """The names of the files that ModelCheckpoint wrote, in order."""
+    with tempfile.TemporaryDirectory() as directory:
+        names, model = [], classifier(optimizer=optimizers.SGD(4.0))
+        checkpoint = keras.callbacks.ModelCheckpoint(filepath=os.path.join(directory, options.pop("name")), **options)
+        model.save = lambda path, **_: names.append(os.path.basename(path))
+        fit(model, callbacks=[checkpoint], **fit_options)
+    return ",".join(names)
+
+
+def host(out):
+    model, seen = classifier(), Batches()
+    fit(model, callbacks=[seen])
+    out.case("edge", "host", what="logs_of_batches")
+    out.array("loss", np.float32(seen.loss))
+    out.array("accuracy", np.float32(seen.accuracy))
+    model = classifier()
+    write(out, "host", "passes_in_parts", fit(model, epochs=5, batch_size=2, steps_per_epoch=2), model)
+    model = classifier()
+    write(out, "host", "some_validation",
+          fit(model, epochs=4, validation_data=(X[3:9], HOT[3:9]), validation_batch_size=2, validation_steps=2,
+              validation_freq=[1, 4]), model)
+    model = classifier()
+    write(out, "host", "begun_late", fit(model, epochs=5, initial_epoch=3), model)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(1)])
+    begin(model)
+    model.compile(optimizer=optimizers.SGD(0.1), loss="mean_squared_error")
+    write(out, "host", "not_a_number", fit(model, 1e25 * X, grid((10,), 50, 2.0), callbacks=[keras.callbacks.TerminateOnNaN()]))
+    for what, options in (("saved_each", {"name": "{epoch:02d}-{val_loss:.3f}.keras"}),
+                          ("saved_best", {"name": "{epoch}.keras", "save_best_only": True}),
+                          ("saved_below", {"name": "{epoch}.keras", "save_best_only": True, "initial_value_threshold": 0.6}),
+                          ("saved_by_batches", {"name": "{epoch}-{batch:03d}-{loss:.4f}.keras", "save_freq": 4})):
+        write(out, "host", what, names=saved(options, epochs=6, validation_split=0.2))
+
+
 def main():
-    out = Writer("edges.txt", "Edges of training, by number, and single batches.")
-    for part in (rows, targets, saturation, normalization, gradients, callbacks, graphs, batches):
+    out = Writer("edges.txt", "Edges of training, by number, single batches, and what callbacks see.")
+    for part in (rows, targets, saturation, normalization, gradients, callbacks, graphs, batches, host):
         part(out)
     out.close()
 
