@@ -13,6 +13,7 @@ int command_run(int argc, char **argv);
 int command_gradcheck(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_report(int argc, char **argv);
+int command_search(int argc, char **argv);
 
 /* The help text of each, shown by `cotangent COMMAND --help`. */
 extern const char *const command_dump_help;
@@ -20,6 +21,7 @@ extern const char *const command_run_help;
 extern const char *const command_gradcheck_help;
 extern const char *const command_train_help;
 extern const char *const command_report_help;
+extern const char *const command_search_help;
 
 /* One option that takes a value: "--rows 16". kind: 's' string, 'i' integer (>= 0), 'f' number, 'b'
  * no value: a flag. */

@@ -1,5 +1,5 @@
 /* The command `cotangent`: look at a graph's way to machine code, run it, check its gradients,
- * train, show what a training came to. */
+ * train, choose hyper-parameters, show what a training came to. */
 #include "command.h"
 
 #include <stdio.h>
@@ -15,6 +15,7 @@ static const struct command {
     {"run", command_run, &command_run_help, "run a graph, time it, compare kernels and evaluator"},
     {"gradcheck", command_gradcheck, &command_gradcheck_help, "check a graph's gradients"},
     {"train", command_train, &command_train_help, "train one of the built-in examples"},
+    {"search", command_search, &command_search_help, "choose hyper-parameters of an example"},
     {"report", command_report, &command_report_help, "show a training's log as a page of HTML"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

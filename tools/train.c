@@ -2,7 +2,7 @@
 #include "command.h"
 
 #include "../examples/console.h"
-#include "../examples/datasets.h"
+#include "builtin.h"
 
 #include <string.h>
 
@@ -32,61 +32,6 @@ typedef struct train_options {
     double learning_rate, momentum, validation_split;
     bool nesterov, instruments;
 } train_options;
-
-/* A built-in example: a stack of dense layers and where its rows come from. */
-typedef struct builtin {
-    const char *name, *data, *optimizer;
-    cot_shape row;
-    int64_t hidden[4]; /* units of the hidden layers, ended by 0 */
-    cot_loss loss;
-    cot_dataset *(*read_training)(cot_context *context, const char *dir);
-    cot_dataset *(*read_test)(cot_context *context, const char *dir);
-} builtin;
-
-static cot_dataset *fashion_mnist_training(cot_context *context, const char *dir) {
-    return read_fashion_mnist(context, dir, "train");
-}
-
-static cot_dataset *fashion_mnist_test(cot_context *context, const char *dir) {
-    return read_fashion_mnist(context, dir, "t10k");
-}
-
-static const builtin examples[] = {
-    {"fashion-mnist",
-     FASHION_MNIST_DIR,
-     "adam",
-     {.rank = 2, .dim = {28, 28}},
-     {512},
-     COT_SPARSE_CATEGORICAL_CROSSENTROPY,
-     fashion_mnist_training,
-     fashion_mnist_test},
-    {"cifar10",
-     NULL,
-     "sgd",
-     {.rank = 3, .dim = {32, 32, 3}},
-     {20, 15},
-     COT_CATEGORICAL_CROSSENTROPY,
-     read_cifar10_training,
-     read_cifar10_test},
-};
-
-static cot_model *build(cot_context *context, const builtin *example) {
-    cot_model *model = cot_sequential_create(context, COT_F32, example->row, NULL);
-    cot_status status =
-        model == NULL ? COT_E_ARG : cot_sequential_add(model, cot_flatten_layer(context, NULL));
-    for (int i = 0; status == COT_OK && example->hidden[i] != 0; i++) {
-        status = cot_sequential_add(
-            model, cot_dense_layer(context, example->hidden[i], .activation = COT_RELU));
-    }
-    if (status == COT_OK) {
-        status = cot_sequential_add(model, cot_dense_layer(context, 10, .activation = COT_SOFTMAX));
-    }
-    if (status != COT_OK) {
-        cot_model_destroy(model);
-        return NULL;
-    }
-    return model;
-}
 
 static cot_status compile(cot_model *model, const builtin *example, const train_options *options) {
     const cot_optimizer *sgd =
@@ -120,9 +65,10 @@ static cot_status fit(cot_model *model, const cot_dataset *training, const train
 static cot_status train(cot_context *context, const builtin *example,
                         const train_options *options) {
     cot_console console = console_of(stdout);
+    const builtin_shape shape = builtin_default(example);
     cot_dataset *training = example->read_training(context, options->data);
     cot_dataset *test = training == NULL ? NULL : example->read_test(context, options->data);
-    cot_model *model = test == NULL ? NULL : build(context, example);
+    cot_model *model = test == NULL ? NULL : builtin_build(context, example, &shape);
     cot_status status =
         model == NULL ? cot_error_get(context).status : compile(model, example, options);
     if (status == COT_OK) {
@@ -142,15 +88,6 @@ static cot_status train(cot_context *context, const builtin *example,
     cot_dataset_destroy(test);
     cot_dataset_destroy(training);
     return status;
-}
-
-static const builtin *find_example(const char *name) {
-    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
-        if (name != NULL && strcmp(examples[i].name, name) == 0) {
-            return &examples[i];
-        }
-    }
-    return NULL;
 }
 
 /* Fill in the example's defaults; false after a message on stderr. */
@@ -190,7 +127,7 @@ int command_train(int argc, char **argv) {
                                     {"--backup", 's', (void *)&options.backup},
                                     {NULL, 0, NULL}};
     int n = command_parse(argc, argv, table, &name, 1);
-    const builtin *example = find_example(name);
+    const builtin *example = builtin_find(name);
     if (n != 1 || example == NULL) {
         (void)fputs(command_train_help, stderr);
         return COMMAND_USAGE;

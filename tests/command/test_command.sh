@@ -20,7 +20,7 @@ refuse() {
 "$cotangent" --help >"$work/help"
 expect "cotangent COMMAND --help" "$work/help"
 "$cotangent" --version | grep -q '^cotangent [0-9]'
-for command in dump run gradcheck train report; do
+for command in dump run gradcheck train search report; do
   "$cotangent" "$command" --help >"$work/help"
   expect "usage: cotangent $command" "$work/help"
 done

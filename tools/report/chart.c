@@ -17,6 +17,7 @@ typedef struct axis {
     bool is_log;
     int n_ticks;
     double tick[MOST_TICKS]; /* values */
+    const char *const *name; /* of ticks 0, 1, ..; NULL: they are numbers */
 } axis;
 
 void report_escape(FILE *out, const char *text) {
@@ -131,11 +132,16 @@ static void draw_axes(FILE *out, const report_chart *chart, const axis *x, const
     }
     for (int i = 0; i < x->n_ticks; i++) {
         double at = place(x, x->tick[i]);
-        (void)fprintf(
-            out,
-            "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>"
-            "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.6g</text>\n",
-            at, at, HEIGHT - BOTTOM, HEIGHT - BOTTOM + 5, at, HEIGHT - BOTTOM + 18, x->tick[i]);
+        (void)fprintf(out,
+                      "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>"
+                      "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">",
+                      at, at, HEIGHT - BOTTOM, HEIGHT - BOTTOM + 5, at, HEIGHT - BOTTOM + 18);
+        if (x->name != NULL) {
+            report_escape(out, x->name[i]);
+        } else {
+            (void)fprintf(out, "%.6g", x->tick[i]);
+        }
+        (void)fputs("</text>\n", out);
     }
     (void)fprintf(out,
                   "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>"
@@ -193,8 +199,66 @@ void report_chart_write(FILE *out, const report_chart *chart) {
     for (size_t i = 0; i < chart->n; i++) {
         draw_line(out, &chart->line[i], &x, &y);
     }
-    for (size_t i = 0; chart->n <= 12 && i < chart->n; i++) {
+    for (size_t i = 0; (chart->n <= 12 || chart->all_points) && i < chart->n; i++) {
         draw_points(out, &chart->line[i], &x, &y);
+    }
+    (void)fputs("</svg>\n", out);
+}
+
+/* ---- values against an option ---- */
+
+static axis make_names(const report_scatter *scatter) {
+    axis a = {.low = -0.5,
+              .high = (double)scatter->n_names - 0.5,
+              .begin = LEFT,
+              .end = WIDTH - RIGHT,
+              .name = scatter->name};
+    while (a.n_ticks < MOST_TICKS && (size_t)a.n_ticks < scatter->n_names) {
+        a.tick[a.n_ticks] = a.n_ticks;
+        a.n_ticks++;
+    }
+    return a;
+}
+
+static axis make_numbers(const report_scatter *scatter, const report_chart *chart) {
+    axis a = {.begin = LEFT, .end = WIDTH - RIGHT};
+    double low = 0.0, high = 1.0;
+    if (!find_range(chart, false, &low, &high)) {
+        low = 0.0;
+        high = 1.0;
+    }
+    a.is_log = scatter->log_x && low > 0.0 && high / low > 10.0;
+    a.low = a.is_log ? log10(low) : low;
+    a.high = a.is_log ? log10(high) : high;
+    double room = a.high > a.low ? 0.04 * (a.high - a.low) : 0.5;
+    a.low -= room;
+    a.high += room;
+    choose_ticks(&a, 6, false);
+    return a;
+}
+
+void report_scatter_write(FILE *out, const report_scatter *scatter) {
+    const report_series *s = scatter->series;
+    const report_line line = {.series = s};
+    const report_chart chart = {
+        .title = scatter->title, .x_label = scatter->x_label, .n = 1, .line = &line};
+    axis x = scatter->name != NULL ? make_names(scatter) : make_numbers(scatter, &chart);
+    axis y = make_y(&chart);
+    (void)fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
+    report_escape(out, scatter->title);
+    (void)fputs("\">\n", out);
+    draw_axes(out, &chart, &x, &y);
+    for (size_t i = 0; i < s->n; i++) {
+        if (!isfinite(s->y[i])) {
+            continue;
+        }
+        (void)fprintf(out,
+                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" fill=\"%s\" "
+                      "fill-opacity=\".75\"><title>",
+                      place(&x, s->x[i]), place(&y, s->y[i]), i == scatter->best ? 7 : 4,
+                      report_palette[i == scatter->best]);
+        report_escape(out, scatter->label[i]);
+        (void)fputs("</title></circle>\n", out);
     }
     (void)fputs("</svg>\n", out);
 }

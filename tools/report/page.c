@@ -10,11 +10,11 @@
 #include <string.h>
 
 /* Okabe and Ito's colours, which the colour-blind tell apart. */
-static const char *const palette[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                      "#e69f00", "#56b4e9", "#7f7f7f", "#b3a100"};
-enum { N_COLORS = sizeof palette / sizeof palette[0], COLOR_ROOM = 32 };
+const char *const report_palette[REPORT_COLORS] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                                   "#e69f00", "#56b4e9", "#7f7f7f", "#b3a100"};
+enum { COLOR_ROOM = 32 };
 
-static const char style[] =
+const char *const report_style =
     ":root{color-scheme:light dark}"
     "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1220px;padding:0 1rem}"
     "h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin:2rem 0 .6rem}"
@@ -108,10 +108,10 @@ static void write_number(FILE *out, const report_run *run, const report_series *
     const report_series *train = report_find(run, s->name, false, s->by_step);
     const report_series *validation = report_find(run, s->name, true, s->by_step);
     if (train != NULL) {
-        line[n++] = (report_line){"training", palette[0], false, train};
+        line[n++] = (report_line){"training", report_palette[0], false, train};
     }
     if (validation != NULL) {
-        line[n++] = (report_line){"validation", palette[1], false, validation};
+        line[n++] = (report_line){"validation", report_palette[1], false, validation};
     }
     write_figure(out, &(report_chart){.title = s->name,
                                       .x_label = s->by_step ? "step" : "epoch",
@@ -173,8 +173,8 @@ static bool is_of_kind(const char *name, const char *kind, size_t *n_out) {
 
 /* The i-th of n: a colour of the palette, or for many from blue to red. */
 static void choose_color(char color[COLOR_ROOM], size_t i, size_t n) {
-    if (n <= N_COLORS) {
-        (void)snprintf(color, COLOR_ROOM, "%s", palette[i]);
+    if (n <= REPORT_COLORS) {
+        (void)snprintf(color, COLOR_ROOM, "%s", report_palette[i]);
     } else {
         (void)snprintf(color, COLOR_ROOM, "hsl(%d,70%%,45%%)",
                        (int)(225.0 - 225.0 * (double)i / (double)(n - 1)));
@@ -303,7 +303,8 @@ void report_page_write(FILE *out, const report_run *run) {
                 "<meta name=\"viewport\" content=\"width=device-width\"><title>",
                 out);
     report_escape(out, run->source);
-    (void)fprintf(out, "</title><style>%s</style></head><body>\n<h1>A training run</h1>\n", style);
+    (void)fprintf(out, "</title><style>%s</style></head><body>\n<h1>A training run</h1>\n",
+                  report_style);
     (void)fputs("<p class=\"quiet\">", out);
     report_escape(out, run->source);
     (void)fputs("</p>\n", out);

@@ -6,6 +6,8 @@
 #ifndef REPORT_RUN_H
 #define REPORT_RUN_H
 
+#include <cotangent.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,7 +72,8 @@ typedef struct report_chart {
     const char *title, *x_label;
     size_t n;
     const report_line *line;
-    double mark; /* an x to mark; NAN: none */
+    double mark;     /* an x to mark; NAN: none */
+    bool all_points; /* also where there are many lines */
 } report_chart;
 
 /* Text with &, <, > and quotes escaped. */
@@ -78,10 +81,31 @@ void report_escape(FILE *out, const char *text);
 /* An SVG element. The y axis is logarithmic where all is positive and spans two decades. */
 void report_chart_write(FILE *out, const report_chart *chart);
 
-/* ---- picture.c, page.c ---- */
+/* Values against an option: points of a series, x numbers or places in a list of names. */
+typedef struct report_scatter {
+    const char *title, *x_label;
+    bool log_x;
+    size_t n_names;
+    const char *const *name; /* NULL: x are numbers */
+    const report_series *series;
+    const char *const *label; /* of each point, for the pointer */
+    size_t best;              /* a point that is marked; series->n: none */
+} report_scatter;
+
+/* An SVG element; y as in a chart. Points that are not finite are left out. */
+void report_scatter_write(FILE *out, const report_scatter *scatter);
+
+/* ---- picture.c, page.c, search.c ---- */
+
+/* Okabe and Ito's colours, which the colour-blind tell apart; and the pages' style sheet. */
+enum { REPORT_COLORS = 8 };
+extern const char *const report_palette[REPORT_COLORS];
+extern const char *const report_style;
 
 /* The model's graph as an SVG element; inputs above. */
 void report_picture_write(FILE *out, const report_run *run);
 void report_page_write(FILE *out, const report_run *run);
+/* A search: its best trial, curves of all, a chart an option, the table. source: of what. */
+void report_search_write(FILE *out, const char *source, const cot_search_result *result);
 
 #endif

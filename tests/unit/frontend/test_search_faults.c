@@ -7,6 +7,7 @@
 #include "alloc_fail.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 /* ---- the test set ---- */
@@ -14,12 +15,12 @@
 /* A page that nobody may touch until it is opened by the first who does. */
 static unsigned char *guarded;
 static size_t guarded_bytes;
-static volatile sig_atomic_t n_touched, n_ended, ended_at_touch;
+static atomic_int n_touched, n_ended, ended_at_touch;
 
 static void on_fault(int signal_number) {
     (void)signal_number;
     n_touched++;
-    ended_at_touch = n_ended;
+    atomic_store(&ended_at_touch, atomic_load(&n_ended));
     (void)mprotect(guarded, guarded_bytes, PROT_READ | PROT_WRITE);
 }
 
