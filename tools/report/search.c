@@ -58,9 +58,12 @@ static void write_curves(FILE *out, const cot_search_result *result) {
         line[i] = (report_line){text[i], color[i], false, &series[i]};
     }
     (void)fputs("<figure><h3>All trials</h3>\n", out);
-    report_chart_write(
-        out, &(report_chart){
-                 .title = "All trials", .x_label = "epoch", .n = n, .line = line, .mark = NAN});
+    report_chart_write(out, &(report_chart){.title = "All trials",
+                                            .x_label = "epoch",
+                                            .n = n,
+                                            .line = line,
+                                            .mark = NAN,
+                                            .all_points = true});
     (void)fprintf(out, "<p class=\"quiet\">The best is orange; the paler a line, the worse its "
                        "trial.</p></figure>\n");
     for (size_t i = 0; i < n; i++) {
