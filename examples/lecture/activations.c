@@ -4,7 +4,7 @@
  */
 #include "lesson.h"
 
-enum { N_X = 121, N_FUNCTIONS = 6 };
+enum { N_X = 121, MIDDLE = 60, LEFT = MIDDLE - 50, RIGHT = MIDDLE + 50, N_FUNCTIONS = 6 };
 
 static const lesson_text text = {
     .name = "activations",
@@ -70,7 +70,7 @@ static cot_graph *build(cot_context *context, const function *f) {
 
 static bool evaluate(lesson *l, function *f) {
     for (int i = 0; i < N_X; i++) {
-        f->x[i] = (i - N_X / 2) / 10.0; /* NOLINT(bugprone-integer-division): whole tenths */
+        f->x[i] = (i - MIDDLE) / 10.0;
     }
     cot_graph *graph = build(l->context, f);
     cot_program *program = cot_program_create(graph, NULL);
@@ -99,7 +99,6 @@ static double largest(const double *values) {
 }
 
 static void report(lesson *l, const function *f) {
-    enum { LEFT = 10, MIDDLE = 60, RIGHT = 110 }; /* -5, 0, 5 */
     (void)printf("%-12s %9s %9s %9s %13s %9s %9s %12s\n", "", "f(-5)", "f(0)", "f(5)", "f'(-5)",
                  "f'(0)", "f'(5)", "largest f'");
     for (int i = 0; i < N_FUNCTIONS; i++) {

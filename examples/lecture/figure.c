@@ -7,6 +7,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,11 +96,11 @@ static void choose_ticks(axis *a, int wanted) {
     double range = a->high - a->low;
     double step = round_step(range, wanted);
     step = a->is_log && step < 1.0 ? 1.0 : step;
-    for (double t = floor(a->low / step) * step; t <= a->high + 1e-9 * step; t += step) {
-        double exact = fabs(t) < 1e-9 * step ? 0.0 : t;
-        static const double multiple[] = {1.0, 2.0, 5.0};
+    static const double multiple[] = {1.0, 2.0, 5.0};
+    int64_t first = (int64_t)floor(a->low / step), last = (int64_t)ceil(a->high / step);
+    for (int64_t k = first; k <= last; k++) {
         for (int i = 0; i < (a->is_log && range < 2.0 ? 3 : 1); i++) {
-            double at = a->is_log ? exact + log10(multiple[i]) : exact;
+            double at = (double)k * step + (a->is_log ? log10(multiple[i]) : 0.0);
             if (at >= a->low - 1e-9 * step && at <= a->high + 1e-9 * step) {
                 add_tick(a, a->is_log ? pow(10.0, at) : at);
             }
@@ -439,17 +440,18 @@ bool figure_write(const char *path, const char *title, const figure_panel *panel
     }
     int legend_rows = 0;
     for (size_t i = 0; i < n; i++) {
-        int rows = write_legend(NULL, &panel[i], 0.0, 0.0);
-        legend_rows = rows > legend_rows ? rows : legend_rows;
+        int needed = write_legend(NULL, &panel[i], 0.0, 0.0);
+        legend_rows = needed > legend_rows ? needed : legend_rows;
     }
     double legend = (double)legend_rows * LEGEND_ROW + 6.0;
     double panel_height = TITLE_HEIGHT + legend + PLOT_HEIGHT + BOTTOM;
-    write_head(out, title, (double)(columns * PANEL_WIDTH),
-               HEADING + panel_height * (double)((n + columns - 1) / columns));
+    size_t rows = (n + columns - 1) / columns;
+    write_head(out, title, (double)(columns * PANEL_WIDTH), HEADING + panel_height * (double)rows);
     for (size_t i = 0; i < n; i++) {
         frame f = {.panel = &panel[i], .number = i};
         f.left = (double)((i % columns) * PANEL_WIDTH);
-        f.legend_top = HEADING + panel_height * (double)(i / columns) + TITLE_HEIGHT;
+        size_t row = i / columns;
+        f.legend_top = HEADING + panel_height * (double)row + TITLE_HEIGHT;
         f.top = f.legend_top + legend;
         f.x = make_axis(&panel[i], false);
         f.x.begin = f.left + LEFT;

@@ -158,6 +158,40 @@ int lesson_end(lesson *l) {
     return l->exit_status;
 }
 
+/* ---- two weights ---- */
+
+static bool take_steps(lesson *l, cot_model *model, int n, double *w1, double *w2) {
+    const float one = 1.0F, none[2] = {0.0F, 0.0F};
+    cot_dataset *row = cot_dataset_create(
+        l->context, COT_ARRAYS({.data = &one, .dtype = COT_F32, .n_rows = 1, .row_elements = 1}),
+        COT_ARRAYS({.data = none, .dtype = COT_F32, .n_rows = 1, .row_elements = 2}), COT_BORROW);
+    cot_variable *weights = cot_model_find_weight(model, "w/kernel");
+    float w[2] = {(float)w1[0], (float)w2[0]};
+    bool good = lesson_made(l, row) && lesson_good(l, cot_variable_set(weights, w, sizeof w));
+    for (int i = 1; i <= n && good; i++) {
+        good = lesson_good(l, cot_model_train_on_batch(model, row, NULL)) &&
+               lesson_good(l, cot_variable_get(weights, w, sizeof w));
+        w1[i] = (double)w[0];
+        w2[i] = (double)w[1];
+    }
+    cot_dataset_destroy(row);
+    return good;
+}
+
+bool lesson_descend(lesson *l, const cot_optimizer *optimizer, cot_row_function loss, int n,
+                    double *w1, double *w2) {
+    cot_tensor one = cot_input(l->context, COT_F32, COT_SHAPE(1), "one");
+    cot_tensor w = cot_dense(one, 2, .use_bias = COT_OFF, .name = "w");
+    cot_model *model = cot_model_create(l->context, COT_TENSORS(one), COT_TENSORS(w), NULL);
+    bool good =
+        lesson_made(l, model) &&
+        lesson_good(l, cot_model_compile(model, .optimizer = optimizer, .loss = COT_CUSTOM_LOSS,
+                                         .loss_options = cot_loss_numbers(.function = loss))) &&
+        take_steps(l, model, n, w1, w2);
+    cot_model_destroy(model);
+    return good;
+}
+
 /* ---- histories ---- */
 
 figure_line lesson_curve(const cot_model *model, const char *name, const char *label, int color,

@@ -65,6 +65,14 @@ void lesson_picture(lesson *l, const figure_panel *panel, size_t n, size_t colum
 /* Destroy what the lesson has made. Returns main's result. Models must be gone before. */
 int lesson_end(lesson *l);
 
+/*
+ * n steps of an optimizer on a loss of two weights, from (w1[0], w2[0]); w1 and w2 have room for
+ * the n + 1 points of the way. The weights are the kernel of a layer whose one input is 1: its
+ * output, of which `loss` makes a scalar, is the weights.
+ */
+bool lesson_descend(lesson *l, const cot_optimizer *optimizer, cot_row_function loss, int n,
+                    double *w1, double *w2);
+
 /* The curve of a number over the epochs of a model's fit, borrowed from its history. */
 figure_line lesson_curve(const cot_model *model, const char *name, const char *label, int color,
                          figure_style style);

@@ -1,7 +1,6 @@
 /*
  * Six optimizers in a ravine: the library's own, on a loss of two weights that is steep in one of
- * them and shallow in the other. The weights are the kernel of a layer whose one input is 1, so its
- * output is the weights, and a loss of one's own makes a valley of it.
+ * them and shallow in the other.
  */
 #include "lesson.h"
 
@@ -24,7 +23,6 @@ typedef struct path {
     const char *label;
     const cot_optimizer *optimizer;
     int color;
-    cot_model *model;
     double w1[N_STEPS + 1], w2[N_STEPS + 1], loss[N_STEPS + 1];
 } path;
 
@@ -43,29 +41,12 @@ static cot_value valley(cot_value target, cot_value output, void *user) {
     return cot_op_reduce(COT_OP_SUM, all, (const int32_t[]){0, 1}, 2, false);
 }
 
-static cot_model *build(cot_context *context) {
-    cot_tensor one = cot_input(context, COT_F32, COT_SHAPE(1), "one");
-    cot_tensor w = cot_dense(one, 2, .use_bias = COT_OFF, .name = "w");
-    return cot_model_create(context, COT_TENSORS(one), COT_TENSORS(w), NULL);
-}
-
-static bool descend(lesson *l, path *p, const cot_dataset *one) {
-    p->model = build(l->context);
-    if (!lesson_made(l, p->model) ||
-        !lesson_good(l,
-                     cot_model_compile(p->model, .optimizer = p->optimizer, .loss = COT_CUSTOM_LOSS,
-                                       .loss_options = cot_loss_numbers(.function = valley)))) {
-        return false;
-    }
-    cot_variable *weights = cot_model_find_weight(p->model, "w/kernel");
-    float w[2] = {(float)start[0], (float)start[1]};
-    bool good = lesson_good(l, cot_variable_set(weights, w, sizeof w));
-    for (int i = 0; i <= N_STEPS && good; i++) {
-        p->w1[i] = (double)w[0];
-        p->w2[i] = (double)w[1];
+static bool descend(lesson *l, path *p) {
+    p->w1[0] = start[0];
+    p->w2[0] = start[1];
+    bool good = lesson_descend(l, p->optimizer, valley, N_STEPS, p->w1, p->w2);
+    for (int i = 0; i <= N_STEPS; i++) {
         p->loss[i] = height(p->w1[i], p->w2[i]);
-        good = lesson_good(l, cot_model_train_on_batch(p->model, one, NULL)) &&
-               lesson_good(l, cot_variable_get(weights, w, sizeof w));
     }
     return good;
 }
@@ -166,21 +147,12 @@ int main(int argc, char **argv) {
     };
     lesson l;
     bool good = lesson_begin(&l, &text, argc, argv);
-    const float one = 1.0F, none[2] = {0.0F, 0.0F};
-    cot_dataset *row = cot_dataset_create(
-        l.context, COT_ARRAYS({.data = &one, .dtype = COT_F32, .n_rows = 1, .row_elements = 1}),
-        COT_ARRAYS({.data = none, .dtype = COT_F32, .n_rows = 1, .row_elements = 2}), COT_BORROW);
-    good = good && lesson_made(&l, row);
     for (int i = 0; i < N_OPTIMIZERS && good; i++) {
-        good = descend(&l, &p[i], row);
+        good = descend(&l, &p[i]);
     }
     if (good) {
         report(&l, p);
         draw(&l, p);
     }
-    for (int i = 0; i < N_OPTIMIZERS; i++) {
-        cot_model_destroy(p[i].model);
-    }
-    cot_dataset_destroy(row);
     return lesson_end(&l);
 }
