@@ -31,6 +31,7 @@ typedef struct trial {
     double part[N_PARTS]; /* 1 to 40 */
     double chosen[N_PARTS],
         rest[N_PARTS]; /* accuracy of the chosen one where it was chosen; elsewhere */
+    double average;    /* accuracy of all candidates */
     double mean_chosen, mean_rest, error; /* error: standard error of the mean difference */
 } trial;
 
@@ -75,6 +76,9 @@ static int count(const trial *t, int candidate, int first, int end) {
 
 static void choose(trial *t) {
     double sum = 0.0, squares = 0.0;
+    for (int i = 0; i < N_CANDIDATES; i++) {
+        t->average += (double)count(t, i, 0, N_TEST) / N_TEST / N_CANDIDATES;
+    }
     for (int p = 0; p < N_PARTS; p++) {
         int best = 0, first = p * PART;
         for (int i = 1; i < N_CANDIDATES; i++) {
@@ -98,12 +102,17 @@ static void report(lesson *l, const trial *t) {
     double gap = t->mean_chosen - t->mean_rest;
     (void)printf("accuracy of the chosen network, mean of %d choices among %d\n", N_PARTS,
                  N_CANDIDATES);
-    (void)printf("  on the %d images that chose it     %.4f\n", PART, t->mean_chosen);
-    (void)printf("  on the %d others                  %.4f\n", N_TEST - PART, t->mean_rest);
-    (void)printf("  difference                         %.4f, standard error %.4f\n", gap, t->error);
+    (void)printf("  %-34s %.4f\n", "the average candidate", t->average);
+    (void)printf("  on the %4d images that chose it    %.4f\n", PART, t->mean_chosen);
+    (void)printf("  on the %4d others                  %.4f\n", N_TEST - PART, t->mean_rest);
+    (void)printf("  %-34s %.4f, standard error %.4f\n", "difference", gap, t->error);
     lesson_claim(l, gap > 3.0 * t->error && gap > 0.01,
                  "a set that chose flatters what it has chosen, by %.1f points of accuracy",
                  100.0 * gap);
+    double seeming = t->mean_chosen - t->average, real = t->mean_rest - t->average;
+    lesson_claim(l, real < 0.5 * seeming,
+                 "the choice seems to gain %.1f points over the average candidate; it gains %.1f",
+                 100.0 * seeming, 100.0 * real);
 }
 
 static void draw(lesson *l, const trial *t) {
