@@ -8,7 +8,8 @@
  *   arithmetic  register tiles are whole: rows that do not fill one are computed in vain; where
  *               a chunk is shorter than a tile each row has a tile of its own, bound by latency
  *   packing     a product with vectors along n packs its weights anew for each chunk
- *   weights     are read again for each chunk: what fits into a core's own cache from there
+ *   weights     are read again for each chunk: what fits into a core's own cache from there, what
+ *               fits into no cache from memory
  *   values      of the chunk's rows are, at each read
  *   calls       a fixed price each
  *
@@ -21,11 +22,11 @@ enum {
     MOST_GRAINS = 32 /* from here on weights' traffic is small beside the arithmetic */
 };
 
-/* Half of a small core's second-level cache. */
-static const double cache_bytes = 512 * 1024;
+/* Half of a small core's second-level cache, and of the last level that cores share. */
+static const double cache_bytes = 512 * 1024, last_cache_bytes = 16 * 1024 * 1024;
 
 /* Times, in vector fmas. */
-static const double near_byte_time = 1.0 / 64, far_byte_time = 1.0 / 24;
+static const double near_byte_time = 1.0 / 64, far_byte_time = 1.0 / 24, memory_byte_time = 1.0 / 8;
 static const double copy_time = 2, transpose_time = 8, latency_chains = 8, call_time = 200;
 
 /* A chunk within this factor of the best is as good. */
@@ -128,10 +129,12 @@ static double products_time(const coti_planner *p, const coti_group *group, int6
     return time;
 }
 
-/* Bytes that are read for each chunk; those that do not fit near come from far. */
+/* Bytes that are read for each chunk; those that do not fit near come from far, or from memory. */
 static double byte_time(double bytes) {
-    double far = bytes > cache_bytes ? bytes - cache_bytes : 0;
-    return (bytes - far) * near_byte_time + far * far_byte_time;
+    double memory = bytes > last_cache_bytes ? bytes - last_cache_bytes : 0;
+    double far = bytes > cache_bytes ? bytes - cache_bytes - memory : 0;
+    return (bytes - far - memory) * near_byte_time + far * far_byte_time +
+           memory * memory_byte_time;
 }
 
 /* Of a step at the largest row count. */

@@ -48,7 +48,7 @@ cot_variable *cot_variable_create(cot_context *context, cot_dtype dtype, cot_sha
     }
     cot_variable *variable = coti_calloc(context, 1, sizeof *variable);
     char *copy = variable != NULL ? coti_strdup(context, name) : NULL;
-    void *storage = copy != NULL ? coti_alloc_aligned(context, (size_t)bytes) : NULL;
+    void *storage = copy != NULL ? coti_alloc_array(context, (size_t)bytes) : NULL;
     if (storage == NULL) {
         coti_free(context, copy);
         coti_free(context, variable);
@@ -79,7 +79,7 @@ void cot_variable_release(cot_variable *variable) {
     if (variable == NULL || --variable->references > 0) {
         return;
     }
-    coti_free_aligned(variable->context, variable->storage);
+    coti_free_array(variable->context, variable->storage);
     coti_free(variable->context, variable->name);
     coti_free(variable->context, variable);
 }

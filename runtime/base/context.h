@@ -66,8 +66,10 @@ struct cot_context {
     void *dump_user;
     coti_error error;
     int64_t n_kernels_compiled;
-    uint64_t next_id;      /* of graphs and variables, unique in the context */
-    size_t n_large_blocks; /* handed out, aligned; staggers the next */
+    uint64_t next_id;       /* of graphs and variables, unique in the context */
+    struct coti_slab *slab; /* that arrays are taken from; slab.c */
+    size_t array_bytes;     /* of arrays that would have fitted a slab, before there was one */
+    size_t n_large_blocks;  /* handed out, aligned; staggers the next */
     struct {
         void *state;
         void (*destroy)(void *state);
@@ -87,6 +89,9 @@ void coti_free(cot_context *context, void *pointer);
 /* 64-byte aligned block, to be freed by coti_free_aligned only. */
 void *coti_alloc_aligned(cot_context *context, size_t bytes);
 void coti_free_aligned(cot_context *context, void *pointer);
+/* The same for the elements of a variable, to be freed by coti_free_array only (slab.c). */
+void *coti_alloc_array(cot_context *context, size_t bytes);
+void coti_free_array(cot_context *context, void *array);
 /* Copy of a string; NULL with COT_E_NOMEM recorded. */
 char *coti_strdup(cot_context *context, const char *text);
 

@@ -341,6 +341,57 @@ static void slots_die_in_reverse(void **state) {
     }
 }
 
+/* Arrays of `bytes`, each filled with its number. */
+enum { N_ARRAYS = 400 };
+
+static void make_arrays(cot_context *context, size_t bytes, unsigned char **array) {
+    for (int i = 0; i < N_ARRAYS; i++) {
+        array[i] = coti_alloc_array(context, bytes);
+        assert_non_null(array[i]);
+        assert_int_equal((uintptr_t)array[i] % 64, 0);
+        memset(array[i], i % 251, bytes);
+    }
+}
+
+static void free_arrays(cot_context *context, size_t bytes, unsigned char **array) {
+    for (int i = 0; i < N_ARRAYS; i++) { /* in an order of its own: 7 and 400 have no divisor */
+        const int k = i * 7 % N_ARRAYS;
+        assert_int_equal(array[k][0], k % 251);
+        assert_int_equal(array[k][bytes - 1], k % 251);
+        coti_free_array(context, array[k]);
+    }
+}
+
+static void many_arrays_share_blocks(void **state) {
+    (void)state;
+    alloc_fail fail;
+    alloc_fail_init(&fail);
+    cot_options options = {.struct_size = sizeof options, .allocator = alloc_fail_allocator(&fail)};
+    cot_context *context = cot_context_create(&options);
+    assert_non_null(context);
+    const int64_t n_before = fail.n_live;
+    static unsigned char *array[N_ARRAYS];
+    for (int round = 0; round < 2; round++) {
+        const size_t bytes = round == 0 ? 100 * 1000 : 16 * 1024;
+        make_arrays(context, bytes, array);
+        assert_true(fail.n_live - n_before < N_ARRAYS / 2);
+        assert_true(fail.live_bytes < (int64_t)(3 * bytes * N_ARRAYS / 2));
+        free_arrays(context, bytes, array);
+        assert_int_equal(fail.n_live, n_before);
+    }
+    unsigned char *small = coti_alloc_array(context, 100), *none = coti_alloc_array(context, 0);
+    assert_non_null(small);
+    assert_non_null(none);
+    coti_free_array(context, small);
+    coti_free_array(context, none);
+    coti_free_array(context, NULL);
+    fail.fail_at = fail.n_calls + 1;
+    assert_null(coti_alloc_array(context, 50 * 1000));
+    assert_int_equal(cot_error_get(context).status, COT_E_NOMEM);
+    cot_context_destroy(context);
+    assert_null(alloc_fail_complaint(&fail));
+}
+
 static cot_status nothing(cot_context *context, void *user) {
     (void)user;
     char *copy = coti_strdup(context, "text");
@@ -387,6 +438,7 @@ int main(void) {
         cmocka_unit_test(processors_are_counted),
         cmocka_unit_test(names_and_sizes),
         cmocka_unit_test(memory_is_aligned_and_checked),
+        cmocka_unit_test(many_arrays_share_blocks),
         cmocka_unit_test(slots_die_in_reverse),
         cmocka_unit_test(survives_without_memory),
         cmocka_unit_test(alloc_fail_notices),
