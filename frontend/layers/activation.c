@@ -5,17 +5,24 @@
 #include "formula.h"
 #include "layer.h"
 
+#include <math.h>
+#include <string.h>
+
+static bool is_known(cot_activation_kind activation) {
+#define ONE(constant, name, formula) +1
+    return (int)activation >= 0 && (int)activation < 0 COT_ACTIVATION_LIST(ONE);
+#undef ONE
+}
+
 const char *cot_activation_name(cot_activation_kind activation) {
 #define NAME(constant, name, formula) name,
     static const char *const table[] = {COT_ACTIVATION_LIST(NAME)};
 #undef NAME
-    return coti_activation_is_valid(activation) ? table[activation] : "?";
+    return is_known(activation) ? table[activation] : "?";
 }
 
 bool coti_activation_is_valid(cot_activation_kind activation) {
-#define ONE(constant, name, formula) +1
-    return (int)activation >= 0 && (int)activation < 0 COT_ACTIVATION_LIST(ONE);
-#undef ONE
+    return is_known(activation) && activation != COT_GLU;
 }
 
 /* ---- shorthand ---- */
@@ -152,6 +159,28 @@ static cot_value sparsemax(cot_value x) {
     return relu(coti_sub(x, cot_op_binary(COT_OP_DIV, coti_plus(sum, -1.0), k)));
 }
 
+static cot_value threshold(cot_value x) {
+    return where(COT_OP_GT, x, 0.0, x, coti_number(x, 0.0));
+}
+
+/* Dauphin et al., "Language modeling with gated convolutional networks", 2017. */
+static cot_value glu(cot_value x) {
+    if (x.graph == NULL) {
+        return x;
+    }
+    const cot_shape shape = cot_value_shape(x);
+    int64_t start[COT_MAX_RANK] = {0}, size[COT_MAX_RANK], stride[COT_MAX_RANK];
+    const int32_t last = shape.rank - 1;
+    memcpy(size, shape.dim, sizeof size);
+    for (int32_t i = 0; i < shape.rank; i++) {
+        stride[i] = 1;
+    }
+    size[last] /= 2;
+    cot_value a = cot_op_slice(x, start, size, stride);
+    start[last] = size[last];
+    return coti_mul(a, sigmoid(cot_op_slice(x, start, size, stride)));
+}
+
 static cot_value (*const functions[])(cot_value x) = {
     [COT_LINEAR] = linear,
     [COT_RELU] = relu,
@@ -182,12 +211,135 @@ static cot_value (*const functions[])(cot_value x) = {
     [COT_SPARSE_PLUS] = sparse_plus,
     [COT_SPARSE_SIGMOID] = sparse_sigmoid,
     [COT_SPARSEMAX] = sparsemax,
+    [COT_THRESHOLD] = threshold,
+    [COT_GLU] = glu,
 };
+
+/* ---- with other numbers ---- */
+
+#define NUMBER(field, otherwise, low, high)                                                        \
+    {#field, offsetof(cot_activation_options, field), otherwise, low, high}
+#define END {NULL, 0, 0.0, 0.0, 0.0}
+#define LARGEST 1e30
+static const coti_option no_numbers[] = {END};
+static const coti_option relu_numbers[] = {NUMBER(negative_slope, 0.0, 0.0, LARGEST),
+                                           NUMBER(max_value, INFINITY, 0.0, INFINITY),
+                                           NUMBER(threshold, 0.0, -LARGEST, LARGEST), END};
+static const coti_option leaky_numbers[] = {NUMBER(negative_slope, 0.2, 0.0, LARGEST), END};
+static const coti_option elu_numbers[] = {NUMBER(alpha, 1.0, -LARGEST, LARGEST), END};
+static const coti_option celu_numbers[] = {NUMBER(alpha, 1.0, 1e-30, LARGEST), END};
+static const coti_option squareplus_numbers[] = {NUMBER(b, 4.0, 1e-30, LARGEST), END};
+static const coti_option shrink_numbers[] = {NUMBER(threshold, 0.5, 0.0, LARGEST), END};
+static const coti_option threshold_numbers[] = {NUMBER(threshold, 0.0, -LARGEST, LARGEST),
+                                                NUMBER(default_value, 0.0, -LARGEST, LARGEST), END};
+/* Of all activations. */
+static const coti_option all_numbers[] = {NUMBER(negative_slope, 0.0, 0.0, 0.0),
+                                          NUMBER(max_value, 0.0, 0.0, 0.0),
+                                          NUMBER(threshold, 0.0, 0.0, 0.0),
+                                          NUMBER(alpha, 0.0, 0.0, 0.0),
+                                          NUMBER(b, 0.0, 0.0, 0.0),
+                                          NUMBER(default_value, 0.0, 0.0, 0.0),
+                                          END};
+
+static cot_value relu_of(cot_value x, const cot_activation_options *o) {
+    const double h = o->threshold, m = o->max_value;
+    if (h == 0.0 && isinf(m)) {
+        return where(COT_OP_GT, x, 0.0, x, coti_scale(x, o->negative_slope));
+    }
+    cot_value y = h == 0.0 ? relu(x) : where(COT_OP_GT, x, h, x, coti_number(x, 0.0));
+    if (h == 0.0 && m == 6.0) {
+        y = relu6(x);
+    } else if (!isinf(m)) {
+        y = where(COT_OP_GT, y, m, coti_number(y, m),
+                  where(COT_OP_LT, y, 0.0, coti_number(y, 0.0), y));
+    }
+    if (o->negative_slope == 0.0) {
+        return y;
+    }
+    cot_value below = relu(coti_sub(coti_number(x, h), x));
+    return coti_sub(y, coti_scale(below, o->negative_slope));
+}
+static cot_value leaky_relu_of(cot_value x, const cot_activation_options *o) {
+    return where(COT_OP_GT, x, 0.0, x, coti_scale(x, o->negative_slope));
+}
+static cot_value elu_of(cot_value x, const cot_activation_options *o) {
+    return where(COT_OP_GT, x, 0.0, x, coti_scale(grown(x), o->alpha));
+}
+static cot_value celu_of(cot_value x, const cot_activation_options *o) {
+    return where(COT_OP_GT, x, 0.0, x, coti_scale(grown(coti_scale(x, 1.0 / o->alpha)), o->alpha));
+}
+static cot_value squareplus_of(cot_value x, const cot_activation_options *o) {
+    cot_value size = cot_op_unary(COT_OP_SQRT, coti_plus(coti_mul(x, x), o->b));
+    return coti_scale(coti_add(x, size), 0.5);
+}
+static cot_value soft_shrink_of(cot_value x, const cot_activation_options *o) {
+    cot_value moved = coti_sub(x, coti_scale(cot_op_unary(COT_OP_SIGN, x), o->threshold));
+    return where(COT_OP_LE, size_of(x), o->threshold, coti_number(x, 0.0), moved);
+}
+static cot_value hard_shrink_of(cot_value x, const cot_activation_options *o) {
+    return where(COT_OP_LE, size_of(x), o->threshold, coti_number(x, 0.0), x);
+}
+static cot_value threshold_of(cot_value x, const cot_activation_options *o) {
+    return where(COT_OP_GT, x, o->threshold, x, coti_number(x, o->default_value));
+}
+
+/* An activation that numbers change. */
+typedef struct told {
+    const coti_option *numbers;
+    cot_value (*build)(cot_value x, const cot_activation_options *options);
+} told;
+static const told told_kinds[] = {
+    [COT_RELU] = {relu_numbers, relu_of},
+    [COT_LEAKY_RELU] = {leaky_numbers, leaky_relu_of},
+    [COT_ELU] = {elu_numbers, elu_of},
+    [COT_CELU] = {celu_numbers, celu_of},
+    [COT_SQUAREPLUS] = {squareplus_numbers, squareplus_of},
+    [COT_SOFT_SHRINK] = {shrink_numbers, soft_shrink_of},
+    [COT_HARD_SHRINK] = {shrink_numbers, hard_shrink_of},
+    [COT_THRESHOLD] = {threshold_numbers, threshold_of},
+    [COT_GLU] = {no_numbers, NULL},
+};
+#undef NUMBER
+#undef END
+#undef LARGEST
+
+/* Is the number at this offset one of the list? */
+static bool is_among(const coti_option *list, size_t offset) {
+    while (list->name != NULL && list->offset != offset) {
+        list++;
+    }
+    return list->name != NULL;
+}
+
+static double number_at(const cot_activation_options *options, size_t offset) {
+    double value = 0.0;
+    memcpy(&value, (const char *)options + offset, sizeof value);
+    return value;
+}
+
+/* Fill in the numbers that the activation has; none is given that it has not. */
+static cot_status read_numbers(cot_context *context, cot_activation_options *options,
+                               bool *is_told_out) {
+    const told *kind = &told_kinds[options->activation];
+    const coti_option *own = kind->numbers != NULL ? kind->numbers : no_numbers;
+    *is_told_out = false;
+    for (const coti_option *number = all_numbers; number->name != NULL; number++) {
+        double value = number_at(options, number->offset);
+        bool is_given = value != 0.0 || signbit(value);
+        *is_told_out = *is_told_out || is_given;
+        if (is_given && !is_among(own, number->offset)) {
+            return COTI_OP_FAIL(context, COT_E_ARG, "activation", options->name,
+                                "%s is %g, but %s has no such number", number->name, value,
+                                cot_activation_name(options->activation));
+        }
+    }
+    return coti_options_numbers(context, "activation", own, options);
+}
 
 /* Is it over the last axis? */
 static bool is_over_axis(cot_activation_kind activation) {
     return activation == COT_SOFTMAX || activation == COT_LOG_SOFTMAX ||
-           activation == COT_SPARSEMAX;
+           activation == COT_SPARSEMAX || activation == COT_GLU;
 }
 
 coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
@@ -201,18 +353,34 @@ coti_built coti_activation_build(cot_activation_kind activation, cot_value x) {
 
 /* ---- the layer ---- */
 
+typedef struct settings {
+    bool is_told; /* numbers, complete, stand in options */
+    cot_activation_options options;
+} settings;
+
 static cot_status infer(const cot_layer *layer, const coti_type *input, int32_t n,
                         coti_type *result_out) {
     (void)n;
-    const cot_activation_kind *activation = layer->config;
-    if (is_over_axis(*activation) && input[0].shape.rank < 2) {
-        char text[COTI_TYPE_BYTES];
+    const settings *config = layer->config;
+    const cot_activation_kind activation = config->options.activation;
+    const cot_shape *shape = &input[0].shape;
+    char text[COTI_TYPE_BYTES];
+    if (is_over_axis(activation) && shape->rank < 2) {
         return COTI_OP_FAIL(layer->context, COT_E_SHAPE, "activation", layer->name,
                             "%s of %s: expected an axis beside the batch",
-                            cot_activation_name(*activation),
-                            coti_type_text(text, input[0].dtype, &input[0].shape));
+                            cot_activation_name(activation),
+                            coti_type_text(text, input[0].dtype, shape));
     }
     *result_out = input[0];
+    if (activation == COT_GLU) {
+        int64_t *last = &result_out->shape.dim[shape->rank - 1];
+        if (*last % 2 != 0) {
+            return COTI_OP_FAIL(layer->context, COT_E_SHAPE, "activation", layer->name,
+                                "glu of %s: expected a last axis that can be halved",
+                                coti_type_text(text, input[0].dtype, shape));
+        }
+        *last /= 2;
+    }
     return COT_OK;
 }
 
@@ -221,37 +389,59 @@ static coti_built build(const cot_layer *layer, cot_graph *graph, const cot_valu
     (void)graph;
     (void)n;
     (void)training;
-    const cot_activation_kind *activation = layer->config;
-    return coti_activation_build(*activation, input[0]);
+    const settings *config = layer->config;
+    const cot_activation_kind activation = config->options.activation;
+    return config->is_told ? coti_plain(told_kinds[activation].build(input[0], &config->options))
+                           : coti_activation_build(activation, input[0]);
 }
 
 const coti_layer_class coti_class_activation = {
     .name = "Activation", .prefix = "activation", .max_inputs = 1, .infer = infer, .build = build};
 
-static bool check(cot_context *context, cot_activation_kind activation, const char *name) {
-    if (!coti_activation_is_valid(activation)) {
-        COTI_OP_FAIL(context, COT_E_ARG, "activation", name, "%d is no activation",
-                     (int)activation);
+/* Complete, and without the name, which is the caller's. */
+static bool read_settings(cot_context *context, const cot_activation_options *options,
+                          settings *config_out, const char **name_out) {
+    memset(config_out, 0, sizeof *config_out);
+    cot_activation_options *own = &config_out->options;
+    if (coti_options_copy(context, "cot_activation", options, own, sizeof *own) != COT_OK) {
         return false;
     }
+    *name_out = own->name;
+    if (!is_known(own->activation)) {
+        COTI_OP_FAIL(context, COT_E_ARG, "activation", own->name, "%d is no activation",
+                     (int)own->activation);
+        return false;
+    }
+    if (read_numbers(context, own, &config_out->is_told) != COT_OK) {
+        return false;
+    }
+    own->name = NULL;
     return true;
+}
+
+cot_layer *cot_activation_layer_with(cot_context *context, const cot_activation_options *options) {
+    settings config;
+    const char *name = NULL;
+    if (context == NULL || !read_settings(context, options, &config, &name)) {
+        return NULL;
+    }
+    return coti_layer_create(context, &coti_class_activation, name, &config, sizeof config);
 }
 
 cot_layer *cot_activation_layer(cot_context *context, cot_activation_kind activation,
                                 const char *name) {
-    if (context == NULL || !check(context, activation, name)) {
-        return NULL;
-    }
-    return coti_layer_create(context, &coti_class_activation, name, &activation, sizeof activation);
+    cot_activation_options options = COT_ACTIVATION_OPTIONS_INIT;
+    options.activation = activation;
+    options.name = name;
+    return cot_activation_layer_with(context, &options);
 }
 
 cot_tensor cot_activation_with(cot_tensor x, const cot_activation_options *options) {
-    cot_activation_options own;
-    if (x.context == NULL ||
-        coti_options_copy(x.context, "cot_activation", options, &own, sizeof own) != COT_OK ||
-        !check(x.context, own.activation, own.name)) {
+    settings config;
+    const char *name = NULL;
+    if (x.context == NULL || !read_settings(x.context, options, &config, &name)) {
         return (cot_tensor){x.context, 0};
     }
-    return coti_layer_apply(&coti_class_activation, own.name, true, &own.activation,
-                            sizeof own.activation, (cot_tensor_list){&x, 1});
+    return coti_layer_apply(&coti_class_activation, name, true, &config, sizeof config,
+                            (cot_tensor_list){&x, 1});
 }

@@ -94,8 +94,9 @@ static cot_status read_options(cot_context *context, const cot_dense_options *op
                             "units is %lld, expected 1 to 2^47", (long long)own.units);
     }
     if (!coti_activation_is_valid(own.activation)) {
-        return COTI_OP_FAIL(context, COT_E_ARG, "dense", own.name, "%d is no activation",
-                            (int)own.activation);
+        return COTI_OP_FAIL(context, COT_E_ARG, "dense", own.name,
+                            "%d is no activation that keeps shapes (%s)", (int)own.activation,
+                            cot_activation_name(own.activation));
     }
     config->units = own.units;
     config->activation = own.activation;

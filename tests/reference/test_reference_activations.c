@@ -1,6 +1,7 @@
 /* Every activation's value and gradient against Keras's. */
 #include "probe.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Of values and of gradients: a few roundings of functions of f32. */
@@ -20,12 +21,22 @@ static cot_activation_kind kind_of(reference_case *c) {
     return COT_LINEAR;
 }
 
+/* An option that Keras got, with COT_ZERO for a zero; 0 for one that it did not get. */
+static double number_of(reference_case *c, const char *key) {
+    double value = reference_number(c, key, NAN);
+    return isnan(value) ? 0.0 : value == 0.0 ? COT_ZERO : value;
+}
+
 static void value_and_gradient(void **state) {
     reference_case *c = *state;
     const reference_array *x = reference_need(c, "x"), *cotangent = reference_need(c, "cotangent");
     probe p;
     probe_begin(&p, x);
-    cot_tensor y = cot_activation(p.numbers, kind_of(c), .name = "y");
+    cot_tensor y = cot_activation(
+        p.numbers, kind_of(c), .name = "y", .negative_slope = number_of(c, "negative_slope"),
+        .max_value = number_of(c, "max_value"), .threshold = number_of(c, "threshold"),
+        .alpha = number_of(c, "alpha"), .b = number_of(c, "b"),
+        .default_value = number_of(c, "default_value"));
     probe_compile(
         &p, y, x,
         (cot_compile_options){.loss = COT_CUSTOM_LOSS,

@@ -16,6 +16,15 @@ ELEMENTWISE = [
     ("leaky_relu", {}), ("elu", {}), ("selu", {}), ("celu", {}), ("softplus", {}), ("softsign", {}), ("silu", {}), ("mish", {}),
     ("hard_sigmoid", {}), ("hard_silu", {}), ("hard_tanh", {}), ("exponential", {}), ("log_sigmoid", {}), ("squareplus", {}),
     ("soft_shrink", {}), ("hard_shrink", {}), ("tanh_shrink", {}), ("sparse_plus", {}), ("sparse_sigmoid", {}),
+    ("relu", {"negative_slope": 0.25}), ("relu", {"max_value": 2.5}), ("relu", {"threshold": 1.0}),
+    ("relu", {"threshold": -1.5}), ("relu", {"max_value": 6.0}), ("relu", {"max_value": 3.0, "negative_slope": 0.5}),
+    ("relu", {"threshold": 0.5, "negative_slope": 0.1}),
+    ("relu", {"max_value": 4.0, "threshold": 1.0, "negative_slope": 0.25}), ("relu", {"max_value": 2.0, "threshold": -1.0}),
+    ("leaky_relu", {"negative_slope": 0.3}), ("leaky_relu", {"negative_slope": 0.1}), ("leaky_relu", {"negative_slope": 0.0}),
+    ("elu", {"alpha": 0.5}), ("elu", {"alpha": 2.0}), ("celu", {"alpha": 0.5}), ("celu", {"alpha": 2.0}),
+    ("squareplus", {"b": 1.0}), ("soft_shrink", {"threshold": 1.5}), ("soft_shrink", {"threshold": 0.0}),
+    ("hard_shrink", {"threshold": 1.5}), ("threshold", {"threshold": 1.0, "default_value": -2.0}),
+    ("threshold", {"threshold": -0.5, "default_value": 0.0}),
 ]
 # Where TensorFlow itself gives NaN, infinity or a gradient of 0 for an input this large, the points near zero must do.
 BOUNDED = {"linear", "relu", "sigmoid", "tanh", "relu6", "leaky_relu", "elu", "selu", "celu", "softplus", "hard_sigmoid",
@@ -57,6 +66,8 @@ def activations():
     for name in ALONG_ROWS:
         for x in ROWS if name != "sparsemax" else [10 * ROWS[0], 20 * ROWS[1], ROWS[2], ROWS[3][1:2]]:
             activation(out, name, {}, x, grid(x.shape, 40, 2))
+    for x in [grid((4, 6), 3, 6), grid((2, 3, 4), 11, 8)]:
+        activation(out, "glu", {}, x, grid((*x.shape[:-1], x.shape[-1] // 2), 40, 2))
     out.close()
 
 

@@ -53,7 +53,8 @@ COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
  * X(constant, name, formula). Names and formulas are Keras's; softmax, log_softmax and sparsemax
  * are over the last axis. Gradients at kinks: relu, relu6, hard_sigmoid, hard_silu, sparse_plus,
  * sparse_sigmoid, soft_shrink and hard_shrink 0 on the border of their flat part, hard_tanh 1,
- * leaky_relu its slope at 0, elu and celu 1, selu 1.0507.
+ * leaky_relu its slope at 0, elu and celu 1, selu 1.0507. cot_activation takes the numbers that
+ * others than these formulas have; glu, which halves the last axis, is there alone.
  */
 #define COT_ACTIVATION_LIST(X)                                                                     \
     X(COT_LINEAR, "linear", "x")                                                                   \
@@ -84,7 +85,9 @@ COT_API cot_layer *cot_tensor_layer(cot_tensor tensor);
     X(COT_TANH_SHRINK, "tanh_shrink", "x - tanh(x)")                                               \
     X(COT_SPARSE_PLUS, "sparse_plus", "x <= -1 ? 0 : x < 1 ? (x + 1)^2 / 4 : x")                   \
     X(COT_SPARSE_SIGMOID, "sparse_sigmoid", "(x + 1) / 2 within [0, 1]")                           \
-    X(COT_SPARSEMAX, "sparsemax", "the nearest point to x whose elements are >= 0 and sum to 1")
+    X(COT_SPARSEMAX, "sparsemax", "the nearest point to x whose elements are >= 0 and sum to 1")   \
+    X(COT_THRESHOLD, "threshold", "x > 0 ? x : 0")                                                 \
+    X(COT_GLU, "glu", "a * sigmoid(b), of the halves a, b of the last axis")
 
 typedef enum cot_activation_kind {
 #define COT_ACTIVATION_ENUM(constant, name, formula) constant,
@@ -152,15 +155,42 @@ COT_API cot_layer *cot_dense_layer_with(cot_context *context, const cot_dense_op
 
 /* ---- activation ---- */
 
+/*
+ * Numbers of activations, by Keras's names, as of its functions and its layers ReLU, LeakyReLU and
+ * ELU; those of other activations must be 0. In the formulas s is negative_slope, m max_value and h
+ * threshold.
+ *
+ *   relu         min(x > h ? x : 0, m) - s max(h - x, 0); with h < 0 and m not below 0
+ *   leaky_relu   x > 0 ? x : s x
+ *   elu          x > 0 ? x : alpha (exp(x) - 1)
+ *   celu         x > 0 ? x : alpha (exp(x / alpha) - 1)
+ *   squareplus   (x + sqrt(x^2 + b)) / 2
+ *   soft_shrink  x moved by h towards 0, 0 where |x| <= h
+ *   hard_shrink  |x| > h ? x : 0
+ *   threshold    x > h ? x : default_value
+ *
+ * The gradient of relu at x = m is 1, but 0 for the m of 6 without h, which is relu6.
+ */
 typedef struct cot_activation_options {
     size_t struct_size;
     cot_activation_kind activation; /* required; COT_LINEAR is the identity */
     const char *name;               /* default: "activation", "activation_1", ... */
+    double negative_slope;          /* at least 0; leaky_relu: 0: 0.2; COT_ZERO: 0 */
+    double max_value;               /* at least 0; 0: none; COT_ZERO: 0 */
+    double threshold;               /* soft_shrink, hard_shrink: 0: 0.5; COT_ZERO: 0 */
+    double alpha;                   /* 0: 1; elu: COT_ZERO: 0 */
+    double b;                       /* above 0; 0: 4 */
+    double default_value;
 } cot_activation_options;
-#define COT_ACTIVATION_OPTIONS_INIT {sizeof(cot_activation_options), COT_LINEAR, NULL}
+#define COT_ACTIVATION_OPTIONS_INIT                                                                \
+    {sizeof(cot_activation_options), COT_LINEAR, NULL, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0}
 
-/* cot_activation(x, COT_RELU). Any shape, kept. */
+/* cot_activation(x, COT_RELU), cot_activation(x, COT_LEAKY_RELU, .negative_slope = 0.1). Any shape,
+ * kept but by glu. fails: COT_E_ARG, COT_E_SHAPE. */
 COT_API cot_tensor cot_activation_with(cot_tensor x, const cot_activation_options *options);
+/* The layer alone, with options or by its name. NULL on error. */
+COT_API cot_layer *cot_activation_layer_with(cot_context *context,
+                                             const cot_activation_options *options);
 COT_API cot_layer *cot_activation_layer(cot_context *context, cot_activation_kind activation,
                                         const char *name);
 #define cot_activation(x, ...)                                                                     \

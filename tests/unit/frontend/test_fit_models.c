@@ -242,6 +242,56 @@ static void weights_are_the_same_bits(void **state) {
     }
 }
 
+/* ---- numbers of Keras ---- */
+
+/* RMSprop, and a rate that is halved after the second epoch. */
+static void a_rate_that_falls(void **state) {
+    (void)state;
+    static const double loss[3] = {0.80655426, 0.75195819, 0.72231013},
+                        val_loss[3] = {0.72666323, 0.69824445, 0.68713164},
+                        rate[3] = {0.01, 0.01, 0.005};
+    world w;
+    begin(&w);
+    CHECK_OK(w.context,
+             cot_model_compile(w.model, .optimizer = cot_rmsprop(.learning_rate = 0.01),
+                               .loss = COT_CATEGORICAL_CROSSENTROPY, .metrics = {COT_ACCURACY}));
+    CHECK_OK(w.context,
+             cot_model_fit(w.model, w.data, .epochs = 3, .batch_size = 4, .validation_split = 0.2,
+                           .shuffle = COT_OFF,
+                           .callbacks = {cot_reduce_lr_on_plateau(.factor = 0.5, .patience = 1,
+                                                                  .min_delta = 1)}));
+    check_history(w.model, "loss", loss, 3, 5e-6);
+    check_history(w.model, "val_loss", val_loss, 3, 5e-6);
+    check_history(w.model, "learning_rate", rate, 3, 1e-8);
+    end(&w);
+}
+
+/* An epoch's loss weighs batches by their rows: the mean of batches' means would be 0.45936239. */
+static void a_short_batch_weighs_less(void **state) {
+    (void)state;
+    static const double loss[1] = {0.46732432};
+    float x[40], y[20];
+    fill_g(x, 40, 0, 2.0);
+    fill_g(y, 20, 9, 1.0);
+    const cot_array ax = array_of(x, 10, 4), ay = array_of(y, 10, 2);
+    cot_context *context = new_context(1);
+    cot_model *model = cot_sequential_create(context, COT_F32, COT_SHAPE(4), NULL);
+    CHECK_OK(context, cot_sequential_add(model, cot_dense_layer(context, 2)));
+    set_weights(model);
+    cot_dataset *data =
+        cot_dataset_create(context, (cot_array_list){&ax, 1}, (cot_array_list){&ay, 1}, COT_BORROW);
+    CHECK_OK(context, cot_model_compile(model, .optimizer = cot_sgd(.learning_rate = 1e-30),
+                                        .loss = COT_MEAN_SQUARED_ERROR));
+    CHECK_OK(context, cot_model_fit(model, data, .batch_size = 4));
+    check_history(model, "loss", loss, 1, 2e-6);
+    cot_logs report;
+    CHECK_OK(context, cot_model_evaluate(model, data, &report, .batch_size = 4));
+    CHECK_NEAR(cot_logs_get(&report, "loss"), loss[0], 2e-6);
+    cot_dataset_destroy(data);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
 int main(int argc, char **argv) {
     frontend_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -251,6 +301,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(odd_models_work),
         cmocka_unit_test(models_in_f64),
         cmocka_unit_test(weights_are_the_same_bits),
+        cmocka_unit_test(a_rate_that_falls),
+        cmocka_unit_test(a_short_batch_weighs_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -546,9 +546,56 @@ static void biases_and_constants(void **state) {
     cot_context_destroy(context);
 }
 
+/* LeakyReLU() of Keras has a slope of 0.3, its function one of 0.2. */
+static void numbers_of_activations(void **state) {
+    (void)state;
+    static const double leaky[N_POINTS] = {-1.0500001, -0.30000001, -0.15000001, 0, 0.25, 1, 4};
+    float y[N_POINTS];
+    cot_context *context = new_context(1);
+    cot_model *model = cot_sequential_create(context, COT_F32, COT_SHAPE(1), NULL);
+    cot_activation_options options = COT_ACTIVATION_OPTIONS_INIT;
+    options.activation = COT_LEAKY_RELU;
+    options.negative_slope = 0.3;
+    CHECK_OK(context, cot_sequential_add(model, cot_activation_layer_with(context, &options)));
+    CHECK_OK(context, cot_model_compile(model, .max_batch = N_POINTS));
+    const cot_array x = array_of(points, N_POINTS, 1);
+    cot_dataset *data =
+        cot_dataset_create(context, (cot_array_list){&x, 1}, COT_NO_ARRAYS, COT_BORROW);
+    CHECK_OK(context, cot_model_predict(model, data, COT_BUFFERS({y, sizeof y})));
+    check_floats("leaky", y, leaky, N_POINTS, 1e-6);
+    cot_dataset_destroy(data);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
+static void numbers_that_are_refused(void **state) {
+    (void)state;
+    cot_context *context = new_context(1);
+    cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(5), "x");
+    assert_int_equal(cot_activation(x, COT_TANH, .alpha = 0.5, .name = "t").id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "alpha is 0.5, but tanh has no such number");
+    assert_int_equal(cot_activation(x, COT_ELU, .negative_slope = COT_ZERO).id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "negative_slope is -0, but elu has no such number");
+    assert_int_equal(cot_activation(x, COT_LEAKY_RELU, .negative_slope = -0.1).id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "negative_slope is -0.1");
+    assert_int_equal(cot_activation(x, COT_RELU, .max_value = (double)NAN).id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "max_value is nan");
+    assert_int_equal(cot_activation(x, COT_CELU, .alpha = COT_ZERO).id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "alpha is -0");
+    assert_int_equal(cot_activation(x, COT_GLU).id, 0);
+    CHECK_ERROR(context, COT_E_SHAPE, "glu of f32[N,5]: expected a last axis that can be halved");
+    assert_int_equal(cot_dense(x, 4, .activation = COT_GLU).id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "glu");
+    assert_int_equal(cot_activation(x, (cot_activation_kind)99).id, 0);
+    CHECK_ERROR(context, COT_E_ARG, "99 is no activation");
+    cot_context_destroy(context);
+}
+
 int main(int argc, char **argv) {
     frontend_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_of_activations),
+        cmocka_unit_test(numbers_that_are_refused),
         cmocka_unit_test(automatic_names_count_per_stem),
         cmocka_unit_test(failed_calls_use_no_names),
         cmocka_unit_test(shapes_follow_keras),

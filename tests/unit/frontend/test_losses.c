@@ -388,6 +388,47 @@ static void mean_squared_error_through_softmax(void **state) {
     check_floats("gradient", gradient, expected, 3, 2e-7);
 }
 
+/* reduction="none": a value of each row. */
+static void values_of_rows(void **state) {
+    (void)state;
+    static const float yb[4] = {0, 1, 0, 0}, pr[4] = {0.6f, 0.4f, 0.4f, 0.6f};
+    static const double expected[2] = {0.91629076, 0.7135582};
+    float found[2];
+    cot_context *context = new_context(1);
+    cot_graph *graph = cot_graph_create(context, "rows");
+    cot_value t = cot_op_input(graph, COT_F32, COT_BATCH(2), "t");
+    cot_value p = cot_op_input(graph, COT_F32, COT_BATCH(2), "p");
+    CHECK_OK(context,
+             cot_graph_output(cot_op_loss(COT_BINARY_CROSSENTROPY, t, p, false, NULL), "rows"));
+    cot_program *program = cot_program_create(graph, NULL);
+    cot_session *session = cot_session_create(program);
+    assert_non_null(session);
+    const cot_array at = array_of(yb, 2, 2), ap = array_of(pr, 2, 2);
+    assert_int_equal(cot_session_bind(session, "t", &at), COT_OK);
+    assert_int_equal(cot_session_bind(session, "p", &ap), COT_OK);
+    assert_int_equal(cot_session_bind_output(session, "rows", found, sizeof found), COT_OK);
+    assert_int_equal(cot_session_run(session, 2), COT_OK);
+    check_floats("rows", found, expected, 2, 2e-6);
+    cot_session_destroy(session);
+    cot_program_destroy(program);
+    cot_graph_destroy(graph);
+    cot_context_destroy(context);
+}
+
+static void the_root_of_a_mean_square(void **state) {
+    (void)state;
+    float r1[6], r2[6];
+    fill_g(r1, 6, 5, 4.0);
+    fill_g(r2, 6, 50, 4.0);
+    const sample s = {r2, array_of(r1, 2, 3), 2, 3};
+    cot_context *context = new_context(1);
+    cot_model *model = identity(context, COT_SHAPE(3), false);
+    CHECK_OK(context, cot_model_compile(model, .metrics = {COT_ROOT_MEAN_SQUARED_ERROR}));
+    CHECK_NEAR(evaluate(model, &s, "root_mean_squared_error"), 2.0008821, 2e-6);
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
 static void names(void **state) {
     (void)state;
     assert_string_equal(cot_loss_name(COT_MEAN_SQUARED_ERROR), "mean_squared_error");
@@ -472,6 +513,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_gradient_from_probabilities),
         cmocka_unit_test(saturation_is_where_fusion_differs),
         cmocka_unit_test(mean_squared_error_through_softmax),
+        cmocka_unit_test(values_of_rows),
+        cmocka_unit_test(the_root_of_a_mean_square),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
