@@ -395,8 +395,12 @@ static coti_built build(const cot_layer *layer, cot_graph *graph, const cot_valu
                            : coti_activation_build(activation, input[0]);
 }
 
-const coti_layer_class coti_class_activation = {
-    .name = "Activation", .prefix = "activation", .max_inputs = 1, .infer = infer, .build = build};
+const coti_layer_class coti_class_activation = {.name = "Activation",
+                                                .masking = COTI_KEEPS_MASK,
+                                                .prefix = "activation",
+                                                .max_inputs = 1,
+                                                .infer = infer,
+                                                .build = build};
 
 /* Complete, and without the name, which is the caller's. */
 static bool read_settings(cot_context *context, const cot_activation_options *options,

@@ -66,6 +66,7 @@ static coti_built build(const cot_layer *layer, cot_graph *graph, const cot_valu
 }
 
 const coti_layer_class coti_class_dense = {.name = "Dense",
+                                           .masking = COTI_KEEPS_MASK,
                                            .prefix = "dense",
                                            .max_inputs = 1,
                                            .infer = infer,

@@ -236,7 +236,8 @@ static cot_status check_inputs(const cot_layer *layer, cot_tensor_list inputs) {
             return COTI_OP_FAIL(layer->context, COT_E_ARG, op, layer->name,
                                 "input %d belongs to another context", (int)i);
         }
-        if (cot_tensor_dtype(tensor) != cot_tensor_dtype(inputs.tensor[0])) {
+        if (!layer->class->mixed &&
+            cot_tensor_dtype(tensor) != cot_tensor_dtype(inputs.tensor[0])) {
             return COTI_OP_FAIL(layer->context, COT_E_DTYPE, op, layer->name,
                                 "input %d is %s, input 0 is %s: expected one dtype", (int)i,
                                 cot_dtype_name(cot_tensor_dtype(tensor)),
@@ -246,10 +247,17 @@ static cot_status check_inputs(const cot_layer *layer, cot_tensor_list inputs) {
     return COT_OK;
 }
 
+/* What a call is told of its inputs; scratch. */
+typedef struct seen_inputs {
+    coti_type *type;
+    bool *masked;
+} seen_inputs;
+
 /* Check, infer and record the call; *id_out is its tensor. */
-static cot_status call_layer(cot_layer *layer, cot_tensor_list inputs, coti_type *type,
+static cot_status call_layer(cot_layer *layer, cot_tensor_list inputs, seen_inputs seen,
                              uint32_t *id_out) {
     cot_context *context = layer->context;
+    coti_type *type = seen.type;
     coti_frontend *frontend = coti_frontend_get(context);
     coti_call call = {.layer = layer, .index = (int32_t)layer->call.count, .n_inputs = inputs.n};
     uint32_t *id = coti_arena_array(&frontend->arena, (size_t)inputs.n, sizeof *id);
@@ -259,8 +267,10 @@ static cot_status call_layer(cot_layer *layer, cot_tensor_list inputs, coti_type
     for (int32_t i = 0; i < inputs.n; i++) {
         id[i] = inputs.tensor[i].id;
         type[i] = coti_call_at(frontend, id[i])->type;
+        seen.masked[i] = coti_call_at(frontend, id[i])->masked;
     }
     call.input = id;
+    call.masked = coti_is_masked(layer->class, seen.masked, inputs.n);
     COTI_TRY(layer->class->infer(layer, type, inputs.n, &call.type));
     if (frontend->call.count >= UINT32_MAX) {
         return COTI_OP_FAIL(context, COT_E_ARG, layer->class->prefix, layer->name,
@@ -290,11 +300,14 @@ cot_tensor cot_call_many(cot_layer *layer, cot_tensor_list inputs) {
     if (check_inputs(layer, inputs) != COT_OK) {
         return result;
     }
-    coti_type *type = coti_calloc(layer->context, (size_t)inputs.n, sizeof *type);
-    if (type != NULL && call_layer(layer, inputs, type, &result.id) != COT_OK) {
+    seen_inputs seen = {coti_calloc(layer->context, (size_t)inputs.n, sizeof *seen.type),
+                        coti_calloc(layer->context, (size_t)inputs.n, sizeof *seen.masked)};
+    if (seen.type != NULL && seen.masked != NULL &&
+        call_layer(layer, inputs, seen, &result.id) != COT_OK) {
         result.id = 0;
     }
-    coti_free(layer->context, type);
+    coti_free(layer->context, seen.type);
+    coti_free(layer->context, seen.masked);
     return result;
 }
 

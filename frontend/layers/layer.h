@@ -19,16 +19,20 @@ typedef struct coti_type {
     cot_shape shape;
 } coti_type;
 
-/* A call's values in a tensor graph. logits: what its final softmax or sigmoid, which `squashed`
- * says it was, was taken of, or poison. */
+/*
+ * A call's values in a tensor graph. logits: what its final softmax or sigmoid, which `squashed`
+ * says it was, was taken of, or poison. mask: which places count, bool, of the value's shape
+ * without its last axis; poison: all of them.
+ */
 typedef struct coti_built {
     cot_value value, logits;
     cot_activation_kind squashed;
+    cot_value mask;
 } coti_built;
 
 /* A value that is no softmax and no sigmoid. */
 static inline coti_built coti_plain(cot_value value) {
-    return (coti_built){value, {NULL, 0}, COT_LINEAR};
+    return (coti_built){value, {NULL, 0}, COT_LINEAR, {NULL, 0}};
 }
 
 /* How a weight begins and what holds it: options that were checked, defaults filled in. */
@@ -39,11 +43,22 @@ typedef struct coti_weight_options {
     cot_constraint constraint;
 } coti_weight_options;
 
+/* What becomes of the masks of a layer's inputs (mask.c). */
+typedef enum coti_masking {
+    COTI_DROPS_MASKS = 0, /* the result has none */
+    COTI_KEEPS_MASK,      /* it has the first input's */
+    COTI_MERGES_MASKS,    /* if all inputs have one: what counts in any of them */
+    COTI_JOINS_MASKS,     /* if any input has one: the class's `mask` makes it */
+    COTI_MAKES_MASK       /* always: the class's `mask` makes it */
+} coti_masking;
+
 typedef struct coti_layer_class {
     const char *name;   /* "Dense" */
     const char *prefix; /* "dense": stem of automatic names, and the op in messages */
     int32_t max_inputs; /* 1, or COTI_ANY_INPUTS */
     bool fixed;         /* training never changes its weights, trainable or not */
+    bool mixed;         /* its inputs may have different dtypes */
+    coti_masking masking;
     /* The result's type; inputs are checked to be one or more, within max_inputs, of one dtype. */
     cot_status (*infer)(const cot_layer *layer, const coti_type *input, int32_t n,
                         coti_type *result_out);
@@ -52,6 +67,11 @@ typedef struct coti_layer_class {
     /* Append the layer to a tensor graph; training is a constant of that graph. */
     coti_built (*build)(const cot_layer *layer, cot_graph *graph, const cot_value *input, int32_t n,
                         bool training);
+    /* In its place, of a class that looks at its inputs' masks. */
+    coti_built (*build_masked)(const cot_layer *layer, cot_graph *graph, const coti_built *input,
+                               int32_t n, bool training);
+    /* The mask of the result, where `masking` says that the class makes it. */
+    cot_value (*mask)(const cot_layer *layer, const coti_built *input, int32_t n);
 } coti_layer_class;
 
 enum { COTI_ANY_INPUTS = INT32_MAX };
@@ -86,6 +106,7 @@ typedef struct coti_call {
     int32_t n_inputs;
     const uint32_t *input; /* ids */
     coti_type type;
+    bool masked; /* its result has a mask */
 } coti_call;
 
 /* How many automatic names of a stem were given out. */
@@ -202,6 +223,20 @@ cot_value coti_constraint_build(const cot_constraint *constraint, cot_value w);
 cot_status coti_weight_options_check(cot_context *context, const char *weight,
                                      const cot_shape *shape, const coti_weight_options *options);
 
+/* ---- mask.c ---- */
+
+/* Has the result of a layer of this class a mask, if those of its inputs have? */
+bool coti_is_masked(const coti_layer_class *class, const bool *masked, int32_t n);
+
+/* The mask of a call's result, which has one. input: what the call was built of. Poison on error.
+ */
+cot_value coti_mask_build(const cot_layer *layer, const coti_built *input, int32_t n);
+
+/* ---- merge.c ---- */
+
+/* A shape of lower rank among others: extents of 1 after its batch axis. */
+cot_shape coti_lift_shape(const cot_shape *shape, int32_t rank);
+
 /* ---- activation.c, initializer.c ---- */
 
 bool coti_activation_is_valid(cot_activation_kind activation);
@@ -223,6 +258,7 @@ cot_status coti_initialize(cot_variable *variable, const coti_weight_options *op
 
 extern const coti_layer_class coti_class_input, coti_class_dense, coti_class_prelu,
     coti_class_maxout, coti_class_activation, coti_class_flatten, coti_class_add,
-    coti_class_concatenate, coti_class_normalization;
+    coti_class_concatenate, coti_class_normalization, coti_class_masking, coti_class_mask,
+    coti_class_softmax;
 
 #endif

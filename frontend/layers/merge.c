@@ -6,7 +6,7 @@
 #include "layer.h"
 
 /* [N,b] among inputs of rank 3 -> [N,1,b]. */
-static cot_shape lift(const cot_shape *shape, int32_t rank) {
+cot_shape coti_lift_shape(const cot_shape *shape, int32_t rank) {
     cot_shape lifted = *shape;
     int32_t shift = rank - shape->rank;
     lifted.rank = rank;
@@ -38,9 +38,9 @@ static cot_status misfit(const cot_layer *layer, const coti_type *first, const c
 static cot_status infer_add(const cot_layer *layer, const coti_type *input, int32_t n,
                             coti_type *result_out) {
     int32_t rank = largest_rank(input, n);
-    coti_type sum = {input[0].dtype, lift(&input[0].shape, rank)};
+    coti_type sum = {input[0].dtype, coti_lift_shape(&input[0].shape, rank)};
     for (int32_t i = 1; i < n; i++) {
-        cot_shape shape = lift(&input[i].shape, rank);
+        cot_shape shape = coti_lift_shape(&input[i].shape, rank);
         coti_type before = sum;
         for (int32_t k = 0; k < rank; k++) {
             if (sum.shape.dim[k] != shape.dim[k] &&
@@ -56,7 +56,8 @@ static cot_status infer_add(const cot_layer *layer, const coti_type *input, int3
 
 static cot_value lift_value(cot_value x, int32_t rank) {
     cot_shape shape = cot_value_shape(x);
-    return x.graph == NULL || shape.rank == rank ? x : cot_op_reshape(x, lift(&shape, rank));
+    return x.graph == NULL || shape.rank == rank ? x
+                                                 : cot_op_reshape(x, coti_lift_shape(&shape, rank));
 }
 
 static coti_built build_add(const cot_layer *layer, cot_graph *graph, const cot_value *input,
@@ -79,6 +80,7 @@ static coti_built build_add(const cot_layer *layer, cot_graph *graph, const cot_
 const coti_layer_class coti_class_add = {.name = "Add",
                                          .prefix = "add",
                                          .max_inputs = COTI_ANY_INPUTS,
+                                         .masking = COTI_MERGES_MASKS,
                                          .infer = infer_add,
                                          .build = build_add};
 
@@ -156,11 +158,36 @@ static coti_built build_concatenate(const cot_layer *layer, cot_graph *graph,
     return coti_plain(y);
 }
 
+/* Of an input that has no mask all places count. */
+static cot_value mask_or_all(const coti_built *input) {
+    cot_shape shape = cot_value_shape(input->value);
+    if (input->mask.graph != NULL || input->value.graph == NULL) {
+        return input->mask;
+    }
+    shape.dim[--shape.rank] = 0;
+    return cot_op_broadcast(cot_op_constant(input->value.graph, COT_BOOL, 1.0), shape, NULL, 0);
+}
+
+/* Joined along the last axis a place counts if it does in any input; along another, the masks are
+ * joined like the inputs. */
+static cot_value join_masks(const cot_layer *layer, const coti_built *input, int32_t n) {
+    int32_t rank = cot_value_shape(input[0].value).rank, axis = axis_of(layer, rank);
+    cot_value joined = mask_or_all(&input[0]);
+    for (int32_t i = 1; i < n && joined.graph != NULL; i++) {
+        const cot_value pair[2] = {joined, mask_or_all(&input[i])};
+        joined = axis == rank - 1 ? cot_op_binary(COT_OP_OR, pair[0], pair[1])
+                                  : cot_op_concat(pair, 2, axis);
+    }
+    return joined;
+}
+
 const coti_layer_class coti_class_concatenate = {.name = "Concatenate",
                                                  .prefix = "concatenate",
                                                  .max_inputs = COTI_ANY_INPUTS,
+                                                 .masking = COTI_JOINS_MASKS,
                                                  .infer = infer_concatenate,
-                                                 .build = build_concatenate};
+                                                 .build = build_concatenate,
+                                                 .mask = join_masks};
 
 cot_layer *cot_concatenate_layer(cot_context *context, int32_t axis, const char *name) {
     return context != NULL

@@ -36,6 +36,7 @@ static coti_built build_rescaling(const cot_layer *layer, cot_graph *graph, cons
 }
 
 static const coti_layer_class class_rescaling = {.name = "Rescaling",
+                                                 .masking = COTI_KEEPS_MASK,
                                                  .prefix = "rescaling",
                                                  .max_inputs = 1,
                                                  .infer = keep_type,
@@ -136,6 +137,7 @@ static coti_built build_normalization(const cot_layer *layer, cot_graph *graph,
 }
 
 const coti_layer_class coti_class_normalization = {.name = "Normalization",
+                                                   .masking = COTI_KEEPS_MASK,
                                                    .prefix = "normalization",
                                                    .max_inputs = 1,
                                                    .fixed = true,

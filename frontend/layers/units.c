@@ -70,6 +70,7 @@ static coti_built build_prelu(const cot_layer *layer, cot_graph *graph, const co
 }
 
 const coti_layer_class coti_class_prelu = {.name = "PReLU",
+                                           .masking = COTI_KEEPS_MASK,
                                            .prefix = "p_re_lu",
                                            .max_inputs = 1,
                                            .infer = infer_prelu,

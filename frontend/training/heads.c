@@ -141,11 +141,21 @@ static void add_to_loss(const coti_head *head, cot_value part, cot_value *loss) 
     *loss = loss->graph == NULL ? part : coti_add(*loss, part);
 }
 
+/* Which values count, 0 or 1 in the output's dtype: those of the output's mask whose class is not
+ * ignored; poison: all. */
+static cot_value lower_loss_mask(const coti_head *head, coti_built output, cot_value target) {
+    cot_value of_class = coti_loss_mask(head, target);
+    if (output.mask.graph == NULL) {
+        return of_class;
+    }
+    return times(cot_op_cast(output.mask, head->type.dtype), of_class);
+}
+
 static cot_status lower_loss(const coti_training *training, coti_mode_id mode,
                              const coti_head *head, coti_built output, cot_value target,
                              cot_value weight, cot_value *loss) {
     cot_value values = coti_loss_build(head, output, target);
-    reduced of_batch = reduce_loss(head, values, weight, coti_loss_mask(head, target));
+    reduced of_batch = reduce_loss(head, values, weight, lower_loss_mask(head, output, target));
     if (of_batch.loss.graph == NULL) {
         return coti_status_of(training->context);
     }

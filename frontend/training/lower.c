@@ -49,25 +49,48 @@ static cot_status penalize_output(const cot_layer *layer, cot_value output, cot_
     return COT_OK;
 }
 
-/* Append one call; `input` has room for its inputs. */
+/* Room for the inputs of a call. */
+typedef struct scratch {
+    cot_value *value;
+    coti_built *built;
+} scratch;
+
+/* The mask of a call's result: of its shape without its last axis. */
+static cot_status lower_mask(const coti_call *call, const coti_built *input, coti_built *result) {
+    result->mask = coti_mask_build(call->layer, input, call->n_inputs);
+    if (result->mask.graph == NULL) {
+        return coti_status_of(call->layer->context);
+    }
+    cot_shape shape = cot_value_shape(result->mask), wanted = call->type.shape;
+    wanted.dim[--wanted.rank] = 0;
+    COTI_ASSERT(call->layer->context, coti_shape_equal(&shape, &wanted));
+    return COT_OK;
+}
+
+/* Append one call. */
 static cot_status lower_call(const cot_model *model, cot_graph *graph, bool training, uint32_t id,
-                             coti_built *built, cot_value *input) {
+                             coti_built *built, const scratch *input) {
     const coti_call *call = coti_model_call(model, id);
+    const coti_layer_class *class = call->layer->class;
     for (int32_t k = 0; k < call->n_inputs; k++) {
-        input[k] = built[call->input[k]].value;
+        input->built[k] = built[call->input[k]];
+        input->value[k] = input->built[k].value;
     }
     cot_graph_set_layer(graph, call->layer->name);
-    built[id] = call->layer->class->build(call->layer, graph, input, call->n_inputs, training);
+    built[id] =
+        class->build_masked != NULL
+            ? class->build_masked(call->layer, graph, input->built, call->n_inputs, training)
+            : class->build(call->layer, graph, input->value, call->n_inputs, training);
     if (built[id].value.graph == NULL) {
         return coti_status_of(model->context);
     }
     cot_shape shape = cot_value_shape(built[id].value);
     COTI_ASSERT(model->context, coti_shape_equal(&shape, &call->type.shape));
-    return COT_OK;
+    return call->masked ? lower_mask(call, input->built, &built[id]) : COT_OK;
 }
 
 static cot_status lower_calls(const cot_model *model, cot_graph *graph, bool training,
-                              coti_built *built, cot_value *input, cot_value *penalty) {
+                              coti_built *built, const scratch *input, cot_value *penalty) {
     COTI_TRY(lower_inputs(model, graph, built));
     for (size_t i = 0; i < model->call.count; i++) {
         uint32_t id = model->call.data[i];
@@ -95,17 +118,19 @@ cot_status coti_lower_forward(const cot_model *model, cot_graph *graph, bool tra
     cot_context *context = model->context;
     size_t n_calls = coti_frontend_get(context)->call.count;
     coti_built *built = coti_calloc(context, n_calls, sizeof *built);
-    cot_value *input = coti_calloc(context, most_inputs(model), sizeof *input);
+    const scratch input = {coti_calloc(context, most_inputs(model), sizeof *input.value),
+                           coti_calloc(context, most_inputs(model), sizeof *input.built)};
     coti_built *output = coti_calloc(context, model->output.count, sizeof *output);
     cot_status status = COT_E_NOMEM;
-    if (built != NULL && input != NULL && output != NULL) {
+    if (built != NULL && input.value != NULL && input.built != NULL && output != NULL) {
         forward_out->penalty = coti_poison();
-        status = lower_calls(model, graph, training, built, input, &forward_out->penalty);
+        status = lower_calls(model, graph, training, built, &input, &forward_out->penalty);
         for (size_t i = 0; i < model->output.count; i++) {
             output[i] = built[model->output.data[i]];
         }
     }
-    coti_free(context, input);
+    coti_free(context, input.value);
+    coti_free(context, input.built);
     if (status != COT_OK) {
         coti_free(context, built);
         coti_free(context, output);

@@ -285,7 +285,11 @@ static bool is_mean(const coti_judge *judge) {
 
 /* A weighted mean divides by its weights, not by the rows: the sum of weights stands second. */
 static bool has_divisor(const coti_judge *judge) {
-    return judge->weighted && is_mean(judge);
+    return (judge->weighted && is_mean(judge)) || judge->masked;
+}
+
+bool coti_metric_takes_mask(const coti_judge *judge) {
+    return is_mean(judge) && judge->metric != COT_ROOT_MEAN_SQUARED_ERROR;
 }
 
 int32_t coti_metric_sums(const coti_judge *judge) {
@@ -344,7 +348,7 @@ static cot_value mean_sums(const coti_judge *judge, const row_metric *m, cot_val
         return values;
     }
     int64_t n = coti_values_a_row(m->head);
-    if (!judge->weighted) {
+    if (!has_divisor(judge)) {
         cot_value sum = sum_of_batch(values);
         return n == 1 ? sum : coti_div(sum, coti_number(sum, (double)n));
     }
@@ -355,6 +359,16 @@ static cot_value mean_sums(const coti_judge *judge, const row_metric *m, cot_val
     return pair(sum_of_batch(coti_mul(values, m->weight)), sum_of_batch(m->weight));
 }
 
+/* What a value counts: its weight, where the judge looks at weights; 0 where the mask says so. */
+static cot_value count_of(const coti_judge *judge, const coti_head *head, cot_value mask,
+                          cot_value weight) {
+    if (!judge->masked || mask.graph == NULL) {
+        return judge->weighted ? weight : coti_poison();
+    }
+    cot_value counts = cot_op_cast(mask, head->type.dtype);
+    return judge->weighted && weight.graph != NULL ? coti_mul(weight, counts) : counts;
+}
+
 cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti_built output,
                             cot_value target, cot_value weight) {
     bool is_softmax = output.logits.graph != NULL && output.squashed == COT_SOFTMAX;
@@ -362,7 +376,7 @@ cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti
                           .t = target,
                           .p = output.value,
                           .scores = is_softmax ? output.logits : output.value,
-                          .weight = judge->weighted ? weight : coti_poison()};
+                          .weight = count_of(judge, head, output.mask, weight)};
     const metric_class *class = class_of(judge);
     if (target.graph == NULL || output.value.graph == NULL) {
         return coti_poison();

@@ -216,6 +216,9 @@ static cot_status resolve_head(coti_training *training, const cot_compile_option
         own != NULL && own->loss_options != NULL ? own->loss_options : options->loss_options;
     COTI_TRY(coti_loss_read(training->context, head->loss != COT_NO_LOSS ? numbers : NULL, head));
     COTI_TRY(set_judges(training, &lists, head));
+    for (int32_t i = 0; i < head->n_judges; i++) {
+        head->judge[i].masked = head->masked && coti_metric_takes_mask(&head->judge[i]);
+    }
     COTI_TRY(set_target(training, head));
     if (head->loss != COT_NO_LOSS) {
         head->i_loss_sum = training->n_sums++;
@@ -258,6 +261,7 @@ cot_status coti_resolve_heads(coti_training *training, const cot_compile_options
         coti_head *head = &training->head[i];
         head->name = coti_arena_strdup(&training->arena, model->output_name.data[i]);
         head->type = coti_model_call(model, model->output.data[i])->type;
+        head->masked = coti_model_call(model, model->output.data[i])->masked;
         if (head->name == NULL) {
             return COT_E_NOMEM;
         }

@@ -23,6 +23,7 @@ typedef struct coti_judge {
     const char *name;  /* in logs, without the output's */
     cot_metric metric; /* COT_ACCURACY resolved; COT_NO_METRIC: custom */
     bool weighted;     /* by sample weights */
+    bool masked;       /* by its output's mask: a mean of values, as Keras has it */
     cot_custom_metric custom;
 } coti_judge;
 
@@ -40,6 +41,7 @@ typedef enum coti_weighting {
 typedef struct coti_head {
     const char *name; /* the output's */
     coti_type type;   /* the output's */
+    bool masked;      /* it has a mask */
     cot_loss loss;
     double weight;    /* of its loss in the total */
     bool from_logits; /* the output, as the user has it, is logits */
@@ -227,7 +229,8 @@ bool coti_loss_is_valid(cot_loss loss);
 
 /*
  * What a step adds to a metric's sums, [] or [n]. weight: of each value (the output's shape without
- * its last axis), in the output's dtype; poison: 1.
+ * its last axis), in the output's dtype; poison: 1. The output's mask counts, too, where the judge
+ * is masked.
  */
 cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti_built output,
                             cot_value target, cot_value weight);
@@ -237,6 +240,9 @@ bool coti_metric_is_sparse(const coti_judge *judge);
 /* How many sums it keeps, and its value from them after so many rows. */
 int32_t coti_metric_sums(const coti_judge *judge);
 double coti_metric_value(const coti_judge *judge, const double *sum, double rows);
+/* Does an output's mask count? In means of rows' values, but not in the root of one, as in Keras.
+ */
+bool coti_metric_takes_mask(const coti_judge *judge);
 /* +1: more is better; -1: less is; 0: neither. */
 int32_t coti_metric_direction(const coti_judge *judge);
 

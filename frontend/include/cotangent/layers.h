@@ -292,6 +292,60 @@ COT_API cot_layer *cot_concatenate_layer(cot_context *context, int32_t axis, con
     cot_concatenate_with(&(cot_concatenate_options){                                               \
         .struct_size = sizeof(cot_concatenate_options), .inputs = __VA_ARGS__})
 
+/* ---- masks ---- */
+
+/*
+ * A tensor may have a mask: which of its places, along all axes but the last, count. Losses and
+ * metrics of an output with a mask are those of the places that count (cotangent/training.h).
+ *
+ * cot_masking makes one: a place counts unless all its elements are mask_value; what does not count
+ * becomes 0. Of [N,time,features] it is which steps count, of [N,features] which rows.
+ *
+ * Dense, Activation, PReLU, Softmax, Normalization and Rescaling keep the mask of their input; the
+ * result of Add has one if all inputs have: a place counts if it does in any of them; that of
+ * Concatenate if any input has one, inputs without counting everywhere. Others drop it.
+ */
+typedef struct cot_masking_options {
+    size_t struct_size;
+    cot_tensor input;  /* required: numbers, of rank 2 or more */
+    double mask_value; /* 0 */
+    const char *name;  /* default: "masking", "masking_1", ... */
+} cot_masking_options;
+#define COT_MASKING_OPTIONS_INIT {sizeof(cot_masking_options), {NULL, 0}, 0.0, NULL}
+
+/* cot_masking(x, .mask_value = -1.0). Any shape, kept. */
+COT_API cot_tensor cot_masking_with(const cot_masking_options *options);
+COT_API cot_layer *cot_masking_layer(cot_context *context, double mask_value, const char *name);
+#define cot_masking(...)                                                                           \
+    cot_masking_with(                                                                              \
+        &(cot_masking_options){.struct_size = sizeof(cot_masking_options), .input = __VA_ARGS__})
+
+/* Has it a mask? And that mask, bool, of its shape without the last axis, as a tensor: an output,
+ * or what a layer takes. Without a mask it is poisoned. */
+COT_API bool cot_tensor_has_mask(cot_tensor tensor);
+COT_API cot_tensor cot_tensor_mask(cot_tensor tensor);
+
+/*
+ * exp(x) / sum(exp(x)) along an axis, as a layer. With a mask, a bool tensor that stretches to x as
+ * an input of cot_add does, what does not count is -1e9 before and 0 after it: where nothing counts
+ * all is 0. The mask that x itself has is passed on, not looked at.
+ */
+typedef struct cot_softmax_options {
+    size_t struct_size;
+    cot_tensor input; /* required */
+    int32_t axis;     /* not the batch's; 0: the last (-1) */
+    cot_tensor mask;  /* default: none */
+    const char *name; /* default: "softmax", "softmax_1", ... */
+} cot_softmax_options;
+#define COT_SOFTMAX_OPTIONS_INIT {sizeof(cot_softmax_options), {NULL, 0}, 0, {NULL, 0}, NULL}
+
+/* cot_softmax(scores, .mask = cot_tensor_mask(x)). A layer's second input is its mask. */
+COT_API cot_tensor cot_softmax_with(const cot_softmax_options *options);
+COT_API cot_layer *cot_softmax_layer(cot_context *context, int32_t axis, const char *name);
+#define cot_softmax(...)                                                                           \
+    cot_softmax_with(                                                                              \
+        &(cot_softmax_options){.struct_size = sizeof(cot_softmax_options), .input = __VA_ARGS__})
+
 /* ---- layers as objects ---- */
 
 /*

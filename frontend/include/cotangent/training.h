@@ -69,7 +69,9 @@ typedef enum cot_loss {
 /*
  * From the values l of rows, each times its sample weight w (1 where there are none), to a batch's
  * loss: sum(w l) / number of values; sum(w l); sum(w l) / sum(w), 0 where that is 0. Keras's "none"
- * is cot_op_loss: training needs a number.
+ * is cot_op_loss: training needs a number. Of an output with a mask (cotangent/layers.h) w is 0
+ * where the mask says so, and the number of values is that of those that count, as of those that
+ * are not of an ignored class; where there are none the loss is 0.
  */
 typedef enum cot_reduction {
     COT_REDUCTION_DEFAULT = 0, /* the mean */
@@ -137,6 +139,8 @@ COT_API const char *cot_loss_name(cot_loss loss);
  * X(constant, name in logs, value). COT_ACCURACY is binary for an output of one element, sparse
  * categorical with integer targets, else categorical. The first maximum wins a tie. t is the
  * target, p the output. Counts are over all elements of all rows; a ratio whose divisor is 0 is 0.
+ * Means of values of rows, weighted or not, losses and functions of one's own among them, are those
+ * of the values that count by the output's mask; the root of a mean and counts are of all values.
  */
 #define COT_METRIC_LIST(X)                                                                         \
     X(COT_NO_METRIC, "none", "ends a list")                                                        \

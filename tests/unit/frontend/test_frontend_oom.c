@@ -138,6 +138,28 @@ static void a_stack_of_layers(void **state) {
     check_scenario(stack, 1);
 }
 
+/* A masked model when memory runs out. */
+static cot_status masked(cot_context *context, void *user) {
+    (void)user;
+    cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(2, 3), "x"), m = cot_masking(x);
+    cot_tensor joined = cot_concatenate(COT_TENSORS(cot_add(COT_TENSORS(m, m)), x), .axis = 1);
+    cot_tensor y = cot_dense(joined, 4, .activation = COT_SOFTMAX);
+    cot_tensor z = cot_softmax(y, .axis = 1, .mask = cot_tensor_mask(y));
+    cot_model *model = cot_model_create(context, COT_TENSORS(x), COT_TENSORS(y, z), NULL);
+    cot_status status = cot_error_get(context).status;
+    if (model != NULL) {
+        status = cot_model_compile(model, .optimizer = cot_sgd(), .loss = COT_MEAN_SQUARED_ERROR,
+                                   .metrics = {COT_LOSS_AS_METRIC(COT_HUBER)});
+    }
+    cot_model_destroy(model);
+    return status;
+}
+
+static void a_masked_model(void **state) {
+    (void)state;
+    check_scenario(masked, usual_stride);
+}
+
 /* ---- data ---- */
 
 static char path[] = "/tmp/cotangent_oom_XXXXXX";
@@ -221,9 +243,8 @@ int main(int argc, char **argv) {
         usual_stride = strcmp(argv[i], "all") == 0 ? 1 : usual_stride;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_models_whole_life),
-        cmocka_unit_test(a_stack_of_layers),
-        cmocka_unit_test(a_gzip_file),
+        cmocka_unit_test(a_models_whole_life), cmocka_unit_test(a_stack_of_layers),
+        cmocka_unit_test(a_masked_model),      cmocka_unit_test(a_gzip_file),
         cmocka_unit_test(checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
