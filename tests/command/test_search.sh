@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # `cotangent search` on a small Fashion-MNIST of its own making: a table, a page, a CSV and weights; the same choices each time;
 # what bad use gets.
-#   test_search.sh COTANGENT
+#   test_search.sh COTANGENT EXAMPLE
 set -euo pipefail
-cotangent=$1
+cotangent=$1 example=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "test_search: $*" >&2; exit 1; }
@@ -75,6 +75,12 @@ done
 cmp "$work/numbers1" "$work/numbers2" || fail "two side by side have other numbers"
 [ "$(cut -d, -f5 "$work/halving1.csv" | tail -n +2 | sort -n | uniq -c | awk '{ printf "%s of %s;", $1, $2 }')" = '6 of 1;2 of 3;1 of 9;' ] ||
   fail "halving spent other epochs: $(cat "$work/halving1.csv")"
+
+# The example: four trials by thirds, of which one goes on.
+"$example" "$work/data" 4 >"$work/out"
+[ "$(grep -c 'after 1 epochs, outranked$' "$work/out")" = 3 ] || { cat "$work/out" >&2; fail "the example's trials are others"; }
+grep -q 'after 9 epochs, done$' "$work/out" || fail "the example trained none to the end"
+tail -n 1 "$work/out" | grep -qE '^test accuracy: [01]\.[0-9]{4}$' || fail "the example has no test accuracy"
 
 refuse 2 'usage: cotangent search'
 refuse 2 'usage: cotangent search' nonsense --units 4
