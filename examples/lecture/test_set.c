@@ -102,10 +102,10 @@ static void report(lesson *l, const trial *t) {
     double gap = t->mean_chosen - t->mean_rest;
     (void)printf("accuracy of the chosen network, mean of %d choices among %d\n", N_PARTS,
                  N_CANDIDATES);
-    (void)printf("  %-34s %.4f\n", "the average candidate", t->average);
-    (void)printf("  on the %4d images that chose it    %.4f\n", PART, t->mean_chosen);
-    (void)printf("  on the %4d others                  %.4f\n", N_TEST - PART, t->mean_rest);
-    (void)printf("  %-34s %.4f, standard error %.4f\n", "difference", gap, t->error);
+    (void)printf("  %-35s %.4f\n", "the average candidate", t->average);
+    (void)printf("  on the %d images that chose it     %.4f\n", PART, t->mean_chosen);
+    (void)printf("  on the %d others                  %.4f\n", N_TEST - PART, t->mean_rest);
+    (void)printf("  %-35s %.4f, standard error %.4f\n", "difference", gap, t->error);
     lesson_claim(l, gap > 3.0 * t->error && gap > 0.01,
                  "a set that chose flatters what it has chosen, by %.1f points of accuracy",
                  100.0 * gap);
