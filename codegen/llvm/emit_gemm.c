@@ -97,7 +97,7 @@ void coti_gemm_call_end(coti_emit *e, const nest *n, const tile_place *place) {
                            .v_v_first = n->v_v_first,
                            .v_v_end = n->v_v_end,
                            .v_c = place->v_c};
-    coti_gemm_emit_end(e, n->plan, &done, n->v_transpose);
+    coti_gemm_emit_end(e, n->plan, &done, n->v_turn);
 }
 
 /* Tile v_t of the range; its sums are number v_in_block of those in scratch. */
@@ -403,8 +403,11 @@ static bool check(coti_emit *e) {
 /* The functions that the plan calls for. */
 static void emit_functions(coti_emit *e, nest *n) {
     const coti_gemm_plan *plan = n->plan;
-    if (plan->end_along_s || plan->pack == COTI_GEMM_PACK_TRANSPOSE) {
+    if (plan->pack == COTI_GEMM_PACK_TRANSPOSE) {
         n->v_transpose = coti_gemm_emit_transpose(e, plan);
+    }
+    if (plan->end_along_s) {
+        n->v_turn = coti_gemm_emit_turn(e, plan);
     }
     if (plan->stream) {
         n->v_stream = coti_gemm_emit_stream(e, plan, n->v_transpose);

@@ -71,8 +71,9 @@ typedef struct coti_gemm_plan {
     int32_t block_tiles; /* tiles that stay unfinished together while chunks of k go by */
     int64_t unit_rows, unit_columns; /* sums of a unit that wait, panel by panel, while chunks of k
                                         go by; 0: block_tiles do */
-    bool end_along_s;      /* the epilogue's vectors run along s: tiles are transposed for it */
-    int32_t t_stride;      /* distance of rows of a transposed tile: height, whole vectors */
+    bool end_along_s;      /* the epilogue's vectors run along s: tiles are turned for it */
+    bool flat_end;         /* ... and all that it touches lies as a turned tile does: one run */
+    int32_t t_stride;      /* distance of rows of a turned tile: its height, 4 at least */
     bool ahead_v, ahead_s; /* tiles ask for the next panel's lines, the next tile's */
     int32_t n_fetches;     /* lines of the epilogue's operands that a tile asks for; 0: none */
     int64_t row_at[COTI_GEMM_MAX_TILE]; /* elements from a tile's first row of s to each */
@@ -172,6 +173,11 @@ enum { COTI_GEMM_TRANSPOSE_ARGS = 8 };
 LLVMTypeRef coti_gemm_transpose_type(coti_emit *e);
 LLVMValueRef coti_gemm_emit_transpose(coti_emit *e, const coti_gemm_plan *plan);
 
+/* turn(ptr from, ptr to): a finished tile, `height` rows of `width` elements, to rows of `height`
+ * elements, t_stride apart. Reads four rows at least. */
+LLVMTypeRef coti_gemm_turn_type(coti_emit *e);
+LLVMValueRef coti_gemm_emit_turn(coti_emit *e, const coti_gemm_plan *plan);
+
 /* A transposition: its pieces, for those who have other work to do between them. */
 enum { COTI_GEMM_QUAD = 4 }; /* elements of 128 bits, the unit of cheap shuffles */
 typedef struct coti_gemm_transposition {
@@ -233,7 +239,7 @@ void coti_window_emit_tiles(coti_emit *e, struct coti_gemm_nest *n);
 typedef struct coti_gemm_nest {
     const coti_gemm_plan *plan;
     LLVMValueRef v_tile[2][2]; /* functions: [is height 1][is narrow]; NULL: not needed */
-    LLVMValueRef v_pack, v_transpose, v_stream;
+    LLVMValueRef v_pack, v_transpose, v_turn, v_stream;
     coti_window_tiles window; /* of a product of windows */
     LLVMValueRef v_side;      /* of windows: i1, the unit makes the side reduction; NULL: there is
                                  none */
@@ -291,9 +297,9 @@ typedef struct coti_gemm_done {
     LLVMValueRef v_c; /* ptr */
 } coti_gemm_done;
 
-/* v_transpose: the function, when the plan needs it. */
+/* v_turn: the function, when the plan needs it. */
 void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
-                        LLVMValueRef v_transpose);
+                        LLVMValueRef v_turn);
 /* The side reduction over v_k rows for columns [v_n0, v_n1) of batch entry v_b. */
 void coti_gemm_emit_side(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
                          LLVMValueRef v_n0, LLVMValueRef v_n1, LLVMValueRef v_k);

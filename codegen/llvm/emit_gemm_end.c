@@ -3,7 +3,7 @@
  *
  * A tile's sums lie in scratch. The expressions run over them in vectors along the axis in which
  * most of the kernel's operands are contiguous (the run): along v as the tile lies there, along s
- * after the tile has been transposed. For each vector of the run all elements of the other axis are
+ * after the tile has been turned. For each vector of the run all elements of the other axis are
  * done before the next: what does not depend on that axis (a bias, its activation) is evaluated
  * once, and a masked store is not followed by a load from the same bytes. One copy of the
  * expressions serves all tiles; elements that the tile computed a second time are left out, so that
@@ -30,10 +30,28 @@ static view view_along_v(const coti_gemm_plan *plan, const coti_gemm_done *done)
 }
 
 static view view_along_s(const coti_gemm_plan *plan, const coti_gemm_done *done,
-                         LLVMValueRef v_transposed) {
+                         LLVMValueRef v_turned) {
     return (view){&plan->v,       &plan->s,        done->v_v_first, done->v_v_end,
                   done->v_v_base, done->v_s_first, done->v_s_end,   done->v_s_base,
-                  v_transposed,   plan->t_stride,  plan->ragged_s};
+                  v_turned,       plan->t_stride,  plan->ragged_s};
+}
+
+/* All of a turned tile as one run, which begins at the first element of s and v_base. */
+static view view_flat(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
+                      LLVMValueRef v_turned) {
+    LLVMValueRef v_one = coti_l_i64(e, 1), v_base = done->v_v_base;
+    LLVMValueRef v_first = coti_i64_sub(e, done->v_v_first, v_base);
+    LLVMValueRef v_end = coti_i64_sub(e, done->v_v_end, v_base);
+    return (view){.across = &plan->v,
+                  .along = &plan->s,
+                  .v_across_first = v_base,
+                  .v_across_end = coti_i64_add(e, v_base, v_one),
+                  .v_across_base = v_base,
+                  .v_along_first = coti_i64_times(e, v_first, plan->height),
+                  .v_along_end = coti_i64_times(e, v_end, plan->height),
+                  .v_along_base = coti_l_i64(e, 0),
+                  .v_memory = v_turned,
+                  .ragged = plan->ragged_v};
 }
 
 /* Mark what is the same for all elements across the runs, and is not known yet. */
@@ -131,28 +149,23 @@ static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const view *w
     }
 }
 
-static LLVMValueRef emit_transposed(coti_emit *e, const coti_gemm_plan *plan,
-                                    const coti_gemm_done *done, LLVMValueRef v_transpose) {
-    LLVMValueRef v_stride = coti_l_i64(e, plan->t_stride), v_width = coti_l_i64(e, plan->width);
-    coti_gemm_transposition t = {
-        .v_from = done->v_c,
-        .v_to = coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->t_at), "v_turned"),
-        .v_square =
-            coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->square_at), "v_square"),
-        .v_rows = v_stride,
-        .v_count = coti_l_i64(e, plan->height),
-        .v_k = v_width,
-        .v_row_stride = v_width,
-        .v_to_stride = v_stride};
-    coti_gemm_call_transpose(e, &t, v_transpose);
-    return t.v_to;
+static LLVMValueRef emit_turned(coti_emit *e, const coti_gemm_plan *plan,
+                                const coti_gemm_done *done, LLVMValueRef v_turn) {
+    LLVMValueRef v_to =
+        coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->t_at), "v_turned");
+    LLVMValueRef v_arg[] = {done->v_c, v_to};
+    LLVMBuildCall2(e->builder, coti_gemm_turn_type(e), v_turn, v_arg, 2, "");
+    return v_to;
 }
 
 void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
-                        LLVMValueRef v_transpose) {
-    view w = plan->end_along_s
-                 ? view_along_s(plan, done, emit_transposed(e, plan, done, v_transpose))
-                 : view_along_v(plan, done);
+                        LLVMValueRef v_turn) {
+    view w = view_along_v(plan, done);
+    if (plan->end_along_s) {
+        LLVMValueRef v_turned = emit_turned(e, plan, done, v_turn);
+        w = plan->flat_end ? view_flat(e, plan, done, v_turned)
+                           : view_along_s(plan, done, v_turned);
+    }
     emit_vectors(e, plan, &w, &done->entry);
 }
 

@@ -224,6 +224,34 @@ static int32_t contiguous_along(const coti_body *body, int32_t dim) {
     return n;
 }
 
+/*
+ * Is a turned tile, rows of all of s, one run of everything that its end touches? So are weights
+ * with few columns, and their moments: then vectors need not end where rows do.
+ */
+static bool is_flat(const coti_kernel *kernel, const coti_gemm_plan *plan) {
+    const coti_body *body = &kernel->body;
+    const coti_gemm_axis *s = &plan->s;
+    if (kernel->gemm.window.role != COTI_WINDOW_NONE || s->rows || s->extent != plan->height ||
+        plan->height != plan->t_stride || (s->unit != 0 && s->unit < s->extent)) {
+        return false;
+    }
+    for (int32_t i = 0; i < body->n_exprs; i++) {
+        const coti_expr_kind kind = body->expr[i].kind;
+        if (kind == COTI_EXPR_INDEX || kind == COTI_EXPR_GATHER || kind == COTI_EXPR_RANDOM) {
+            return false;
+        }
+    }
+    for (int32_t i = 0; i < body->n_accesses; i++) {
+        const coti_access *access = &body->access[i];
+        const int64_t along = access->stride[s->dim], across = access->stride[plan->v.dim];
+        const bool run = along == 1 && across == s->extent, same = along == 0 && across == 0;
+        if (access->bounded != 0 || !(run || same)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What is asked for ahead: what is large enough not to be in the first cache anyway. */
 static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     const coti_gemm *gemm = &kernel->gemm;
@@ -265,15 +293,14 @@ static void place(const coti_gemm *gemm, coti_gemm_plan *plan) {
     panel = plan->stream ? 2 * (int64_t)plan->lanes * plan->lanes : panel;
     int64_t block = plan->unit_rows > 0 ? plan->unit_rows * plan->unit_columns
                                         : (int64_t)plan->block_tiles * plan->height * plan->width;
-    block += plan->lanes;
-    int64_t transposed =
-        plan->end_along_s ? (int64_t)plan->width * plan->t_stride + plan->lanes : 0;
+    block += plan->lanes + (int64_t)(plan->t_stride - plan->height) * plan->width;
+    int64_t turned = plan->end_along_s ? (int64_t)plan->width * plan->t_stride + plan->lanes : 0;
     plan->panel_at = 0;
     plan->c_at = coti_round_up(panel * plan->bytes, ALIGNMENT);
     plan->t_at = plan->c_at + coti_round_up(block * plan->bytes, ALIGNMENT);
-    plan->square_at = plan->t_at + coti_round_up(transposed * plan->bytes, ALIGNMENT);
-    bool shuffles = plan->end_along_s || plan->pack == COTI_GEMM_PACK_TRANSPOSE;
-    int64_t square = shuffles ? (int64_t)plan->lanes * plan->lanes : 0;
+    plan->square_at = plan->t_at + coti_round_up(turned * plan->bytes, ALIGNMENT);
+    int64_t square =
+        plan->pack == COTI_GEMM_PACK_TRANSPOSE ? (int64_t)plan->lanes * plan->lanes : 0;
     plan->fetch_at = plan->square_at + square * plan->bytes;
     int64_t table = plan->n_fetches > 0 ? (COTI_GEMM_MAX_FETCHES + 8) * (int64_t)sizeof(void *) : 0;
     plan->side_at = plan->fetch_at + table;
@@ -296,7 +323,8 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     plan.short_s = has_short(gemm, &plan);
     plan.end_along_s = gemm->dtype == COT_F32 && contiguous_along(&kernel->body, plan.s.dim) >
                                                      contiguous_along(&kernel->body, plan.v.dim);
-    plan.t_stride = (int32_t)coti_round_up(plan.height, plan.lanes);
+    plan.t_stride = plan.height < COTI_GEMM_QUAD ? COTI_GEMM_QUAD : plan.height;
+    plan.flat_end = plan.end_along_s && is_flat(kernel, &plan);
     plan.ragged_v = is_ragged(&plan.v, plan.lanes);
     const bool windows = gemm->window.role != COTI_WINDOW_NONE;
     plan.ragged_s =

@@ -1,5 +1,5 @@
 /*
- * Transposing blocks of memory: rows of the vector operand into a panel, a finished tile for an
+ * Transposing blocks of memory: rows of the vector operand into a panel, and a finished tile for an
  * epilogue along s.
  *
  *   void transpose(ptr from, ptr to, ptr square, i64 rows, i64 count, i64 k, i64 row_stride,
@@ -203,6 +203,57 @@ LLVMValueRef coti_gemm_emit_transpose(coti_emit *e, const coti_gemm_plan *plan) 
                                  .v_row_stride = LLVMGetParam(v_function, 6),
                                  .v_to_stride = LLVMGetParam(v_function, 7)};
     emit_transposition(e, &t);
+    coti_gemm_function_end(e, &f);
+    return v_function;
+}
+
+/* ---- a finished tile ---- */
+
+LLVMTypeRef coti_gemm_turn_type(coti_emit *e) {
+    LLVMTypeRef parameter[] = {e->t_ptr, e->t_ptr};
+    return LLVMFunctionType(e->t_void, parameter, 2, false);
+}
+
+/* Four rows of one vector each, to four columns: blocks of four go where they belong at once. */
+static void emit_turned_quad(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_from,
+                             LLVMValueRef v_to) {
+    LLVMValueRef v_row[QUAD];
+    for (int32_t i = 0; i < QUAD; i++) {
+        LLVMValueRef v_at = coti_l_i64(e, (int64_t)i * plan->width);
+        v_row[i] =
+            coti_l_load_vector(e, e->t_f32, plan->lanes,
+                               coti_l_element(e, e->t_f32, v_from, v_at, ""), NULL, NULL, "v_row");
+    }
+    transpose_quads(e, v_row, plan->lanes);
+    for (int32_t column = 0; column < plan->lanes; column++) {
+        LLVMValueRef v_lane[QUAD];
+        for (int32_t i = 0; i < QUAD; i++) {
+            v_lane[i] = coti_l_i32(e, column / QUAD * QUAD + i);
+        }
+        LLVMValueRef v_quad = v_row[column % QUAD];
+        v_quad = LLVMBuildShuffleVector(e->builder, v_quad, LLVMGetPoison(LLVMTypeOf(v_quad)),
+                                        LLVMConstVector(v_lane, QUAD), "v_quad");
+        LLVMValueRef v_at = coti_l_i64(e, (int64_t)column * plan->t_stride);
+        coti_l_store(e, v_quad, coti_l_element(e, e->t_f32, v_to, v_at, ""));
+    }
+}
+
+LLVMValueRef coti_gemm_emit_turn(coti_emit *e, const coti_gemm_plan *plan) {
+    coti_gemm_function f;
+    LLVMValueRef v_function = coti_gemm_function_begin(e, &f, "turn", coti_gemm_turn_type(e));
+    LLVMValueRef v_zero = coti_l_i64(e, 0), v_last = coti_l_i64(e, plan->t_stride - QUAD);
+    coti_loop rows, columns;
+    coti_loop_begin(e, &rows, v_zero, coti_l_i64(e, plan->t_stride), QUAD, "quad");
+    LLVMValueRef v_row = coti_i64_smaller(e, rows.v_i, v_last);
+    LLVMValueRef v_row_at = coti_i64_times(e, v_row, plan->width);
+    coti_loop_begin(e, &columns, v_zero, coti_l_i64(e, plan->width), plan->lanes, "column");
+    LLVMValueRef v_column_at = coti_i64_times(e, columns.v_i, plan->t_stride);
+    LLVMValueRef v_from = coti_i64_add(e, v_row_at, columns.v_i);
+    LLVMValueRef v_to = coti_i64_add(e, v_column_at, v_row);
+    emit_turned_quad(e, plan, coti_l_element(e, e->t_f32, LLVMGetParam(v_function, 0), v_from, ""),
+                     coti_l_element(e, e->t_f32, LLVMGetParam(v_function, 1), v_to, ""));
+    coti_loop_end(e, &columns);
+    coti_loop_end(e, &rows);
     coti_gemm_function_end(e, &f);
     return v_function;
 }
