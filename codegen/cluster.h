@@ -2,6 +2,7 @@
  * Clusters: what the files of fusion and lowering share. A cluster is a group while it grows.
  *
  *     prepare.c      graph -> graph whose nodes are each part of exactly one kernel
+ *     own.c          its outputs and updates have values of their own
  *     fuse.c         the walk: each node joins a cluster or starts one
  *     fuse_join.c    may a node join a cluster, and where do its elements lie in it
  *     fuse_merge.c   may two clusters become one; side reductions of products
@@ -133,11 +134,9 @@ typedef struct coti_fusion {
 
 /* ---- prepare.c ---- */
 
-/* See the head of prepare.c. The result is the caller's. */
-cot_status coti_prepare(const cot_graph *graph, cot_graph **result_out);
-
-/* Is the node computed by a kernel: neither a view nor a leaf but IOTA? */
-bool coti_is_computed(const coti_node *node);
+/* See the head of prepare.c. The graph becomes another only where it must; nobody else has seen it,
+ * and on failure it may hold nodes without a use. */
+cot_status coti_prepare(cot_graph **in_out);
 
 /* Axes that a SUM, REDUCE_MAX or ARGMAX reduces. */
 uint32_t coti_reduced_axes(const coti_node *node);
@@ -178,6 +177,17 @@ bool coti_scatter_collapse(const coti_views *views, const coti_node *node, coti_
 bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[4],
                        coti_run b_out[4], int32_t *n_first_out);
 
+/* ---- own.c ---- */
+
+/* A CAST of a value to its own dtype; poison of poison. */
+cot_value coti_copy_of(cot_value x);
+
+/* Outputs and updates that are leaves, views or taken become copies. */
+cot_status coti_own_results(cot_graph *graph);
+
+/* Is the node computed by a kernel: neither a view nor a leaf but IOTA? */
+bool coti_is_computed(const coti_node *node);
+
 /* ---- fuse.c ---- */
 
 static inline const coti_node *coti_fnode(const coti_fusion *f, uint32_t id) {
@@ -191,6 +201,13 @@ coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *p
 /* Operand i as a view over the node's frame (of a DOT or SCATTER_ADD: over the operand's own axes;
  * of a GATHER's x: at the first element along its axis). */
 coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i);
+/* The same over the operand's own axes: of the same root and bounds. */
+static inline const coti_view *coti_operand_own(const coti_fusion *f, uint32_t id, int32_t i) {
+    return &f->views.view.data[coti_fnode(f, id)->input[i]];
+}
+static inline uint32_t coti_operand_root(const coti_fusion *f, uint32_t id, int32_t i) {
+    return coti_operand_own(f, id, i)->root;
+}
 
 /* The cluster that a node is in, or was merged into; 0: it is in none. */
 uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id);

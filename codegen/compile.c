@@ -126,16 +126,20 @@ static cot_status apply(compilation *c, pass_fn pass, bool *changed_out) {
 }
 
 /*
- * Until nothing changes, and at most a few rounds; a pass that would change nothing is not run, for
+ * Until nothing changes, and at most a few rounds, of which a first simplification may have been
+ * done; a pass that would change nothing is not run, for
  * a copy of the graph is what it costs. Equal nodes become one, and dead ones go, with every copy
  * that a pass makes: the passes of that name have nothing left to do here.
  */
-static cot_status optimize(compilation *c) {
+static cot_status optimize(compilation *c, bool is_simplified, bool simplified) {
     bool changed = c->context->optimize;
     for (int32_t round = 0; round < MAX_ROUNDS && changed; round++) {
-        bool simplified = false, folded = false;
-        COTI_TRY(coti_simplify_applies(c->owned, &changed));
-        COTI_TRY(changed ? apply(c, coti_pass_simplify, &simplified) : COT_OK);
+        bool folded = false;
+        if (round > 0 || !is_simplified) {
+            simplified = false;
+            COTI_TRY(coti_simplify_applies(c->owned, &changed));
+            COTI_TRY(changed ? apply(c, coti_pass_simplify, &simplified) : COT_OK);
+        }
         changed = coti_fold_applies(c->owned);
         COTI_TRY(changed ? apply(c, coti_pass_fold, &folded) : COT_OK);
         changed = simplified || folded;
@@ -143,15 +147,19 @@ static cot_status optimize(compilation *c) {
     return COT_OK;
 }
 
+/* What there is no kernel for goes; the rest is optimized. */
 static cot_status expand(compilation *c) {
+    const bool both = c->context->optimize;
     bool changed = false;
-    return apply(c, coti_pass_expand_for_kernels, &changed);
+    COTI_TRY(apply(c, both ? coti_pass_expand_simplified : coti_pass_expand_for_kernels, &changed));
+    return optimize(c, both, changed);
 }
 
 /* ---- from graph to machine code ---- */
 
 static cot_status fuse(compilation *c) {
-    COTI_TRY(coti_fuse(c->graph, &c->target, c->max_rows, &c->groups));
+    c->graph = c->given;
+    COTI_TRY(coti_fuse(&c->owned, &c->target, c->max_rows, &c->groups));
     cot_status status = COT_OK;
     for (int32_t i = 0; i < c->groups->n_kernels && status == COT_OK; i++) {
         coti_kernel *kernel = c->groups->kernel[i];
@@ -292,14 +300,13 @@ static cot_status compile_reference(compilation *c) {
     }
     c->graph = c->given;
     COTI_TRY(apply(c, coti_pass_dce, &changed)); /* at least a copy */
-    COTI_TRY(optimize(c));
+    COTI_TRY(optimize(c, false, false));
     return coti_program_take_reference(c->program, &c->owned, c->max_rows);
 }
 
 static cot_status run_stages(compilation *c) {
     COTI_TRY(dump_graph(c, c->given->has_backward ? COTI_STAGE_GRAD : COTI_STAGE_GRAPH));
     COTI_TRY(expand(c));
-    COTI_TRY(optimize(c));
     COTI_TRY(dump_graph(c, COTI_STAGE_OPT));
     if (c->until <= COTI_STAGE_OPT) {
         return COT_OK;

@@ -211,13 +211,13 @@ cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id) {
     c->n_members++;
     c->n_must += f->member[id].must;
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        coti_view view = coti_operand_view(f, id, i);
-        if (coti_is_inline(f, &view) || coti_cluster_of(f, view.root) == cluster) {
+        const coti_view *view = coti_operand_own(f, id, i);
+        if (coti_is_inline(f, view) || coti_cluster_of(f, view->root) == cluster) {
             continue;
         }
-        COTI_TRY(note_read(f, c, view.root));
+        COTI_TRY(note_read(f, c, view->root));
         if (!coti_reads_memory(node, i)) {
-            f->member[view.root].reader = id;
+            f->member[view->root].reader = id;
         }
     }
     return COT_OK;
@@ -252,7 +252,7 @@ static void mark_used(coti_fusion *f) {
         for (int32_t i = 0; f->member[id].used && i < node->n_inputs; i++) {
             f->member[node->input[i]].used = true;
             if (coti_reads_memory(node, i)) {
-                f->member[coti_operand_view(f, id, i).root].must = true;
+                f->member[coti_operand_root(f, id, i)].must = true;
             }
         }
     }
@@ -264,7 +264,7 @@ static void visit_users(coti_fusion *f) {
         const coti_node *node = coti_fnode(f, id);
         bool counts = f->member[id].used && coti_is_computed(node);
         for (int32_t i = 0; counts && i < node->n_inputs; i++) {
-            uint32_t root = coti_operand_view(f, id, i).root;
+            uint32_t root = coti_operand_root(f, id, i);
             if (f->users == NULL) {
                 f->users_of[root]++;
             } else {
@@ -380,7 +380,7 @@ static coti_reason reason_alone(const coti_fusion *f, uint32_t id) {
         return (coti_reason){COTI_REASON_PRODUCT, 0};
     }
     if (coti_is_reduction(node)) {
-        return (coti_reason){COTI_REASON_REDUCTION, coti_operand_view(f, id, 0).root};
+        return (coti_reason){COTI_REASON_REDUCTION, coti_operand_root(f, id, 0)};
     }
     for (uint32_t u = f->users_of[id]; u < f->users_of[id + 1]; u++) {
         if (coti_is_product(coti_fnode(f, f->users[u]))) {
@@ -514,19 +514,22 @@ static cot_status list_kernels(coti_groups *groups, const coti_interned *interne
     return groups->kernel != NULL ? COT_OK : COT_E_NOMEM;
 }
 
-cot_status coti_fuse(const cot_graph *graph, const coti_target *target, int64_t max_rows,
+cot_status coti_fuse(cot_graph **graph, const coti_target *target, int64_t max_rows,
                      coti_groups **groups_out) {
-    coti_groups *groups = new_groups(graph->context, max_rows);
+    cot_context *context = (*graph)->context;
+    coti_groups *groups = new_groups(context, max_rows);
     if (groups == NULL) {
         return COT_E_NOMEM;
     }
+    groups->graph = *graph;
+    *graph = NULL;
     coti_interned interned;
     coti_fusion f = {.target = target, .interned = &interned};
     coti_interned_init(&interned, &groups->arena);
-    cot_status status = coti_prepare(graph, &groups->graph);
+    cot_status status = coti_prepare(&groups->graph);
     status = status == COT_OK ? fuse(&f, groups) : status;
     status = status == COT_OK ? list_kernels(groups, &interned) : status;
-    coti_interned_free(&interned, graph->context);
+    coti_interned_free(&interned, context);
     if (status != COT_OK) {
         coti_groups_destroy(groups);
         return status;

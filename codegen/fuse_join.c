@@ -210,8 +210,8 @@ static bool has_room(const coti_fusion *f, uint32_t cluster, uint32_t id) {
     const coti_node *node = coti_fnode(f, id);
     int32_t n_slots = (int32_t)c->read.count + c->n_must + f->member[id].must;
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        coti_view view = coti_operand_view(f, id, i);
-        n_slots += !coti_is_inline(f, &view) && coti_cluster_of(f, view.root) != cluster;
+        const coti_view *view = coti_operand_own(f, id, i);
+        n_slots += !coti_is_inline(f, view) && coti_cluster_of(f, view->root) != cluster;
     }
     return c->n_members < COTI_PREFERRED_NODES && n_slots <= COTI_PREFERRED_SLOTS;
 }
@@ -231,7 +231,7 @@ static bool scalar_may_join(coti_fusion *f, uint32_t cluster, uint32_t id) {
         }
     }
     for (int32_t i = 0; i < node->n_inputs && !is_late_map; i++) {
-        uint32_t other = coti_cluster_of(f, coti_operand_view(f, id, i).root);
+        uint32_t other = coti_cluster_of(f, coti_operand_root(f, id, i));
         if (other != 0 && other != cluster && !coti_is_early(f, other)) {
             return false;
         }
@@ -244,7 +244,7 @@ static bool makes_no_cycle(coti_fusion *f, uint32_t cluster, uint32_t id) {
     const coti_node *node = coti_fnode(f, id);
     coti_search_begin(f, coti_group_of(f, cluster));
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        uint32_t other = coti_cluster_of(f, coti_operand_view(f, id, i).root);
+        uint32_t other = coti_cluster_of(f, coti_operand_root(f, id, i));
         if (other != 0 && other != cluster && !coti_search_from(f, other)) {
             return false;
         }
@@ -308,7 +308,7 @@ static bool candidate_of_reader(const coti_fusion *f, uint32_t id, int32_t i, ca
         return false;
     }
     int32_t of_reader = 0;
-    while (coti_operand_view(f, reader, of_reader).root != view.root ||
+    while (coti_operand_root(f, reader, of_reader) != view.root ||
            coti_reads_memory(coti_fnode(f, reader), of_reader)) {
         of_reader++;
     }
@@ -357,7 +357,7 @@ static int32_t list_makers(const coti_fusion *f, uint32_t id, candidate list[3])
 static bool needs_no_other(const coti_fusion *f, uint32_t cluster, uint32_t id) {
     const coti_node *node = coti_fnode(f, id);
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        uint32_t maker = coti_cluster_of(f, coti_operand_view(f, id, i).root);
+        uint32_t maker = coti_cluster_of(f, coti_operand_root(f, id, i));
         if (maker != 0 && maker != cluster) {
             return false;
         }

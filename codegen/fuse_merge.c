@@ -214,7 +214,7 @@ static cot_status merge(coti_fusion *f, uint32_t into, uint32_t from, uint32_t i
 static cot_status try_merge(coti_fusion *f, uint32_t id, int32_t i) {
     int8_t to[COT_MAX_RANK];
     uint32_t into = coti_cluster_of(f, id);
-    uint32_t from = coti_cluster_of(f, coti_operand_view(f, id, i).root);
+    uint32_t from = coti_cluster_of(f, coti_operand_root(f, id, i));
     if (from == 0 || from == into) {
         return COT_OK;
     }
@@ -246,7 +246,7 @@ static bool is_plain_column_sum(const coti_fusion *f, uint32_t cluster) {
         coti_fnode(f, c->anchor)->op != COT_OP_SUM) {
         return false;
     }
-    if (coti_cluster_of(f, coti_operand_view(f, c->anchor, 0).root) == cluster) {
+    if (coti_cluster_of(f, coti_operand_root(f, c->anchor, 0)) == cluster) {
         return false;
     }
     for (uint32_t m = c->head; m != 0; m = f->member[m].next) {
@@ -356,7 +356,7 @@ void coti_find_sides(coti_fusion *f) {
         if (!is_plain_column_sum(f, cluster)) {
             continue;
         }
-        uint32_t root = coti_operand_view(f, coti_cluster_at(f, cluster)->anchor, 0).root;
+        uint32_t root = coti_operand_root(f, coti_cluster_at(f, cluster)->anchor, 0);
         bool found = false;
         for (uint32_t u = f->users_of[root]; u < f->users_of[root + 1] && !found; u++) {
             found =

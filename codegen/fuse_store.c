@@ -64,12 +64,12 @@ static void note_readers(coti_fusion *f) {
         const coti_node *node = coti_fnode(f, id);
         uint32_t cluster = coti_cluster_of(f, id);
         for (int32_t i = 0; cluster != 0 && i < node->n_inputs; i++) {
-            coti_view view = coti_operand_view(f, id, i);
-            uint32_t maker = coti_cluster_of(f, view.root);
+            const uint32_t maker = coti_cluster_of(f, coti_operand_root(f, id, i));
             int8_t axis[COT_MAX_RANK];
             if (maker == 0 || maker == cluster) {
                 continue;
             }
+            const coti_view view = coti_operand_view(f, id, i);
             f->member[view.root].outside = true;
             if (coti_reads_memory(node, i) || f->member[node->input[i]].barred ||
                 !root_axes(f, &view, coti_frame(f, id), axis)) {
@@ -84,8 +84,8 @@ static bool depends_on_rows_alone(const coti_fusion *f, uint32_t id) {
     bool cheap = (coti_op_table[node->op].flags & COTI_CHEAP) != 0 || node->op == COT_OP_DIV;
     bool alone = cheap && is_scalar(&node->shape) && node->op != COT_OP_IOTA;
     for (int32_t i = 0; i < node->n_inputs && alone; i++) {
-        coti_view view = coti_operand_view(f, id, i);
-        alone = coti_is_inline(f, &view) || f->member[view.root].of_rows;
+        const coti_view *view = coti_operand_own(f, id, i);
+        alone = coti_is_inline(f, view) || f->member[view->root].of_rows;
     }
     return alone;
 }
@@ -204,7 +204,7 @@ static void mark_live(coti_fusion *f) {
         coti_member *m = &f->member[id];
         m->live = m->cluster != 0 && (m->live || m->stored || f->first_write[id] != 0);
         for (int32_t i = 0; m->live && i < coti_fnode(f, id)->n_inputs; i++) {
-            uint32_t root = coti_operand_view(f, id, i).root;
+            uint32_t root = coti_operand_root(f, id, i);
             if (coti_cluster_of(f, root) == coti_cluster_of(f, id)) {
                 f->member[root].live = true;
             }

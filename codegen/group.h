@@ -131,11 +131,12 @@ static inline const char *coti_group_hint(const coti_group *group) {
 }
 
 /*
- * Cut an expanded, simplified graph into groups and lower each. With context->fuse off, one node a
- * group. fails: COT_E_UNSUPPORTED for what the JIT has no kernel for (the caller then uses the
- * evaluator), COT_E_NOMEM.
+ * Cut an expanded, simplified graph, which nobody else has seen, into groups and lower each. It is
+ * the groups' own from then on, and *graph NULL, but when there is no memory for groups. With
+ * context->fuse off, one node a group. fails: COT_E_UNSUPPORTED for what the JIT has no kernel for
+ * (the caller then uses the evaluator), COT_E_NOMEM.
  */
-cot_status coti_fuse(const cot_graph *graph, const coti_target *target, int64_t max_rows,
+cot_status coti_fuse(cot_graph **graph, const coti_target *target, int64_t max_rows,
                      coti_groups **groups_out);
 void coti_groups_destroy(coti_groups *groups);
 

@@ -187,15 +187,12 @@ static cot_status write_memory(loop_body *b) {
 }
 
 static cot_status make_graph(loop_body *b) {
-    cot_graph *prepared = NULL;
     b->graph = cot_graph_create(b->f->context, b->scan.body->name);
     if (b->graph == NULL) {
         return COT_E_NOMEM;
     }
     COTI_TRY(unroll_once(b));
-    COTI_TRY(coti_prepare(b->graph, &prepared));
-    cot_graph_destroy(b->graph);
-    b->graph = prepared;
+    COTI_TRY(coti_prepare(&b->graph));
     return write_memory(b);
 }
 
@@ -228,7 +225,7 @@ static cot_status find_stride(const loop_body *b, const coti_node *element, int6
 }
 
 static coti_operand read_operand(const loop_body *b, uint32_t head, int32_t i) {
-    const uint32_t root = coti_operand_view(b->f, head, i).root;
+    const uint32_t root = coti_operand_root(b->f, head, i);
     return (coti_operand){.kind = coti_root_kind(b->f, root), .id = root, .read = true};
 }
 

@@ -31,17 +31,21 @@ enum { WHOLE_SUM = 16384 }; /* elements that one loop sums to a scalar; more are
 typedef struct preparation {
     coti_views views; /* of the new graph */
     bool started;
+    bool in_place;  /* the new graph is the old one, and views go no further than prepared nodes */
+    bool undecided; /* in place: the view of a later node was asked for */
 } preparation;
 
 static const coti_node *node_of(cot_value value) {
     return coti_node_at(value.graph, value.id);
 }
 
-static cot_value copy_of(cot_value x) {
-    if (x.graph == NULL) {
-        return x;
+/* Is the view of x known from now on? */
+static bool see(preparation *p, cot_value x) {
+    if (!p->in_place) {
+        return coti_views_extend(&p->views) == COT_OK;
     }
-    return coti_graph_add(x.graph, COT_OP_CAST, &x, 1, NULL, (cot_dtype)node_of(x)->dtype, NULL);
+    p->undecided = p->undecided || x.id >= p->views.view.count;
+    return !p->undecided;
 }
 
 static cot_value reshape_to(cot_value x, const cot_shape *shape) {
@@ -141,11 +145,11 @@ static cot_value fit_operand_of_sum(preparation *p, cot_value x, uint32_t part) 
     if (n < 2 || (n < COTI_MAX_DIMS && coti_reduces_rowwise(shape, part))) {
         return x;
     }
-    if (coti_views_extend(&p->views) != COT_OK) {
+    if (!see(p, x)) {
         return coti_poison();
     }
     coti_view view = coti_view_at(&p->views, x.id);
-    return coti_view_collapse(&view, shape, axes, n, &run) ? x : copy_of(x);
+    return coti_view_collapse(&view, shape, axes, n, &run) ? x : coti_copy_of(x);
 }
 
 /* A sum of no elements is 0 whatever they are: no kernel may read what is not there. */
@@ -178,8 +182,7 @@ static cot_value prepare_reduction(preparation *p, cot_value x, const coti_node 
 }
 
 /* The index of a maximum among one is 0. */
-static cot_value prepare_argmax(coti_rewrite *rewrite, uint32_t id) {
-    const coti_node *node = coti_node_at(rewrite->from, id);
+static cot_value prepare_argmax(coti_rewrite *rewrite, uint32_t id, const coti_node *node) {
     const coti_node *x = coti_node_at(rewrite->from, node->input[0]);
     if ((coti_reduced_axes(node) & live_mask(&x->shape)) != 0) {
         return coti_rewrite_keep(rewrite, id);
@@ -191,21 +194,21 @@ static cot_value prepare_argmax(coti_rewrite *rewrite, uint32_t id) {
 
 static cot_value prepare_reshape(preparation *p, cot_value x, const cot_shape *shape) {
     if (!coti_view_can_reshape(&p->views, x.id, shape)) {
-        x = copy_of(x);
+        x = coti_copy_of(x);
     }
     return x.graph != NULL ? cot_op_reshape(x, *shape) : x;
 }
 
 static cot_value prepare_pad(preparation *p, cot_value x, const coti_attr_PAD *attr) {
     if (!coti_view_can_pad(&p->views, x.id, attr)) {
-        x = copy_of(x);
+        x = coti_copy_of(x);
     }
     return x.graph != NULL ? cot_op_pad(x, attr->low.v, attr->high.v, attr->value) : x;
 }
 
 static cot_value prepare_window(preparation *p, cot_value x, const coti_attr_WINDOW *attr) {
     if (!coti_view_can_window(&p->views, x.id, attr)) {
-        x = copy_of(x);
+        x = coti_copy_of(x);
     }
     return x.graph != NULL ? cot_op_window(x, attr->axis, attr->size.n, attr->size.v,
                                            attr->stride.v, attr->dilation.v)
@@ -223,6 +226,10 @@ static cot_value pad_part(preparation *p, cot_value x, int32_t axis, int64_t end
 /* concat(x0, x1, x2) is select(i < end of x0, x0 padded, select(i < end of x1, x1 padded, x2
  * padded)), made from the last operand on. */
 static cot_value prepare_concat(preparation *p, coti_rewrite *rewrite, const coti_node *node) {
+    p->undecided = p->in_place;
+    if (p->undecided) {
+        return coti_poison(); /* it becomes other nodes for certain */
+    }
     int32_t axis = ((const coti_attr_AXIS *)node->attr)->axis;
     const cot_shape shape = node->shape;
     cot_dtype index = shape.dim[axis] < INT32_MAX ? COT_I32 : COT_I64;
@@ -373,7 +380,7 @@ static cot_value copy_operand(cot_value x, dot_side *side) {
     if (!rows_contracted) {
         append_axes(order, &n, side->contract, side->n_contract);
     }
-    return copy_of(cot_op_permute(x, order, n));
+    return coti_copy_of(cot_op_permute(x, order, n));
 }
 
 static cot_value prepare_dot(preparation *p, cot_value a, cot_value b, const coti_node *node) {
@@ -398,7 +405,7 @@ static cot_value prepare_conv(preparation *p, coti_rewrite *rewrite, const coti_
     coti_node here = *node;
     here.input = input;
     for (int32_t i = 0; i < 2; i++) {
-        operand[i] = coti_conv_fits(&p->views, &here, i) ? operand[i] : copy_of(operand[i]);
+        operand[i] = coti_conv_fits(&p->views, &here, i) ? operand[i] : coti_copy_of(operand[i]);
     }
     return coti_graph_add(rewrite->to, (cot_op)node->op, operand, 2, node->attr,
                           (cot_dtype)node->dtype, NULL);
@@ -419,8 +426,8 @@ static cot_value prepare_gather(preparation *p, cot_value x, cot_value index,
     if (elements_of(&node_of(x)->shape) == 0) {
         return zeros_like(x.graph, node);
     }
-    x = is_plain_memory(p, x) ? x : copy_of(x);
-    index = is_plain_memory(p, index) ? index : copy_of(index);
+    x = is_plain_memory(p, x) ? x : coti_copy_of(x);
+    index = is_plain_memory(p, index) ? index : coti_copy_of(index);
     return cot_op_gather(x, index, attr->axis, (int32_t)attr->n_batch);
 }
 
@@ -436,8 +443,8 @@ static cot_value prepare_scatter(preparation *p, cot_value updates, cot_value in
     coti_node here = *node;
     here.input = input;
     if (!coti_scatter_collapse(&p->views, &here, run, run + 4)) {
-        updates = copy_of(updates);
-        index = copy_of(index);
+        updates = coti_copy_of(updates);
+        index = coti_copy_of(index);
     }
     return cot_op_scatter_add(updates, index, attr->axis, (int32_t)attr->n_batch, attr->extent);
 }
@@ -461,8 +468,7 @@ static bool is_dense(const preparation *p, cot_value x) {
 }
 
 /* Operands that a loop can read and write in their memory. Without steps it gives its operands. */
-static cot_value prepare_scan(preparation *p, coti_rewrite *rewrite, uint32_t id) {
-    const coti_node *node = coti_node_at(rewrite->from, id);
+static cot_value prepare_scan(preparation *p, coti_rewrite *rewrite, const coti_node *node) {
     const coti_scan scan = coti_scan_of(node);
     const size_t n = (size_t)node->n_inputs;
     if (scan.steps == 0) {
@@ -473,8 +479,8 @@ static cot_value prepare_scan(preparation *p, coti_rewrite *rewrite, uint32_t id
     bool made = operand != NULL;
     for (size_t i = 0; i < n && made; i++) {
         operand[i] = rewrite->map[node->input[i]];
-        operand[i] = is_dense(p, operand[i]) ? operand[i] : copy_of(operand[i]);
-        made = operand[i].graph != NULL && coti_views_extend(&p->views) == COT_OK;
+        operand[i] = is_dense(p, operand[i]) ? operand[i] : coti_copy_of(operand[i]);
+        made = operand[i].graph != NULL && (p->in_place || coti_views_extend(&p->views) == COT_OK);
     }
     const cot_value result = made ? coti_scan_add(rewrite->to, &scan, operand) : coti_poison();
     coti_free(rewrite->to->context, operand);
@@ -485,12 +491,14 @@ static cot_value prepare_scan(preparation *p, coti_rewrite *rewrite, uint32_t id
 
 static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     preparation *p = user;
-    const coti_node *node = coti_node_at(rewrite->from, id);
+    const coti_node own = *coti_node_at(rewrite->from, id); /* the graph's may move */
+    const coti_node *node = &own;
     if (!p->started) {
         coti_views_init(&p->views, rewrite->to);
         p->started = true;
     }
-    if (coti_views_extend(&p->views) != COT_OK) {
+    if ((p->in_place ? coti_views_extend_to(&p->views, id) : coti_views_extend(&p->views)) !=
+        COT_OK) {
         return coti_poison();
     }
     switch (node->op) {
@@ -498,7 +506,7 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     case COT_OP_REDUCE_MAX:
         return prepare_reduction(p, rewrite->map[node->input[0]], node);
     case COT_OP_ARGMAX:
-        return prepare_argmax(rewrite, id);
+        return prepare_argmax(rewrite, id, node);
     case COT_OP_CONCAT:
         return prepare_concat(p, rewrite, node);
     case COT_OP_RESHAPE:
@@ -517,70 +525,67 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     case COT_OP_CONV_DW:
         return prepare_conv(p, rewrite, node);
     case COT_OP_SCAN:
-        return prepare_scan(p, rewrite, id);
+        return prepare_scan(p, rewrite, node);
     default:
-        return coti_rewrite_keep(rewrite, id);
+        return p->in_place ? rewrite->map[id] : coti_rewrite_keep(rewrite, id);
     }
 }
 
-bool coti_is_computed(const coti_node *node) {
-    coti_kind kind = coti_op_table[node->op].kind;
-    return kind != COTI_KIND_VIEW && (kind != COTI_KIND_LEAF || node->op == COT_OP_IOTA);
+/*
+ * Is the graph prepared already? A walk changes something if and only if there is a first node that
+ * becomes another, whose operands it then finds as they are: so nodes are asked in the graph
+ * itself, and what they become is there already or is added without a use.
+ */
+static cot_status ask_nodes(cot_graph *graph, preparation *p, cot_value *map, bool *prepared_out) {
+    const size_t n = graph->node.count;
+    coti_rewrite itself = {.from = graph, .to = graph, .map = map};
+    bool same = true;
+    for (uint32_t id = 1; id < n && same; id++) {
+        map[id] = (cot_value){graph, id};
+        const cot_value made = prepare_node(&itself, id, p);
+        if (made.graph == NULL && !p->undecided) {
+            return graph->context->error.status;
+        }
+        same = made.graph != NULL && made.id == id && graph->node.count == n;
+    }
+    *prepared_out = same;
+    return COT_OK;
 }
 
-/* Every output has a computed value of its own. */
-static cot_status own_outputs(cot_graph *graph) {
-    /* At most one new node an output: a copy of a taken value is new, or another's copy already. */
-    size_t n_nodes = graph->node.count + graph->output.count;
-    bool *taken = coti_calloc(graph->context, n_nodes, sizeof *taken);
-    cot_status status = taken != NULL ? COT_OK : COT_E_NOMEM;
-    for (size_t i = 0; i < graph->output.count && status == COT_OK; i++) {
-        cot_value value = {graph, graph->output.data[i].value};
-        while (value.graph != NULL && (!coti_is_computed(node_of(value)) || taken[value.id])) {
-            value = copy_of(value);
-        }
-        if (value.graph == NULL) {
-            status = graph->context->error.status;
-        } else {
-            taken[value.id] = true;
-            graph->output.data[i].value = value.id;
-        }
+static void preparation_free(preparation *p) {
+    if (p->started) {
+        coti_views_free(&p->views);
     }
-    coti_free(graph->context, taken);
+}
+
+static cot_status is_prepared(cot_graph *graph, bool *prepared_out) {
+    preparation p = {.in_place = true};
+    cot_value *map = coti_calloc(graph->context, graph->node.count, sizeof *map);
+    const cot_status status = map != NULL ? ask_nodes(graph, &p, map, prepared_out) : COT_E_NOMEM;
+    preparation_free(&p);
+    coti_free(graph->context, map);
     return status;
 }
 
-/* Every state's new value is computed, by a kernel that writes where it is told. */
-static cot_status own_updates(cot_graph *graph) {
-    for (size_t i = 0; i < graph->update.count; i++) {
-        cot_value value = {graph, graph->update.data[i].value};
-        bool fits = coti_is_computed(node_of(value)) && node_of(value)->op != COT_OP_SCATTER_ADD;
-        value = fits ? value : copy_of(value);
-        if (value.graph == NULL) {
-            return graph->context->error.status;
-        }
-        graph->update.data[i].value = value.id;
+/* The walk, if it changes anything. */
+static cot_status prepare_nodes(cot_graph **in_out) {
+    bool prepared = false;
+    COTI_TRY(is_prepared(*in_out, &prepared));
+    if (prepared) {
+        return COT_OK;
     }
-    return COT_OK;
-}
-
-cot_status coti_prepare(const cot_graph *graph, cot_graph **result_out) {
     preparation p = {.started = false};
     cot_graph *result = NULL;
-    cot_status status = coti_graph_rewrite(graph, prepare_node, &p, &result);
-    if (p.started) {
-        coti_views_free(&p.views);
-    }
+    const cot_status status = coti_graph_rewrite(*in_out, prepare_node, &p, &result);
+    preparation_free(&p);
     if (status == COT_OK) {
-        status = own_outputs(result);
+        cot_graph_destroy(*in_out);
+        *in_out = result;
     }
-    if (status == COT_OK) {
-        status = own_updates(result);
-    }
-    if (status != COT_OK) {
-        cot_graph_destroy(result);
-        return status;
-    }
-    *result_out = result;
-    return COT_OK;
+    return status;
+}
+
+cot_status coti_prepare(cot_graph **in_out) {
+    COTI_TRY(prepare_nodes(in_out));
+    return coti_own_results(*in_out);
 }

@@ -358,7 +358,10 @@ static cot_status add_view(coti_views *views, uint32_t id) {
 }
 
 cot_status coti_views_extend(coti_views *views) {
-    size_t n = views->graph->node.count;
+    return coti_views_extend_to(views, views->graph->node.count);
+}
+
+cot_status coti_views_extend_to(coti_views *views, size_t n) {
     if (n > views->view.capacity) {
         COTI_TRY(coti_vec_reserve(views->context, &views->view, n));
     }

@@ -44,6 +44,8 @@ void coti_views_free(coti_views *views);
 
 /* Compute the views of nodes made since. COT_E_INTERNAL for a view that is not affine. */
 cot_status coti_views_extend(coti_views *views);
+/* To the first n nodes. */
+cot_status coti_views_extend_to(coti_views *views, size_t n);
 
 /* The view of a node that has been extended to; of one that is no view, its own memory. */
 static inline coti_view coti_view_at(const coti_views *views, uint32_t id) {

@@ -9,6 +9,7 @@
  */
 #include "attr.h"
 #include "cons.h"
+#include "simplify.h"
 #include "symbol.h"
 
 #include <stdio.h>
@@ -287,6 +288,21 @@ static cot_status find_or_enter(cot_graph *graph, const coti_infer *key, uint32_
     return enter_node(graph, key, hash, id_out);
 }
 
+/* Is a node that is about to be made simplified, and does a rule apply? *value_out is what it
+ * makes.
+ */
+static bool simplifies(cot_graph *graph, const coti_infer *key, const cot_value *input,
+                       cot_value *value_out) {
+    if (graph->simplified == NULL || key->n_inputs > FEW_INPUTS) {
+        return false;
+    }
+    const coti_site site = {graph,     key->op,    key->n_inputs, input,
+                            key->attr, key->dtype, &key->shape,   graph->simplified};
+    const bool applies = coti_simplify_try(&site, value_out);
+    *graph->simplified = *graph->simplified || applies;
+    return applies;
+}
+
 cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, int32_t n_inputs,
                          const void *attr, cot_dtype dtype, const cot_shape *shape) {
     if (graph == NULL || n_inputs < 0) {
@@ -319,13 +335,15 @@ cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, in
     }
     coti_infer key = {graph, op, graph->layer, n_inputs, ids, attr, dtype, {.rank = 0}};
     key.shape = shape != NULL ? *shape : key.shape;
-    uint32_t id = 0;
+    cot_value value = {graph, 0};
     cot_status status = coti_infer_run(&key);
-    status = status == COT_OK ? find_or_enter(graph, &key, &id) : status;
+    if (status == COT_OK && !simplifies(graph, &key, input, &value)) {
+        status = find_or_enter(graph, &key, &value.id);
+    }
     if (ids != few) {
         coti_free(context, ids);
     }
-    return status == COT_OK ? (cot_value){graph, id} : coti_poison();
+    return status == COT_OK ? value : coti_poison();
 }
 
 /* Are they all values of this graph? */

@@ -160,6 +160,8 @@ struct cot_graph {
     COTI_VEC(coti_output) output;
     const char *layer;          /* of nodes made from now on; interned */
     uint32_t region, n_regions; /* of nodes made from now on, 0: none; regions there are */
+    bool
+        *simplified; /* not NULL: nodes made from now on are simplified, and it is set if one was */
     bool has_backward; /* cot_grad or cot_vjp has appended a backward part; kept by passes and text
                         */
     COTI_VEC(coti_symbol) symbol;
@@ -325,6 +327,9 @@ cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool
 /* The same, but convolutions that have kernels of their own (conv.h) stay, or become such. */
 cot_status coti_pass_expand_for_kernels(const cot_graph *graph, cot_graph **result_out,
                                         bool *changed_out);
+/* Both at once, and simplification too. *simplified_out: whether a rule of that applied. */
+cot_status coti_pass_expand_simplified(const cot_graph *graph, cot_graph **result_out,
+                                       bool *simplified_out);
 /* Replace scans by their steps, one after another: what a scan means. Those of a million nodes and
  * more stay. No stage of compilation does it. */
 cot_status coti_pass_unroll(const cot_graph *graph, cot_graph **result_out, bool *changed_out);

@@ -1,10 +1,14 @@
 /*
  * Replace composites by their decompositions, one rule a COMPOSITE row of the op table; but, for
  * kernels, convolutions that have some of their own by the form that those take.
+ *
+ * Simplification, which looks at nothing but a node's operands, can be done on the same walk: a
+ * copy of the graph less. The nodes of a decomposition are then simplified as they are made.
  */
 #include "body.h"
 #include "conv.h"
 #include "decompose.h"
+#include "simplify.h"
 
 #define DECOMPOSE_LEAF(id) NULL
 #define DECOMPOSE_ELEMWISE(id) NULL
@@ -37,7 +41,8 @@ cot_value coti_decompose(const coti_node *node, const cot_value *input) {
 
 typedef struct expansion {
     bool for_kernels; /* convolutions that have kernels of their own stay */
-    bool changed;
+    bool simplifies;
+    bool expanded, simplified; /* something has been */
 } expansion;
 
 static bool is_convolution(const coti_node *node) {
@@ -67,7 +72,8 @@ static cot_value expand(coti_rewrite *rewrite, uint32_t id, void *user) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     expansion *how = user;
     if (stays(rewrite->from, node, how->for_kernels)) {
-        return coti_rewrite_keep(rewrite, id);
+        return how->simplifies ? coti_simplify_node(rewrite, id, &how->simplified)
+                               : coti_rewrite_keep(rewrite, id);
     }
     cot_context *context = rewrite->to->context;
     cot_value *input = coti_calloc(context, (size_t)node->n_inputs, sizeof *input);
@@ -77,8 +83,10 @@ static cot_value expand(coti_rewrite *rewrite, uint32_t id, void *user) {
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = rewrite->map[node->input[i]];
     }
-    how->changed = true;
+    how->expanded = true;
+    rewrite->to->simplified = how->simplifies ? &how->simplified : NULL;
     cot_value result = replace(node, input, how->for_kernels);
+    rewrite->to->simplified = NULL;
     coti_free(context, input);
     return result;
 }
@@ -94,30 +102,41 @@ static bool is_expanded(const cot_graph *graph, bool for_kernels) {
 
 /* A decomposition may hold composites of earlier rows: as many rounds as they lie inside each
  * other. */
-static cot_status expand_graph(const cot_graph *graph, bool for_kernels, cot_graph **result_out,
-                               bool *changed_out) {
-    expansion how = {.for_kernels = for_kernels};
+static cot_status expand_graph(const cot_graph *graph, expansion *how, cot_graph **result_out) {
     cot_graph *expanded = NULL;
-    COTI_TRY(coti_graph_rewrite(graph, expand, &how, &expanded));
-    while (!is_expanded(expanded, for_kernels)) {
+    COTI_TRY(coti_graph_rewrite(graph, expand, how, &expanded));
+    while (!is_expanded(expanded, how->for_kernels)) {
         cot_graph *next = NULL;
-        cot_status status = coti_graph_rewrite(expanded, expand, &how, &next);
+        cot_status status = coti_graph_rewrite(expanded, expand, how, &next);
         cot_graph_destroy(expanded);
         COTI_TRY(status);
         expanded = next;
     }
-    *changed_out = how.changed || expanded->node.count != graph->node.count;
     *result_out = expanded;
     return COT_OK;
 }
 
 static cot_status expand_one(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
-    return expand_graph(graph, false, result_out, changed_out);
+    expansion how = {.for_kernels = false};
+    COTI_TRY(expand_graph(graph, &how, result_out));
+    *changed_out = how.expanded || (*result_out)->node.count != graph->node.count;
+    return COT_OK;
 }
 
 static cot_status expand_one_for_kernels(const cot_graph *graph, cot_graph **result_out,
                                          bool *changed_out) {
-    return expand_graph(graph, true, result_out, changed_out);
+    expansion how = {.for_kernels = true};
+    COTI_TRY(expand_graph(graph, &how, result_out));
+    *changed_out = how.expanded || (*result_out)->node.count != graph->node.count;
+    return COT_OK;
+}
+
+static cot_status expand_one_simplified(const cot_graph *graph, cot_graph **result_out,
+                                        bool *simplified_out) {
+    expansion how = {.for_kernels = true, .simplifies = true};
+    COTI_TRY(expand_graph(graph, &how, result_out));
+    *simplified_out = how.simplified;
+    return COT_OK;
 }
 
 cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
@@ -127,4 +146,9 @@ cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool
 cot_status coti_pass_expand_for_kernels(const cot_graph *graph, cot_graph **result_out,
                                         bool *changed_out) {
     return coti_graph_map_bodies(graph, expand_one_for_kernels, result_out, changed_out);
+}
+
+cot_status coti_pass_expand_simplified(const cot_graph *graph, cot_graph **result_out,
+                                       bool *simplified_out) {
+    return coti_graph_map_bodies(graph, expand_one_simplified, result_out, simplified_out);
 }

@@ -47,8 +47,7 @@ bool coti_site_is_number(const coti_site *site, int32_t i, double number) {
     return found == number && (!is_float || signbit(found) == signbit(number));
 }
 
-/* Does a rule apply? *value_out is then what it makes. */
-static bool try_rules(const coti_site *site, cot_value *value_out) {
+bool coti_simplify_try(const coti_site *site, cot_value *value_out) {
     coti_simplify_fn rule = coti_simplify_elementwise_rule(site->op);
     rule = rule != NULL ? rule : coti_simplify_view_rule(site->op);
     return (rule != NULL && rule(site, value_out)) || coti_simplify_hoist(site, value_out);
@@ -56,7 +55,7 @@ static bool try_rules(const coti_site *site, cot_value *value_out) {
 
 cot_value coti_simplify_make(const coti_site *site) {
     cot_value value = coti_poison();
-    if (try_rules(site, &value)) {
+    if (coti_simplify_try(site, &value)) {
         *site->changed = true;
         return value;
     }
@@ -66,8 +65,7 @@ cot_value coti_simplify_make(const coti_site *site) {
 
 enum { FEW_INPUTS = 8 };
 
-/* user: a bool, set when a rule applies. */
-static cot_value simplify(coti_rewrite *rewrite, uint32_t id, void *user) {
+cot_value coti_simplify_node(coti_rewrite *rewrite, uint32_t id, bool *changed) {
     const coti_node *node = coti_node_at(rewrite->from, id);
     cot_value input[FEW_INPUTS];
     if (node->n_inputs > FEW_INPUTS) {
@@ -77,13 +75,18 @@ static cot_value simplify(coti_rewrite *rewrite, uint32_t id, void *user) {
         input[i] = rewrite->map[node->input[i]];
     }
     const coti_site site = {rewrite->to, (cot_op)node->op,       node->n_inputs, input,
-                            node->attr,  (cot_dtype)node->dtype, &node->shape,   user};
+                            node->attr,  (cot_dtype)node->dtype, &node->shape,   changed};
     cot_value value = coti_poison();
-    if (try_rules(&site, &value)) {
+    if (coti_simplify_try(&site, &value)) {
         *site.changed = true;
         return value;
     }
     return coti_graph_keep(rewrite->to, node, input);
+}
+
+/* user: a bool, set when a rule applies. */
+static cot_value simplify(coti_rewrite *rewrite, uint32_t id, void *user) {
+    return coti_simplify_node(rewrite, id, user);
 }
 
 /* A walk changes something if and only if there is a first node that a rule is for, whose operands
@@ -102,7 +105,7 @@ cot_status coti_simplify_applies(cot_graph *graph, bool *applies_out) {
         }
         const coti_site site = {graph,     (cot_op)node.op,       node.n_inputs, input,
                                 node.attr, (cot_dtype)node.dtype, &node.shape,   &ignored};
-        applies = try_rules(&site, &value);
+        applies = coti_simplify_try(&site, &value);
         if (applies && value.graph == NULL) {
             return graph->context->error.status;
         }

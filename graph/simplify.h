@@ -30,6 +30,12 @@ typedef struct coti_site {
 /* True: *value_out is used instead of the node (poison when making it failed). */
 typedef bool (*coti_simplify_fn)(const coti_site *site, cot_value *value_out);
 
+/* Does a rule apply? *value_out is then what it makes. */
+bool coti_simplify_try(const coti_site *site, cot_value *value_out);
+
+/* What a node of the old graph becomes in the new one; *changed is set when a rule applies. */
+cot_value coti_simplify_node(coti_rewrite *rewrite, uint32_t id, bool *changed);
+
 /* The rules' results, or else the node itself. */
 cot_value coti_simplify_make(const coti_site *site);
 

@@ -188,7 +188,9 @@ static cot_status add_variable(coti_training *training, cot_dtype dtype, cot_sha
         return COT_E_NOMEM;
     }
     training->variable[training->n_variables++] = variable;
-    coti_variable_fill(variable, initial);
+    if (initial != 0.0) { /* as it is */
+        coti_variable_fill(variable, initial);
+    }
     return COT_OK;
 }
 

@@ -119,6 +119,10 @@ void *coti_calloc(cot_context *context, size_t n, size_t size) {
     if (__builtin_mul_overflow(n, size, &bytes)) {
         return out_of_memory(context);
     }
+    if (context->allocator.alloc == heap_alloc) { /* which knows what the system has cleared */
+        void *cleared = calloc(1, bytes == 0 ? 1 : bytes);
+        return cleared != NULL ? cleared : out_of_memory(context);
+    }
     void *pointer = coti_alloc(context, bytes);
     if (pointer != NULL) {
         memset(pointer, 0, bytes);

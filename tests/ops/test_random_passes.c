@@ -180,6 +180,36 @@ static void test_asking_first(void **state) {
     assert_true(n_applied[1] > 0 && n_applied[1] < (int32_t)N_SEEDS * ROUNDS);
 }
 
+/* ---- two passes on one walk ---- */
+
+/* Expanding and simplifying at once gives what one after the other does, to the letter. */
+static void test_one_walk(void **state) {
+    (void)state;
+    int32_t n_simplified = 0;
+    for (uint64_t seed = 0; seed < N_SEEDS; seed++) {
+        random_graph g = random_graph_make(context, seed);
+        random_graph_finish(&g, seed, false);
+        cot_graph *expanded = NULL, *apart = NULL, *at_once = NULL;
+        bool changed = false, simplified = false;
+        CHECK_OK(context, coti_pass_expand_for_kernels(g.graph, &expanded, &changed));
+        CHECK_OK(context, coti_pass_simplify(expanded, &apart, &changed));
+        CHECK_OK(context, coti_pass_expand_simplified(g.graph, &at_once, &simplified));
+        CHECK_OK(context, coti_graph_verify(at_once));
+        coti_str first = text_of(apart), second = text_of(at_once);
+        assert_string_equal(first.data, second.data);
+        assert_int_equal(simplified, changed);
+        n_simplified += simplified;
+        coti_str_free(&first);
+        coti_str_free(&second);
+        cot_graph_destroy(expanded);
+        cot_graph_destroy(apart);
+        cot_graph_destroy(at_once);
+        cot_graph_destroy(g.graph);
+        cot_variable_release(g.variable);
+    }
+    assert_true(n_simplified > 0);
+}
+
 /* ---- decompositions ---- */
 
 static void check_decomposition(pool *p, const trial *t, tolerance tol) {
@@ -245,6 +275,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts_and_passes),
         cmocka_unit_test(test_asking_first),
+        cmocka_unit_test(test_one_walk),
         cmocka_unit_test(test_decompositions),
     };
     context = cot_context_create(NULL);

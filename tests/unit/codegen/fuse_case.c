@@ -17,7 +17,7 @@ coti_groups *fuse_groups(const cot_graph *graph, int64_t max_rows) {
     coti_groups *groups = NULL;
     bool changed = false;
     CHECK_OK(graph->context, coti_pass_expand_for_kernels(graph, &expanded, &changed));
-    CHECK_OK(graph->context, coti_fuse(expanded, &fuse_target, max_rows, &groups));
+    CHECK_OK(graph->context, coti_fuse(&expanded, &fuse_target, max_rows, &groups));
     cot_graph_destroy(expanded);
     return groups;
 }

@@ -168,7 +168,7 @@ static bool run_groups(pool *p, uint64_t seed, bool all, bool fuse, int64_t rows
     coti_groups *groups = NULL;
     bool changed = false;
     CHECK_OK(context, coti_pass_expand_for_kernels(g.graph, &expanded, &changed));
-    cot_status status = coti_fuse(expanded, &fuse_target, 40, &groups);
+    cot_status status = coti_fuse(&expanded, &fuse_target, 40, &groups);
     if (status == COT_OK) {
         const char *complaint = fuse_complaint(groups);
         if (complaint != NULL) {

@@ -460,7 +460,7 @@ static void check_refused(const char *text, const char *message) {
     cot_graph *graph = cot_graph_parse(context, text, strlen(text));
     coti_groups *groups = NULL;
     assert_non_null(graph);
-    assert_int_equal(coti_fuse(graph, &fuse_target, 16, &groups), COT_E_UNSUPPORTED);
+    assert_int_equal(coti_fuse(&graph, &fuse_target, 16, &groups), COT_E_UNSUPPORTED);
     CHECK_ERROR(context, COT_E_UNSUPPORTED, message);
     assert_null(groups);
     cot_graph_destroy(graph);
@@ -480,7 +480,7 @@ static cot_status fuse_scenario(cot_context *scenario_context, void *user) {
     cot_graph *graph = cot_graph_parse(scenario_context, text, strlen(text));
     cot_status status = graph != NULL ? COT_OK : cot_error_get(scenario_context).status;
     if (status == COT_OK) {
-        status = coti_fuse(graph, &fuse_target, 16, &groups);
+        status = coti_fuse(&graph, &fuse_target, 16, &groups);
     }
     if (status == COT_OK) {
         coti_str out;

@@ -59,9 +59,14 @@ static cot_status round_trip(const cot_graph *graph) {
 }
 
 static cot_status run_passes(const cot_graph *graph) {
-    static cot_status (*const passes[])(const cot_graph *, cot_graph **, bool *) = {
-        coti_pass_simplify, coti_pass_fold,   coti_pass_cse,
-        coti_pass_dce,      coti_pass_expand, coti_pass_expand_for_kernels};
+    static cot_status (*const passes[])(const cot_graph *, cot_graph **,
+                                        bool *) = {coti_pass_simplify,
+                                                   coti_pass_fold,
+                                                   coti_pass_cse,
+                                                   coti_pass_dce,
+                                                   coti_pass_expand,
+                                                   coti_pass_expand_for_kernels,
+                                                   coti_pass_expand_simplified};
     for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
         cot_graph *result = NULL;
         bool changed = false;
