@@ -72,11 +72,11 @@ static cot_status take_pairs(pairs *p, const bench_measure *measure) {
 }
 
 static void show(pairs *p) {
+    const long long steps = p->rounds * p->plain->units;
     (void)printf("%-12s %.3f times as long (quartiles %.3f to %.3f, %d pairs of %lld steps); %.1f "
                  "%% of peak, without %.1f %%\n",
                  p->plain->name, bench_quartile(p->ratio, p->n, 2),
-                 bench_quartile(p->ratio, p->n, 1), bench_quartile(p->ratio, p->n, 3), p->n,
-                 (long long)(p->rounds * p->plain->units),
+                 bench_quartile(p->ratio, p->n, 1), bench_quartile(p->ratio, p->n, 3), p->n, steps,
                  100.0 * bench_quartile(p->full_share, p->n, 2),
                  100.0 * bench_quartile(p->plain_share, p->n, 2));
     (void)fflush(stdout);
