@@ -40,6 +40,7 @@
 #include "cotangent/instruments.h"
 #include "cotangent/layers.h"
 #include "cotangent/model.h"
+#include "cotangent/losses.h"
 #include "cotangent/optimizers.h"
 #include "cotangent/preprocessing.h"
 #include "cotangent/schedules.h"

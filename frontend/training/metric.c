@@ -1,16 +1,13 @@
 /*
  * Metrics: what a step adds to a metric's sums, and how sums become its value. Formulas stand
- * beside the names in cotangent/training.h. An argmax is taken of a softmax's logits where there
+ * beside the names in cotangent/losses.h. An argmax is taken of a softmax's logits where there
  * are any: it keeps their order, so its values are not needed.
  */
-#include "frontend/layers/formula.h"
-#include "frontend/training/training.h"
+#include "frontend/training/metric.h"
 
 #include <math.h>
 
-/* Keras's epsilon(), and its number of thresholds. */
-#define EPSILON 1e-7
-enum { THRESHOLDS = 200 };
+typedef coti_row_metric row_metric;
 
 /* ---- names ---- */
 
@@ -40,14 +37,6 @@ bool coti_metric_is_valid(cot_metric metric) {
 
 /* ---- shorthand ---- */
 
-/* What a metric looks at. */
-typedef struct row_metric {
-    const coti_head *head;
-    cot_value t, p;
-    cot_value scores; /* in the order of p */
-    cot_value weight; /* of each value; poison: 1 */
-} row_metric;
-
 static const int32_t last_axis[1] = {-1};
 
 static cot_value as_real(const row_metric *m, cot_value x) {
@@ -69,7 +58,8 @@ static cot_value pair(cot_value a, cot_value b) {
 /* ---- accuracies: a value of each row ---- */
 
 static cot_value binary_accuracy(const row_metric *m) {
-    cot_value guess = as_real(m, cot_op_binary(COT_OP_GT, m->p, coti_number(m->p, 0.5)));
+    cot_value guess =
+        as_real(m, cot_op_binary(COT_OP_GT, m->p, coti_number(m->p, m->judge->numbers.threshold)));
     cot_value hit = as_real(m, cot_op_binary(COT_OP_EQ, m->t, guess));
     return cot_op_mean(hit, last_axis, 1, false);
 }
@@ -94,7 +84,8 @@ static cot_value value_at(const row_metric *m, cot_value class) {
 static cot_value in_top_k(const row_metric *m, cot_value class) {
     cot_value is_larger = cot_op_binary(COT_OP_GT, m->scores, value_at(m, class));
     cot_value n_larger = cot_op_reduce(COT_OP_SUM, as_real(m, is_larger), last_axis, 1, false);
-    return as_real(m, cot_op_binary(COT_OP_LT, n_larger, coti_number(n_larger, m->head->top_k)));
+    return as_real(
+        m, cot_op_binary(COT_OP_LT, n_larger, coti_number(n_larger, m->judge->numbers.top_k)));
 }
 
 static cot_value top_k_categorical_accuracy(const row_metric *m) {
@@ -110,10 +101,13 @@ static cot_value squared_error(const row_metric *m) {
     return cot_op_mean(cot_op_binary(COT_OP_MUL, error, error), last_axis, 1, false);
 }
 
-/* ---- counts: numbers of the batch ---- */
+/* ---- what the files of metrics share ---- */
 
-/* x, of elements and n more axes, times the weights of their values, where there are any. */
-static cot_value weigh(const row_metric *m, cot_value x, int32_t n) {
+cot_value coti_metric_real(const row_metric *m, cot_value x) {
+    return as_real(m, x);
+}
+
+cot_value coti_metric_weigh(const row_metric *m, cot_value x, int32_t n) {
     if (m->weight.graph == NULL) {
         return x;
     }
@@ -124,162 +118,148 @@ static cot_value weigh(const row_metric *m, cot_value x, int32_t n) {
     return cot_op_binary(COT_OP_MUL, x, cot_op_reshape(m->weight, shape));
 }
 
-/* How many elements have t != 0 (or t == 0) and p > 0.5 (or p <= 0.5). */
-static cot_value count(const row_metric *m, cot_op of_t, cot_op of_p) {
-    cot_value is_so = cot_op_binary(of_t, m->t, coti_number(m->t, 0.0));
-    cot_value is_said = cot_op_binary(of_p, m->p, coti_number(m->p, 0.5));
-    return sum_of_batch(weigh(m, as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)), 0));
-}
-
-static cot_value true_positives(const row_metric *m) {
-    return count(m, COT_OP_NE, COT_OP_GT);
-}
-static cot_value false_positives(const row_metric *m) {
-    return count(m, COT_OP_EQ, COT_OP_GT);
-}
-static cot_value true_negatives(const row_metric *m) {
-    return count(m, COT_OP_EQ, COT_OP_LE);
-}
-static cot_value false_negatives(const row_metric *m) {
-    return count(m, COT_OP_NE, COT_OP_LE);
-}
-static cot_value precision_counts(const row_metric *m) {
-    return pair(true_positives(m), false_positives(m));
-}
-static cot_value recall_counts(const row_metric *m) {
-    return pair(true_positives(m), false_negatives(m));
-}
-
-/* x [*] repeated along a new last axis of THRESHOLDS. */
-static cot_value at_thresholds(cot_value x) {
-    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
-    cot_shape shape = cot_value_shape(x);
-    int32_t rank = shape.rank;
-    shape.dim[shape.rank++] = THRESHOLDS;
-    return cot_op_broadcast(x, shape, axes, rank);
-}
-
-/* -e, 1/199, 2/199, .., 198/199, 1 + e */
-static cot_value thresholds(const row_metric *m) {
-    double at[THRESHOLDS];
-    for (int32_t i = 0; i < THRESHOLDS; i++) {
-        at[i] = (double)i / (THRESHOLDS - 1);
+cot_value coti_metric_of_class(const row_metric *m, cot_value x) {
+    static const int64_t stride[COT_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    if (!m->judge->numbers.of_class || x.graph == NULL) {
+        return x;
     }
-    at[0] = -EPSILON;
-    at[THRESHOLDS - 1] = 1.0 + EPSILON;
-    const cot_shape shape = {.rank = 1, .dim = {THRESHOLDS}};
-    return as_real(m, cot_op_constant_array(m->p.graph, COT_F64, shape, at));
+    int64_t start[COT_MAX_RANK] = {0};
+    cot_shape size = cot_value_shape(x);
+    start[size.rank - 1] = m->judge->numbers.class_id;
+    size.dim[size.rank - 1] = 1;
+    return cot_op_slice(x, start, size.dim, stride);
 }
 
-/* True and false positives at each threshold: [2 THRESHOLDS]. */
-static cot_value curve_counts(const row_metric *m) {
-    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
-    cot_value is_said = cot_op_binary(COT_OP_GT, at_thresholds(m->p), thresholds(m));
-    cot_value is_so = at_thresholds(cot_op_binary(COT_OP_NE, m->t, coti_number(m->t, 0.0)));
-    cot_value is_not = cot_op_unary(COT_OP_NOT, is_so);
-    int32_t rank = cot_value_shape(is_so).rank - 1;
-    cot_value hits = weigh(m, as_real(m, cot_op_binary(COT_OP_AND, is_so, is_said)), 1);
-    cot_value misses = weigh(m, as_real(m, cot_op_binary(COT_OP_AND, is_not, is_said)), 1);
-    const cot_value both[2] = {cot_op_reduce(COT_OP_SUM, hits, axes, rank, false),
-                               cot_op_reduce(COT_OP_SUM, misses, axes, rank, false)};
-    return cot_op_concat(both, 2, 0);
+int32_t coti_metric_classes(const coti_judge *judge) {
+    return judge->numbers.of_class ? 1 : judge->n_classes;
+}
+
+double coti_metric_ratio(double a, double b) {
+    return b == 0.0 ? 0.0 : a / b;
 }
 
 /* ---- sums to a value ---- */
 
-static double ratio(double a, double b) {
-    return b == 0.0 ? 0.0 : a / b;
+static double mean_value(const coti_judge *judge, const double *sum, double rows) {
+    (void)judge;
+    return coti_metric_ratio(sum[0], rows);
 }
 
-static double mean_value(const double *sum, double rows) {
-    return ratio(sum[0], rows);
+static double root_value(const coti_judge *judge, const double *sum, double rows) {
+    (void)judge;
+    return sqrt(coti_metric_ratio(sum[0], rows));
 }
 
-static double root_value(const double *sum, double rows) {
-    return sqrt(ratio(sum[0], rows));
-}
-
-static double total_value(const double *sum, double rows) {
+static double total_value(const coti_judge *judge, const double *sum, double rows) {
+    (void)judge;
     (void)rows;
     return sum[0];
 }
 
-static double share_value(const double *sum, double rows) {
-    (void)rows;
-    return ratio(sum[0], sum[0] + sum[1]);
-}
-
-/* Trapezoids under recall over false positives / negatives; all are positive at the first
- * threshold. */
-static double auc_value(const double *sum, double rows) {
-    (void)rows;
-    const double *tp = sum;
-    const double *fp = sum + THRESHOLDS;
-    double area = 0.0;
-    for (int32_t i = 0; i + 1 < THRESHOLDS; i++) {
-        double width = ratio(fp[i], fp[0]) - ratio(fp[i + 1], fp[0]);
-        area += width * (ratio(tp[i], tp[0]) + ratio(tp[i + 1], tp[0])) / 2.0;
-    }
-    return area;
-}
-
-/* Between thresholds true positives are taken as linear in positives, not precision in recall:
- * Davis, Goadrich, "The relationship between precision-recall and ROC curves", 2006. */
-static double auc_pr_value(const double *sum, double rows) {
-    (void)rows;
-    const double *tp = sum;
-    const double *fp = sum + THRESHOLDS;
-    double area = 0.0;
-    for (int32_t i = 0; i + 1 < THRESHOLDS; i++) {
-        double gained = tp[i] - tp[i + 1];
-        double before = tp[i] + fp[i];
-        double after = tp[i + 1] + fp[i + 1];
-        double slope = ratio(gained, fmax(before - after, 0.0));
-        double start = tp[i + 1] - slope * after;
-        double spread = before > 0.0 && after > 0.0 ? before / after : 1.0;
-        area += ratio(slope * (gained + start * log(spread)), tp[0]);
-    }
-    return area;
-}
-
 /* ---- the table ---- */
 
-typedef struct metric_class {
-    cot_value (*build)(const row_metric *metric);
-    double (*value)(const double *sum, double rows);
-    int32_t n_sums;
-    bool by_row;    /* build gives a value of each row; else what is to be added */
-    bool is_sparse; /* targets are classes as integers */
-    int32_t better; /* +1: more is, -1: less is, 0: neither */
-} metric_class;
-
-static const metric_class classes[COT_METRIC_COUNT] = {
-    [COT_BINARY_ACCURACY] = {binary_accuracy, mean_value, 1, true, false, 1},
-    [COT_CATEGORICAL_ACCURACY] = {categorical_accuracy, mean_value, 1, true, false, 1},
-    [COT_SPARSE_CATEGORICAL_ACCURACY] = {sparse_categorical_accuracy, mean_value, 1, true, true, 1},
-    [COT_TOP_K_CATEGORICAL_ACCURACY] = {top_k_categorical_accuracy, mean_value, 1, true, false, 1},
-    [COT_SPARSE_TOP_K_CATEGORICAL_ACCURACY] = {sparse_top_k_categorical_accuracy, mean_value, 1,
-                                               true, true, 1},
-    [COT_TRUE_POSITIVES] = {true_positives, total_value, 1, false, false, 1},
-    [COT_FALSE_POSITIVES] = {false_positives, total_value, 1, false, false, -1},
-    [COT_TRUE_NEGATIVES] = {true_negatives, total_value, 1, false, false, 1},
-    [COT_FALSE_NEGATIVES] = {false_negatives, total_value, 1, false, false, -1},
-    [COT_PRECISION] = {precision_counts, share_value, 2, false, false, 1},
-    [COT_RECALL] = {recall_counts, share_value, 2, false, false, 1},
-    [COT_AUC] = {curve_counts, auc_value, 2 * THRESHOLDS, false, false, 1},
-    [COT_AUC_PR] = {curve_counts, auc_pr_value, 2 * THRESHOLDS, false, false, 1},
-    [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, 1, true, false, -1},
+static const coti_metric_class classes[COT_METRIC_COUNT] = {
+    [COT_BINARY_ACCURACY] =
+        {binary_accuracy, mean_value, {1, 0, 0}, true, false, 1, COTI_TAKES_THRESHOLD},
+    [COT_CATEGORICAL_ACCURACY] = {categorical_accuracy, mean_value, {1, 0, 0}, true, false, 1, 0},
+    [COT_SPARSE_CATEGORICAL_ACCURACY] =
+        {sparse_categorical_accuracy, mean_value, {1, 0, 0}, true, true, 1, 0},
+    [COT_TOP_K_CATEGORICAL_ACCURACY] =
+        {top_k_categorical_accuracy, mean_value, {1, 0, 0}, true, false, 1, COTI_TAKES_TOP_K},
+    [COT_SPARSE_TOP_K_CATEGORICAL_ACCURACY] =
+        {sparse_top_k_categorical_accuracy, mean_value, {1, 0, 0}, true, true, 1, COTI_TAKES_TOP_K},
+    [COT_TRUE_POSITIVES] =
+        {coti_true_positives, total_value, {1, 0, 0}, false, false, 1, COTI_TAKES_THRESHOLD},
+    [COT_FALSE_POSITIVES] =
+        {coti_false_positives, total_value, {1, 0, 0}, false, false, -1, COTI_TAKES_THRESHOLD},
+    [COT_TRUE_NEGATIVES] =
+        {coti_true_negatives, total_value, {1, 0, 0}, false, false, 1, COTI_TAKES_THRESHOLD},
+    [COT_FALSE_NEGATIVES] =
+        {coti_false_negatives, total_value, {1, 0, 0}, false, false, -1, COTI_TAKES_THRESHOLD},
+    [COT_PRECISION] = {coti_precision_counts,
+                       coti_share_value,
+                       {2, 0, 0},
+                       false,
+                       false,
+                       1,
+                       COTI_TAKES_THRESHOLD | COTI_TAKES_TOP_K | COTI_TAKES_CLASS},
+    [COT_RECALL] = {coti_recall_counts,
+                    coti_share_value,
+                    {2, 0, 0},
+                    false,
+                    false,
+                    1,
+                    COTI_TAKES_THRESHOLD | COTI_TAKES_TOP_K | COTI_TAKES_CLASS},
+    [COT_AUC] =
+        {coti_curve_counts, coti_auc_value, {0, 2, 0}, false, false, 1, COTI_TAKES_THRESHOLDS},
+    [COT_AUC_PR] =
+        {coti_curve_counts, coti_auc_pr_value, {0, 2, 0}, false, false, 1, COTI_TAKES_THRESHOLDS},
+    [COT_SENSITIVITY_AT_SPECIFICITY] = {coti_bounded_counts,
+                                        coti_bounded_value,
+                                        {2, 2, 0},
+                                        false,
+                                        false,
+                                        1,
+                                        COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS |
+                                            COTI_TAKES_CLASS},
+    [COT_SPECIFICITY_AT_SENSITIVITY] = {coti_bounded_counts,
+                                        coti_bounded_value,
+                                        {2, 2, 0},
+                                        false,
+                                        false,
+                                        1,
+                                        COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS |
+                                            COTI_TAKES_CLASS},
+    [COT_PRECISION_AT_RECALL] = {coti_bounded_counts,
+                                 coti_bounded_value,
+                                 {2, 2, 0},
+                                 false,
+                                 false,
+                                 1,
+                                 COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS | COTI_TAKES_CLASS},
+    [COT_RECALL_AT_PRECISION] = {coti_bounded_counts,
+                                 coti_bounded_value,
+                                 {2, 2, 0},
+                                 false,
+                                 false,
+                                 1,
+                                 COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS | COTI_TAKES_CLASS},
+    [COT_FBETA_SCORE] = {coti_fbeta_counts,
+                         coti_fbeta_value,
+                         {0, 0, 3},
+                         false,
+                         false,
+                         1,
+                         COTI_TAKES_AVERAGE | COTI_TAKES_BETA | COTI_TAKES_THRESHOLD |
+                             COTI_TAKES_CLASS},
+    [COT_F1_SCORE] = {coti_fbeta_counts,
+                      coti_fbeta_value,
+                      {0, 0, 3},
+                      false,
+                      false,
+                      1,
+                      COTI_TAKES_AVERAGE | COTI_TAKES_THRESHOLD | COTI_TAKES_CLASS},
+    [COT_R2_SCORE] = {coti_r2_sums,
+                      coti_r2_value,
+                      {1, 0, 3},
+                      false,
+                      false,
+                      1,
+                      COTI_TAKES_AGGREGATION | COTI_TAKES_CLASS},
+    [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, {1, 0, 0}, true, false, -1, 0},
 };
 
-/* NULL: it is a loss, or one's own. */
-static const metric_class *class_of(const coti_judge *judge) {
-    cot_metric metric = judge->metric;
+const coti_metric_class *coti_metric_class_of(cot_metric metric) {
     return metric != COT_NO_METRIC && (int)metric < (int)COT_METRIC_COUNT ? &classes[metric] : NULL;
+}
+
+static const coti_metric_class *class_of(const coti_judge *judge) {
+    return coti_metric_class_of(judge->metric);
 }
 
 /* Is it a mean of a value of each row? */
 static bool is_mean(const coti_judge *judge) {
-    const metric_class *class = class_of(judge);
+    const coti_metric_class *class = class_of(judge);
     return class == NULL || class->by_row;
 }
 
@@ -293,15 +273,16 @@ bool coti_metric_takes_mask(const coti_judge *judge) {
 }
 
 int32_t coti_metric_sums(const coti_judge *judge) {
-    const metric_class *class = class_of(judge);
-    if (has_divisor(judge)) {
-        return 2;
+    const coti_metric_class *class = class_of(judge);
+    if (has_divisor(judge) || class == NULL) {
+        return has_divisor(judge) ? 2 : 1;
     }
-    return class != NULL ? class->n_sums : 1;
+    return class->sums.in_all + class->sums.a_threshold * judge->numbers.num_thresholds +
+           class->sums.a_class * coti_metric_classes(judge);
 }
 
 bool coti_metric_is_sparse(const coti_judge *judge) {
-    const metric_class *class = class_of(judge);
+    const coti_metric_class *class = class_of(judge);
     if (judge->metric == COT_NO_METRIC) {
         return judge->custom.sparse_targets;
     }
@@ -314,7 +295,7 @@ static bool is_similarity(const coti_judge *judge) {
 }
 
 int32_t coti_metric_direction(const coti_judge *judge) {
-    const metric_class *class = class_of(judge);
+    const coti_metric_class *class = class_of(judge);
     if (judge->metric == COT_NO_METRIC) {
         return judge->custom.better;
     }
@@ -322,12 +303,12 @@ int32_t coti_metric_direction(const coti_judge *judge) {
 }
 
 double coti_metric_value(const coti_judge *judge, const double *sum, double rows) {
-    const metric_class *class = class_of(judge);
+    const coti_metric_class *class = class_of(judge);
     double n = has_divisor(judge) ? sum[1] : rows;
     if (class != NULL) {
-        return class->value(sum, n);
+        return class->value(judge, sum, n);
     }
-    return is_similarity(judge) ? -mean_value(sum, n) : mean_value(sum, n);
+    return is_similarity(judge) ? -mean_value(judge, sum, n) : mean_value(judge, sum, n);
 }
 
 /* ---- building ---- */
@@ -373,11 +354,12 @@ cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti
                             cot_value target, cot_value weight) {
     bool is_softmax = output.logits.graph != NULL && output.squashed == COT_SOFTMAX;
     const row_metric m = {.head = head,
+                          .judge = judge,
                           .t = target,
                           .p = output.value,
                           .scores = is_softmax ? output.logits : output.value,
                           .weight = count_of(judge, head, output.mask, weight)};
-    const metric_class *class = class_of(judge);
+    const coti_metric_class *class = class_of(judge);
     if (target.graph == NULL || output.value.graph == NULL) {
         return coti_poison();
     }

@@ -71,19 +71,42 @@ static cot_metric resolve_metric(cot_metric metric, const coti_head *head) {
 /* What an output is judged by; lists end with COT_NO_METRIC, NULL. */
 typedef struct judges {
     const cot_metric *metrics, *weighted;
+    const cot_metric_options *const *with;
     const cot_custom_metric *const *custom;
 } judges;
 
-static cot_status add_metrics(const coti_training *training, const cot_metric *metrics,
-                              bool weighted, coti_head *head) {
+static cot_status add_metric(coti_training *training, const cot_metric_options *given,
+                             coti_head *head) {
+    if (!coti_metric_is_valid(given->metric) || given->metric == COT_NO_METRIC) {
+        return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": %d is no metric", head->name, (int)given->metric);
+    }
+    cot_metric_options numbers = *given;
+    numbers.metric = resolve_metric(given->metric, head);
+    numbers.name = coti_arena_strdup(
+        &training->arena, given->name != NULL ? given->name : cot_metric_name(given->metric));
+    if (numbers.name == NULL) {
+        return COT_E_NOMEM;
+    }
+    return coti_metric_read(training->context, head, &numbers, &head->judge[head->n_judges++]);
+}
+
+static cot_status add_metrics(coti_training *training, const cot_metric *metrics, bool weighted,
+                              coti_head *head) {
     for (int32_t i = 0; i < COT_MAX_METRICS && metrics[i] != COT_NO_METRIC; i++) {
-        if (!coti_metric_is_valid(metrics[i])) {
-            return COTI_FAIL_OP(training->context, COT_E_ARG, "compile", head->name,
-                                "output \"%s\": %d is no metric", head->name, (int)metrics[i]);
-        }
-        head->judge[head->n_judges++] = (coti_judge){.name = cot_metric_name(metrics[i]),
-                                                     .metric = resolve_metric(metrics[i], head),
-                                                     .weighted = weighted};
+        const cot_metric_options plain = {.metric = metrics[i], .weighted = weighted};
+        COTI_TRY(add_metric(training, &plain, head));
+    }
+    return COT_OK;
+}
+
+static cot_status add_metrics_with(coti_training *training, const cot_metric_options *const *with,
+                                   coti_head *head) {
+    for (int32_t i = 0; i < COT_MAX_METRICS && with[i] != NULL; i++) {
+        cot_metric_options given;
+        COTI_TRY(
+            coti_options_copy(training->context, "cot_metric_with", with[i], &given, sizeof given));
+        COTI_TRY(add_metric(training, &given, head));
     }
     return COT_OK;
 }
@@ -116,6 +139,7 @@ static cot_status set_judges(coti_training *training, const judges *lists, coti_
         return COT_E_NOMEM;
     }
     COTI_TRY(add_metrics(training, lists->metrics, false, head));
+    COTI_TRY(add_metrics_with(training, lists->with, head));
     COTI_TRY(add_metrics(training, lists->weighted, true, head));
     return add_custom(training, lists->custom, head);
 }
@@ -174,16 +198,19 @@ static cot_status check_head(const coti_training *training, const coti_head *hea
 static judges choose_judges(const cot_compile_options *options, const cot_output_options *own) {
     static const cot_metric no_metrics[COT_MAX_METRICS] = {COT_NO_METRIC};
     static const cot_custom_metric *const no_custom[COT_MAX_METRICS] = {NULL};
-    judges lists = {options->metrics, options->weighted_metrics, options->custom_metrics};
+    static const cot_metric_options *const no_with[COT_MAX_METRICS] = {NULL};
+    judges lists = {options->metrics, options->weighted_metrics, options->metrics_with,
+                    options->custom_metrics};
     if (own == NULL) {
         return lists;
     }
     if (own->no_metrics) {
-        return (judges){no_metrics, no_metrics, no_custom};
+        return (judges){no_metrics, no_metrics, no_with, no_custom};
     }
     lists.metrics = own->metrics[0] != COT_NO_METRIC ? own->metrics : lists.metrics;
     lists.weighted =
         own->weighted_metrics[0] != COT_NO_METRIC ? own->weighted_metrics : lists.weighted;
+    lists.with = own->metrics_with[0] != NULL ? own->metrics_with : lists.with;
     lists.custom = own->custom_metrics[0] != NULL ? own->custom_metrics : lists.custom;
     return lists;
 }
@@ -208,7 +235,7 @@ static cot_status resolve_head(coti_training *training, const cot_compile_option
     head->top_k = options->top_k != 0 ? options->top_k : 5;
     head->i_target = head->i_loss_sum = head->i_metric_sum = -1;
     if (head->loss == COT_NO_LOSS && lists.metrics[0] == COT_NO_METRIC &&
-        lists.weighted[0] == COT_NO_METRIC && lists.custom[0] == NULL) {
+        lists.weighted[0] == COT_NO_METRIC && lists.with[0] == NULL && lists.custom[0] == NULL) {
         return COT_OK;
     }
     COTI_TRY(check_head(training, head));

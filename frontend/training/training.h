@@ -20,15 +20,17 @@
 
 /* A metric of an output. */
 typedef struct coti_judge {
-    const char *name;  /* in logs, without the output's */
-    cot_metric metric; /* COT_ACCURACY resolved; COT_NO_METRIC: custom */
-    bool weighted;     /* by sample weights */
-    bool masked;       /* by its output's mask: a mean of values, as Keras has it */
+    const char *name;           /* in logs, without the output's */
+    cot_metric metric;          /* COT_ACCURACY resolved; COT_NO_METRIC: custom */
+    bool weighted;              /* by sample weights */
+    bool masked;                /* by its output's mask: a mean of values, as Keras has it */
+    int32_t n_classes;          /* the last axis of its output */
+    cot_metric_options numbers; /* with defaults filled in; not of a custom metric */
     cot_custom_metric custom;
 } coti_judge;
 
-/* metrics, weighted metrics, custom metrics */
-enum { COTI_MOST_JUDGES = 3 * COT_MAX_METRICS };
+/* metrics, those with options, weighted metrics, custom metrics */
+enum { COTI_MOST_JUDGES = 4 * COT_MAX_METRICS };
 
 /* How an output's sample weights come: not at all, one a row, one a value of its loss. */
 typedef enum coti_weighting {
@@ -65,7 +67,7 @@ typedef struct coti_log_entry {
 } coti_log_entry;
 
 /* Most sums that a metric keeps. */
-enum { COTI_MOST_SUMS = 512 };
+enum { COTI_MOST_SUMS = 4096 };
 
 #define COTI_TARGET_BYTES (2 * COTI_NAME_BYTES)
 
@@ -235,6 +237,14 @@ bool coti_loss_is_valid(cot_loss loss);
 cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti_built output,
                             cot_value target, cot_value weight);
 bool coti_metric_is_valid(cot_metric metric);
+
+/*
+ * A judge of an output of this head's type, whose top_k is known: options checked, defaults filled
+ * in. numbers: options in full, with a metric that is not COT_ACCURACY; its name is borrowed.
+ * fails: COT_E_ARG, COT_E_SHAPE (metric_options.c)
+ */
+cot_status coti_metric_read(cot_context *context, const coti_head *head,
+                            const cot_metric_options *numbers, coti_judge *judge_out);
 /* Does it take integer classes? */
 bool coti_metric_is_sparse(const coti_judge *judge);
 /* How many sums it keeps, and its value from them after so many rows. */

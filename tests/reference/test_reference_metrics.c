@@ -4,6 +4,7 @@
  */
 #include "probe.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Keras sums in f32, ten rows of up to 15 values; we in f64. */
@@ -30,6 +31,66 @@ static bool is_sparse(const reference_case *c) {
     return strncmp(c->name, "sparse_", strlen("sparse_")) == 0;
 }
 
+/* Number `element` of a list such as 0.2,0.5; `missing` where there is none. A 0 is COT_ZERO. */
+static double listed(reference_case *c, const char *key, int32_t element, double missing) {
+    const char *text = reference_text(c, key);
+    for (int32_t i = 0; text != NULL && i < element && strchr(text, ',') != NULL; i++) {
+        text = strchr(text, ',') + 1;
+    }
+    if (text == NULL) {
+        return missing;
+    }
+    double number = strtod(text, NULL);
+    return number == 0.0 ? COT_ZERO : number;
+}
+
+static cot_average average_of(const char *text) {
+    static const char *const names[] = {"none", "micro", "macro", "weighted"};
+    for (int32_t i = 1; text != NULL && i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            return (cot_average)i;
+        }
+    }
+    return COT_AVERAGE_NONE;
+}
+
+/* The options of the case. An element is a place in Keras's list of thresholds, else a class. */
+static cot_metric_options options_of(reference_case *c) {
+    cot_metric_options o = COT_METRIC_OPTIONS_INIT;
+    const int32_t element = (int32_t)reference_number(c, "element", -1);
+    const double threshold = listed(c, "threshold", 0, 0.0);
+    const int32_t class_id = (int32_t)reference_number(c, "class_id", -1);
+    const char *aggregation = reference_text(c, "class_aggregation");
+    o.metric = metric_of(c);
+    o.threshold = listed(c, "thresholds", element, threshold);
+    const bool is_class = element >= 0 && reference_text(c, "thresholds") == NULL;
+    o.of_class = is_class || class_id >= 0;
+    o.class_id = is_class ? element : class_id >= 0 ? class_id : 0;
+    o.top_k = (int32_t)reference_number(c, "top_k", 0);
+    o.average = average_of(reference_text(c, "average"));
+    o.beta = reference_number(c, "beta", 0);
+    o.at = listed(c, "at", 0, 0.0);
+    o.num_thresholds = (int32_t)reference_number(c, "num_thresholds", 0);
+    o.num_regressors = (int32_t)reference_number(c, "num_regressors", 0);
+    o.class_aggregation =
+        aggregation != NULL && strcmp(aggregation, "variance_weighted_average") == 0
+            ? COT_VARIANCE_WEIGHTED_AVERAGE
+        : o.metric == COT_R2_SCORE && is_class ? COT_AGGREGATION_NONE
+                                               : COT_UNIFORM_AVERAGE;
+    o.weighted = reference_find(c, "weights") != NULL;
+    return o;
+}
+
+/* Can a list of metrics without options say it? */
+static bool is_plain(const cot_metric_options *o) {
+    const cot_metric_options plain = {.struct_size = o->struct_size, .metric = o->metric};
+    const bool same = o->threshold == plain.threshold && !signbit(o->threshold) &&
+                      o->num_thresholds == 0 && o->beta == 0.0 && o->at == 0.0;
+    return same && !o->of_class && o->average == COT_AVERAGE_NONE && o->num_regressors == 0 &&
+           o->class_aggregation == COT_UNIFORM_AVERAGE && o->metric != COT_PRECISION &&
+           o->metric != COT_RECALL;
+}
+
 /* A model that passes rows through. */
 static cot_model *identity(reference_case *c, const reference_array *output) {
     cot_shape row = {.rank = output->rank - 1};
@@ -40,11 +101,14 @@ static cot_model *identity(reference_case *c, const reference_array *output) {
     cot_tensor y = cot_activation(x, COT_LINEAR);
     cot_model *model = cot_model_create(x.context, COT_TENSORS(x), COT_TENSORS(y), NULL);
     assert_non_null(model);
-    const cot_metric metric = metric_of(c);
-    const bool weighted = reference_find(c, "weights") != NULL;
+    const cot_metric_options judge = options_of(c);
     cot_compile_options options = COT_COMPILE_OPTIONS_INIT;
-    options.top_k = (int32_t)reference_number(c, "top_k", 0);
-    *(weighted ? options.weighted_metrics : options.metrics) = metric;
+    if (is_plain(&judge)) {
+        options.top_k = judge.top_k;
+        *(judge.weighted ? options.weighted_metrics : options.metrics) = judge.metric;
+    } else {
+        options.metrics_with[0] = &judge;
+    }
     CHECK_OK(x.context, cot_model_compile_with(model, &options));
     return model;
 }

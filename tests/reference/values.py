@@ -300,7 +300,12 @@ METRICS = {
     "true_positives": keras.metrics.TruePositives, "false_positives": keras.metrics.FalsePositives,
     "true_negatives": keras.metrics.TrueNegatives, "false_negatives": keras.metrics.FalseNegatives,
     "precision": keras.metrics.Precision, "recall": keras.metrics.Recall, "auc": keras.metrics.AUC,
-    "auc_pr": lambda: keras.metrics.AUC(curve="PR"), "root_mean_squared_error": keras.metrics.RootMeanSquaredError,
+    "auc_pr": lambda **o: keras.metrics.AUC(curve="PR", **o), "root_mean_squared_error": keras.metrics.RootMeanSquaredError,
+    "fbeta_score": keras.metrics.FBetaScore, "f1_score": keras.metrics.F1Score, "r2_score": keras.metrics.R2Score,
+    "sensitivity_at_specificity": lambda at, **o: keras.metrics.SensitivityAtSpecificity(at, **o),
+    "specificity_at_sensitivity": lambda at, **o: keras.metrics.SpecificityAtSensitivity(at, **o),
+    "precision_at_recall": lambda at, **o: keras.metrics.PrecisionAtRecall(at, **o),
+    "recall_at_precision": lambda at, **o: keras.metrics.RecallAtPrecision(at, **o),
     "mean_squared_error": keras.metrics.MeanSquaredError, "mean_absolute_error": keras.metrics.MeanAbsoluteError,
     "mean_absolute_percentage_error": keras.metrics.MeanAbsolutePercentageError,
     "mean_squared_logarithmic_error": keras.metrics.MeanSquaredLogarithmicError,
@@ -321,13 +326,62 @@ def metric(out, name, target, output, weights=None, **options):
     for i in range(0, len(output), BATCH):
         j = i + BATCH
         judge.update_state(target[i:j], output[i:j], None if weights is None else weights[i:j])
-        after.append(np.float32(judge.result()))
-    out.case("metric", name, **options)
-    out.array("output", output)
-    out.array("target", target)
-    if weights is not None:
-        out.array("weights", weights)
-    out.array("values", np.array(after))
+        after.append(keras.ops.convert_to_numpy(judge.result()).astype(np.float32))
+    for element in range(after[0].size):
+        several = after[0].ndim > 0
+        out.case("metric", name, element=element if several else None, **options)
+        out.array("output", output)
+        out.array("target", target)
+        if weights is not None:
+            out.array("weights", weights)
+        out.array("values", np.array([value[element] if several else value for value in after]))
+
+
+def metrics_with_options(out, weights):
+    """Where Keras gives a number of each class or threshold, each is a case: options, element=place."""
+    one, several = (bits((10, 1), 3), shares((10, 1), 9)), (bits((10, 3), 1), shares((10, 3), 4))
+    hot, row = one_hot((10, 5)), chances((10, 5), 3)
+    tied = np.round(row * 8).astype(np.float32) / 8
+    deep = bits((10, 2, 3), 5), shares((10, 2, 3), 2)
+    for options in [{}, {"beta": 0.5}, {"beta": 2.0}, {"threshold": 0.5}, {"threshold": 0.25, "beta": 2.0}]:
+        for average in [None, "micro", "macro", "weighted"]:
+            metric(out, "fbeta_score", hot, row, weights, average=average, **options)
+            metric(out, "fbeta_score", *several, weights, average=average, **options)
+    for average in [None, "micro", "macro", "weighted"]:
+        metric(out, "f1_score", hot, row, weights, average=average)
+        metric(out, "f1_score", hot, tied, weights, average=average)
+        metric(out, "f1_score", *one, weights, average=average, threshold=0.5)
+        metric(out, "f1_score", hot, 0 * row, weights, average=average)
+    reals, far = (grid((10, 3), 5, 4), grid((10, 3), 50, 4)), (grid((10, 2), 5, 4) + 2, grid((10, 2), 5, 4) + grid((10, 2), 7) + 2)
+    for options in [{}, {"class_aggregation": None}, {"class_aggregation": "variance_weighted_average"}, {"num_regressors": 3},
+                    {"num_regressors": 11}, {"num_regressors": 40},
+                    {"class_aggregation": "variance_weighted_average", "num_regressors": 2}]:
+        metric(out, "r2_score", *reals, weights, **options)
+        metric(out, "r2_score", *far, weights, **options)
+    metric(out, "r2_score", reals[0][:, :1], reals[1][:, :1], weights)
+    metric(out, "r2_score", 0 * reals[0] + 1, reals[1], weights)
+    for name in ["precision", "recall"]:
+        for options in [{"thresholds": 0.25}, {"thresholds": 0.0}, {"thresholds": [0.2, 0.5, 0.8]}, {"class_id": 0},
+                        {"class_id": 2}, {"top_k": 1}, {"top_k": 2}, {"top_k": 2, "class_id": 1},
+                        {"top_k": 3, "class_id": 1, "thresholds": 0.3}]:
+            metric(out, name, *several, weights, **options)
+            metric(out, name, hot, tied, weights, **options)
+            metric(out, name, *deep, None, **options)
+    for name in ["true_positives", "false_positives", "true_negatives", "false_negatives"]:
+        for thresholds in [0.25, [0.0, 0.7]]:
+            metric(out, name, *several, weights, thresholds=thresholds)
+    metric(out, "binary_accuracy", *several, weights, threshold=0.3)
+    for name in ["auc", "auc_pr"]:
+        for n in [2, 3, 11]:
+            metric(out, name, *several, weights, num_thresholds=n)
+    for name in ["sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall", "recall_at_precision"]:
+        for at in [0.3, 0.5, 0.8, 1.0]:
+            metric(out, name, *several, weights, at=at)
+        metric(out, name, *several, weights, at=0.4, num_thresholds=11)
+        metric(out, name, *several, weights, at=0.0, num_thresholds=2)
+        metric(out, name, *several, weights, at=0.6, class_id=1)
+        metric(out, name, *deep, None, at=0.6, class_id=2)
+        metric(out, name, np.round(several[0]), np.round(several[1]), weights, at=0.4)
 
 
 def metrics():
@@ -356,6 +410,7 @@ def metrics():
         metric(out, "poisson", several[0] * 3, several[1], weights)
         for name in ["hinge", "squared_hinge"]:
             metric(out, name, 2 * several[0] - 1, reals[1], weights)
+        metrics_with_options(out, weights)
     for name in ["categorical_accuracy", "mean_squared_error", "root_mean_squared_error"]:
         metric(out, name, *deep)
     metric(out, "categorical_accuracy", hot, tied)

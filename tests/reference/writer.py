@@ -43,6 +43,11 @@ def number(value):
         np.format_float_scientific(value, trim="-")
 
 
+def numbers(value):
+    """A number, or those of a list, joined by commas."""
+    return ",".join(map(number, value)) if isinstance(value, list) else number(value)
+
+
 class Writer:
     """A file of cases."""
 
@@ -52,7 +57,7 @@ class Writer:
 
     def case(self, kind, name, **options):
         """Begin a case. An option that is None is left out."""
-        words = [f"{key}={value if isinstance(value, str) else number(value)}"
+        words = [f"{key}={value if isinstance(value, str) else numbers(value)}"
                  for key, value in options.items() if value is not None]
         if any(" " in word for word in words):
             raise ValueError(f"{kind} {name}: a space in {words}")

@@ -149,7 +149,8 @@ static cot_status masked(cot_context *context, void *user) {
     cot_status status = cot_error_get(context).status;
     if (model != NULL) {
         status = cot_model_compile(model, .optimizer = cot_sgd(), .loss = COT_MEAN_SQUARED_ERROR,
-                                   .metrics = {COT_LOSS_AS_METRIC(COT_HUBER)});
+                                   .metrics = {COT_LOSS_AS_METRIC(COT_HUBER)},
+                                   .metrics_with = {cot_metric_with(COT_AUC, .name = "area")});
     }
     cot_model_destroy(model);
     return status;

@@ -242,6 +242,50 @@ static void metrics_match_keras(void **state) {
     }
 }
 
+static void wrong_options_of_metrics_are_refused(void **state) {
+    (void)state;
+    const struct {
+        cot_compile_options options;
+        const char *text;
+    } cases[] = {
+        {{.metrics_with = {cot_metric_with(COT_NO_METRIC)}}, "0 is no metric"},
+        {{.metrics = {COT_F1_SCORE}}, "metric f1_score: a metric is one number: give average"},
+        {{.metrics = {COT_RECALL_AT_PRECISION}}, "metric recall_at_precision: at is not given"},
+        {{.metrics_with = {cot_metric_with(COT_F1_SCORE, .beta = 2, .name = "f")}},
+         "metric f has no option beta"},
+        {{.metrics_with = {cot_metric_with(COT_F1_SCORE, .average = COT_AVERAGE_MACRO,
+                                           .of_class = true)}},
+         "one or the other"},
+        {{.metrics_with = {cot_metric_with(COT_FBETA_SCORE, .average = COT_AVERAGE_MACRO,
+                                           .beta = -1)}},
+         "beta must be more than 0"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .top_k = 2)}}, "auc has no option top_k"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .num_thresholds = 1)}}, "must be 2 to 2000"},
+        {{.metrics_with = {cot_metric_with(COT_PRECISION, .threshold = 1.5)}},
+         "threshold must lie in [0, 1]"},
+        {{.metrics_with = {cot_metric_with(COT_PRECISION, .top_k = 4)}}, "no more than there are"},
+        {{.metrics_with = {cot_metric_with(COT_PRECISION, .of_class = true, .class_id = 3)}},
+         "class_id is none of the classes"},
+        {{.metrics_with = {cot_metric_with(COT_PRECISION, .class_id = 1)}}, "without of_class"},
+        {{.metrics_with = {cot_metric_with(COT_R2_SCORE,
+                                           .class_aggregation = COT_AGGREGATION_NONE)}},
+         "without class_aggregation give of_class"},
+        {{.metrics_with = {cot_metric_with(COT_R2_SCORE, .num_regressors = -1)}},
+         "num_regressors must be 0 or more"},
+    };
+    cot_context *context = new_context(1);
+    cot_model *model = identity(context, COT_SHAPE(3), false);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cot_compile_options options = cases[i].options;
+        options.struct_size = sizeof options;
+        cot_status status = cot_model_compile_with(model, &options);
+        assert_int_not_equal(status, COT_OK);
+        CHECK_ERROR(context, status, cases[i].text);
+    }
+    cot_model_destroy(model);
+    cot_context_destroy(context);
+}
+
 /* Sums go on over batches: 5 rows in batches of 2 give what one batch gives. */
 static void metrics_stream(void **state) {
     (void)state;
@@ -507,6 +551,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(losses_by_hand),
         cmocka_unit_test(metrics_match_keras),
         cmocka_unit_test(metrics_stream),
+        cmocka_unit_test(wrong_options_of_metrics_are_refused),
         cmocka_unit_test(sigmoid_is_fused),
         cmocka_unit_test(accuracies_match_keras),
         cmocka_unit_test(inner_axes_are_averaged),
