@@ -3,24 +3,17 @@
  * there and update states of their own, so nothing that is trained depends on them.
  *
  * Units and outputs are told by the node that a layer's call ends in: relu, sigmoid, tanh. Weights
- * by the values that replace them. What is watched for NaN and infinity is every value that the
- * step's updates depend on, in the order in which the graph computes them: forward, backward,
- * update.
+ * by the values that replace them. The first value that is not finite is found by nonfinite.c.
  */
 #include "frontend/training/instruments.h"
 
 #include "frontend/layers/formula.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
 /* Outputs nearer than this to an end of their range are saturated. */
 #define SATURATION 0.01
-
-/* The first non-finite value is one number: its step times this, and its place. Exact in f64 for
- * 2^32 steps. */
-#define MOST_WATCHED (INT64_C(1) << 20)
 
 /* ---- making ---- */
 
@@ -234,83 +227,16 @@ static cot_status append_norms(coti_instruments *instruments, cot_graph *graph,
 
 /* ---- values that are not finite ---- */
 
-/* Which nodes the step's updates depend on. needed: one a node, zero. */
-static void mark_needed(const cot_graph *graph, size_t n, unsigned char *needed) {
-    for (size_t i = 0; i < graph->update.count; i++) {
-        needed[graph->update.data[i].value] = 1;
-    }
-    for (size_t i = n; i-- > 1;) {
-        const coti_node *node = coti_node_at(graph, (uint32_t)i);
-        for (int32_t k = 0; needed[i] != 0 && k < node->n_inputs; k++) {
-            needed[node->input[k]] = 1;
-        }
-    }
-}
-
-/* Can it make a NaN or an infinity? Views and leaves pass on what there is. */
-static bool is_watched(const coti_node *node) {
-    coti_kind kind = coti_op_table[node->op].kind;
-    return (node->dtype == COT_F32 || node->dtype == COT_F64) && kind != COTI_KIND_LEAF &&
-           kind != COTI_KIND_VIEW;
-}
-
-/* Is any element not finite? bool scalar. */
-static cot_value has_bad(cot_value x) {
-    double most = cot_value_dtype(x) == COT_F32 ? (double)FLT_MAX : DBL_MAX;
-    cot_value size = cot_op_unary(COT_OP_ABS, x);
-    cot_value fine = cot_op_binary(COT_OP_LE, size, coti_number(x, most)); /* a NaN is not */
-    cot_value bad = cot_op_cast(cot_op_unary(COT_OP_NOT, fine), COT_F32);
-    cot_value n = reduce_all(COT_OP_SUM, bad, cot_value_shape(x).rank);
-    return cot_op_binary(COT_OP_GT, n, coti_number(n, 0.0));
-}
-
-static cot_status watch(coti_instruments *instruments, const coti_node *node) {
-    coti_watched watched = {.op = coti_op_table[node->op].name, .layer = ""};
-    if (node->layer != NULL) {
-        watched.layer = coti_arena_strdup(&instruments->arena, node->layer);
-    }
-    return watched.layer != NULL
-               ? coti_vec_push(instruments->context, &instruments->watched, watched)
-               : COT_E_NOMEM;
-}
-
-/* The place of the first bad value of this step, or -1: f64. Looks at nodes below n. */
-static cot_status find_first(coti_instruments *instruments, cot_graph *graph, size_t n,
-                             const unsigned char *needed, cot_value *first_out) {
-    cot_value first = cot_op_constant(graph, COT_F64, -1.0);
-    instruments->watched.count = 0;
-    for (size_t i = 1; i < n; i++) {
-        const coti_node node = *coti_node_at(graph, (uint32_t)i);
-        if (needed[i] == 0 || !is_watched(&node) || instruments->watched.count == MOST_WATCHED) {
-            continue;
-        }
-        cot_value bad = has_bad((cot_value){graph, (uint32_t)i});
-        cot_value none = cot_op_binary(COT_OP_LT, first, coti_number(first, 0.0));
-        cot_value place = coti_number(first, (double)instruments->watched.count);
-        first = cot_op_select(cot_op_binary(COT_OP_AND, none, bad), place, first);
-        COTI_TRY(watch(instruments, &node));
-    }
-    *first_out = first;
-    return COT_OK;
-}
-
 static cot_status append_nonfinite(coti_instruments *instruments, cot_graph *graph, size_t n,
                                    cot_variable *iterations) {
     const cot_shape scalar = {.rank = 0};
     coti_instrument *instrument = NULL;
     cot_value first = coti_poison();
-    unsigned char *needed = coti_calloc(instruments->context, n, sizeof *needed);
-    if (needed == NULL) {
-        return COT_E_NOMEM;
-    }
-    mark_needed(graph, n, needed);
-    cot_status status = find_first(instruments, graph, n, needed, &first);
-    coti_free(instruments->context, needed);
-    COTI_TRY(status);
+    COTI_TRY(coti_find_nonfinite(instruments, graph, n, &first));
     COTI_TRY(next(instruments, COTI_NONFINITE, NULL, &scalar, &instrument));
     cot_value state = cot_op_state(graph, instrument->sum);
     cot_value step = cot_op_cast(cot_op_state(graph, iterations), COT_F64);
-    cot_value found = coti_add(coti_scale(step, (double)MOST_WATCHED), first);
+    cot_value found = coti_add(coti_scale(step, (double)COTI_MOST_WATCHED), first);
     cot_value none_before = cot_op_binary(COT_OP_LT, state, coti_number(state, 0.0));
     cot_value one_now = cot_op_binary(COT_OP_GE, first, coti_number(first, 0.0));
     return cot_graph_update(
@@ -440,7 +366,7 @@ static double value_of(const coti_instrument *instrument, double rows, double st
     case COTI_NONFINITE:
         break;
     }
-    return floor(number_at(instrument->sum, 0) / (double)MOST_WATCHED);
+    return floor(number_at(instrument->sum, 0) / (double)COTI_MOST_WATCHED);
 }
 
 cot_status coti_instruments_read(const coti_instruments *instruments, int64_t rows, int64_t steps,
@@ -467,9 +393,9 @@ cot_status cot_model_nonfinite(const cot_model *model, cot_nonfinite *out) {
     }
     int64_t code = (int64_t)number_at(found->sum, 0);
     *out = (cot_nonfinite){.found = code >= 0, .op = "", .layer = ""};
-    if (out->found && (size_t)(code % MOST_WATCHED) < instruments->watched.count) {
-        const coti_watched *watched = &instruments->watched.data[code % MOST_WATCHED];
-        out->step = code / MOST_WATCHED;
+    if (out->found && (size_t)(code % COTI_MOST_WATCHED) < instruments->watched.count) {
+        const coti_watched *watched = &instruments->watched.data[code % COTI_MOST_WATCHED];
+        out->step = code / COTI_MOST_WATCHED;
         out->op = watched->op;
         out->layer = watched->layer;
     }

@@ -26,6 +26,10 @@ typedef struct coti_instrument {
     double a_row;           /* of COTI_SATURATED: outputs of a row */
 } coti_instrument;
 
+/* The first non-finite value of a training is one number: its step times this, and its place in
+ * `watched`. Exact in f64 for 2^32 steps, and a place is exact in f32. */
+#define COTI_MOST_WATCHED (INT64_C(1) << 20)
+
 /* A value of the step that is watched. */
 typedef struct coti_watched {
     const char *op, *layer;
@@ -55,6 +59,18 @@ typedef struct coti_trained {
 /* Append the instruments of a training step whose updates have been appended. */
 cot_status coti_instruments_append(const coti_training *training, cot_graph *graph,
                                    const coti_forward *forward, coti_trained trained);
+
+/* ---- nonfinite.c ---- */
+
+/*
+ * *first_out: the place in instruments->watched, which is filled, of the first value of the step
+ * that is not finite, or -1: f64 scalar. Looked at are the nodes below n that the graph's updates
+ * depend on, in their order. fails: COT_E_NOMEM
+ */
+cot_status coti_find_nonfinite(coti_instruments *instruments, cot_graph *graph, size_t n,
+                               cot_value *first_out);
+
+/* ---- instruments.c ---- */
 
 int32_t coti_instruments_count(const coti_instruments *instruments);
 /* An epoch begins. */

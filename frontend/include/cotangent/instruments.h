@@ -33,7 +33,7 @@ enum {
     /*
      * "nonfinite/step": the first step, from 0, that computed a NaN or an infinity, whether or not
      * it went into the loss; -1: none so far. cot_model_nonfinite says where it arose. Every value
-     * of a step is looked at, which then takes about twice as long.
+     * of a step is accounted for, which then takes about an eighth longer.
      */
     COT_INSTRUMENT_NONFINITE = 4,
     COT_INSTRUMENT_ALL = 7

@@ -5,6 +5,9 @@
  */
 #include "checkpoint_support.h"
 
+#include "runtime/base/context.h"
+#include "runtime/base/str.h"
+
 enum { UNITS = 6, STEPS = 6 }; /* 22 rows of 4: six steps, the last of two rows */
 
 /* x [5] -> relu 6, sigmoid 6, tanh 6 -> softmax 3. */
@@ -340,6 +343,50 @@ static void under_a_budget(void **state) {
     assert_true(!use_jit || fewer < bytes);
 }
 
+/* ---- what they cost ---- */
+
+static bool collect_dump(const char *text, size_t bytes, void *user) {
+    coti_str_append_bytes(user, text, bytes);
+    return true;
+}
+
+static cot_status compile_plainly(const net *t) {
+    return cot_model_compile(t->model, .optimizer = cot_adam(),
+                             .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY, .max_batch = BATCH);
+}
+
+/* The plan of a model that had instruments, or was asked for none, is that of one without. */
+static void none_cost_nothing(void **state) {
+    (void)state;
+    if (!use_jit) { /* the evaluator has no plan */
+        skip();
+    }
+    net *t = net_make(cot_adam(), 0);
+    coti_str plain, after;
+    coti_str_init(&plain, t->context);
+    coti_str_init(&after, t->context);
+    t->context->dump[COTI_STAGE_PLAN] = true;
+    t->context->dump_write = collect_dump;
+    t->context->dump_user = &plain;
+    CHECK_OK(t->context, compile_plainly(t));
+    const cot_program_info a = cot_program_get_info(cot_model_train_program(t->model));
+    t->context->dump_user = &after;
+    CHECK_OK(t->context, cot_model_compile(t->model, .optimizer = cot_adam(),
+                                           .loss = COT_SPARSE_CATEGORICAL_CROSSENTROPY,
+                                           .max_batch = BATCH, .instruments = COT_INSTRUMENT_ALL));
+    assert_non_null(strstr(coti_str_text(&after), "relu/dead_units"));
+    coti_str_clear(&after);
+    CHECK_OK(t->context, compile_plainly(t));
+    const cot_program_info b = cot_program_get_info(cot_model_train_program(t->model));
+    assert_true(a.n_kernels == b.n_kernels && a.n_calls == b.n_calls && a.n_phases == b.n_phases);
+    assert_null(strstr(coti_str_text(&plain), "dead_units"));
+    assert_non_null(strstr(coti_str_text(&plain), "# stage plan"));
+    assert_string_equal(coti_str_text(&plain), coti_str_text(&after));
+    coti_str_free(&plain);
+    coti_str_free(&after);
+    net_free(t);
+}
+
 /* ---- elsewhere ---- */
 
 static void in_files_but_not_on_the_line(void **state) {
@@ -388,6 +435,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(in_a_gradient),
         cmocka_unit_test(the_same_training),
         cmocka_unit_test(under_a_budget),
+        cmocka_unit_test(none_cost_nothing),
         cmocka_unit_test(in_files_but_not_on_the_line),
         cmocka_unit_test(misuse),
     };
