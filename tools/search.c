@@ -23,9 +23,8 @@ const char *const command_search_help =
     "  --activation NAMES  --optimizer NAMES (sgd, adam, adamw, nadam, rmsprop, adagrad)\n\n"
     "R is A..B, every number as probable, log:A..B, every order of magnitude as probable, or a "
     "list\n"
-    "A,B,C; of units, layers and batch A..B are whole numbers. A..B:N takes in a grid N points "
-    "(5),\n"
-    "or of whole numbers every N-th. NAMES are a list.\n\n"
+    "A,B,C of up to 64; of units, layers and batch A..B are whole numbers. A..B:N takes in a grid\n"
+    "N points (5), or of whole numbers every N-th. NAMES are a list.\n\n"
     "  --method NAME         random, grid, or halving (train all a little, the best on): random\n"
     "  --trials N            how many (10; grid: all)\n"
     "  --epochs N            10\n"
@@ -123,11 +122,12 @@ static bool read_interval(given_range *g, const char *text, const char *dots, bo
     return fine;
 }
 
-/* "A,B,C". */
+/* "A,B,C", not more than MOST_ENTRIES. */
 static bool read_list(given_range *g, bool is_text) {
     int32_t n = 0;
     g->word = strdup(g->text);
-    for (char *at = g->word; at != NULL && n < MOST_ENTRIES; n++) {
+    char *at = g->word;
+    for (; at != NULL && n < MOST_ENTRIES; n++) {
         char *comma = strchr(at, ',');
         if (comma != NULL) {
             *comma = '\0';
@@ -142,7 +142,7 @@ static bool read_list(given_range *g, bool is_text) {
     g->range.number = g->number;
     g->range.text = g->entry;
     g->range.n = n;
-    return g->word != NULL;
+    return g->word != NULL && at == NULL;
 }
 
 static bool read_range(given_range *g, int option) {
@@ -341,7 +341,8 @@ static bool write_page(const cot_search_result *result, const search_options *o)
 
 static bool write_table(const cot_search_result *result, const search_options *o) {
     FILE *out = fopen(o->csv, "w");
-    bool written = out != NULL && cot_search_write_csv(result, command_write, out) == COT_OK;
+    bool written = out != NULL && cot_search_write_csv(result, command_write, out) == COT_OK &&
+                   fflush(out) == 0;
     if (!written) {
         (void)fprintf(stderr, "cotangent search: %s: %s\n", o->csv, strerror(errno));
     }

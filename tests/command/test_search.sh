@@ -91,6 +91,7 @@ refuse 2 '--learning-rate "fast" is no range of numbers' fashion-mnist --learnin
 refuse 2 'is no range of numbers' fashion-mnist --learning-rate 0.1..
 refuse 2 'is no range of numbers' fashion-mnist --learning-rate 0.1,,0.2
 refuse 2 'is no range of whole numbers' fashion-mnist --units 4.5,8
+refuse 2 'is no range of whole numbers' fashion-mnist --units "$(seq -s, 65)"
 refuse 2 'is no range of whole numbers' fashion-mnist --units log:4..8
 refuse 2 "unknown activation 'swoosh'" fashion-mnist --activation relu,swoosh
 refuse 2 "unknown optimizer 'magic'" fashion-mnist --optimizer magic
