@@ -125,23 +125,29 @@ static cot_status apply(compilation *c, pass_fn pass, bool *changed_out) {
     return COT_OK;
 }
 
+/* A pass that would change nothing is not run, for a copy of the graph is what it costs. */
+static cot_status apply_if(compilation *c, bool applies, pass_fn pass, bool *changed_out) {
+    *changed_out = false;
+    return applies ? apply(c, pass, changed_out) : COT_OK;
+}
+
+static cot_status simplify(compilation *c, bool *changed_out) {
+    bool applies = false;
+    COTI_TRY(coti_simplify_applies(c->owned, &applies));
+    return apply_if(c, applies, coti_pass_simplify, changed_out);
+}
+
 /*
- * Until nothing changes, and at most a few rounds, of which a first simplification may have been
- * done; a pass that would change nothing is not run, for
- * a copy of the graph is what it costs. Equal nodes become one, and dead ones go, with every copy
- * that a pass makes: the passes of that name have nothing left to do here.
+ * Until nothing changes, and at most a few rounds; of the first, simplification has been done.
+ * Equal nodes become one, and dead ones go, with every copy that a pass makes: the passes of that
+ * name have nothing left to do here.
  */
-static cot_status optimize(compilation *c, bool is_simplified, bool simplified) {
-    bool changed = c->context->optimize;
+static cot_status optimize(compilation *c, bool simplified) {
+    bool changed = true;
     for (int32_t round = 0; round < MAX_ROUNDS && changed; round++) {
         bool folded = false;
-        if (round > 0 || !is_simplified) {
-            simplified = false;
-            COTI_TRY(coti_simplify_applies(c->owned, &changed));
-            COTI_TRY(changed ? apply(c, coti_pass_simplify, &simplified) : COT_OK);
-        }
-        changed = coti_fold_applies(c->owned);
-        COTI_TRY(changed ? apply(c, coti_pass_fold, &folded) : COT_OK);
+        COTI_TRY(round > 0 ? simplify(c, &simplified) : COT_OK);
+        COTI_TRY(apply_if(c, coti_fold_applies(c->owned), coti_pass_fold, &folded));
         changed = simplified || folded;
     }
     return COT_OK;
@@ -149,10 +155,12 @@ static cot_status optimize(compilation *c, bool is_simplified, bool simplified) 
 
 /* What there is no kernel for goes; the rest is optimized. */
 static cot_status expand(compilation *c) {
-    const bool both = c->context->optimize;
     bool changed = false;
-    COTI_TRY(apply(c, both ? coti_pass_expand_simplified : coti_pass_expand_for_kernels, &changed));
-    return optimize(c, both, changed);
+    if (!c->context->optimize) {
+        return apply(c, coti_pass_expand_for_kernels, &changed);
+    }
+    COTI_TRY(apply(c, coti_pass_expand_simplified, &changed));
+    return optimize(c, changed);
 }
 
 /* ---- from graph to machine code ---- */
@@ -300,7 +308,10 @@ static cot_status compile_reference(compilation *c) {
     }
     c->graph = c->given;
     COTI_TRY(apply(c, coti_pass_dce, &changed)); /* at least a copy */
-    COTI_TRY(optimize(c, false, false));
+    if (c->context->optimize) {
+        COTI_TRY(simplify(c, &changed));
+        COTI_TRY(optimize(c, changed));
+    }
     return coti_program_take_reference(c->program, &c->owned, c->max_rows);
 }
 
