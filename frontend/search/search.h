@@ -81,6 +81,13 @@ typedef struct coti_search {
     pthread_mutex_t caller_lock;                    /* around the caller's functions */
 } coti_search;
 
+/* ---- options.c ---- */
+
+/* Check the options and fill in what is left out. The test set is only in test_out (NULL: none)
+ * from then on. fails: COT_E_ARG, COT_E_SHAPE */
+cot_status coti_search_read_options(cot_context *context, const cot_search_options *given,
+                                    cot_search_options *own, const cot_dataset **test_out);
+
 /* ---- ranges.c ---- */
 
 /* Check the ranges and copy them into the result. fails: COT_E_ARG, COT_E_NOMEM */
