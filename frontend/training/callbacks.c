@@ -359,14 +359,22 @@ static cot_status csv_begin(cot_model *model, void *user) {
     }
     COTI_TRY(touch(model, c, "a"));
     c->is_new = !c->append;
+    c->has_columns = false;
     c->has_header = c->append && file_bytes(c) > 0;
     return COT_OK;
 }
 
+/* Is the log named prefix and name? */
+static bool is_named(const cot_log *log, const char *prefix, const char *name) {
+    size_t n = strlen(prefix);
+    return strncmp(log->name, prefix, n) == 0 && strcmp(log->name + n, name) == 0;
+}
+
 /* A number of the logs, if any; NA where there is none, as where an epoch was not validated. */
-static void append_number(coti_str *line, char separator, const cot_logs *logs, const char *name) {
+static void append_number(coti_str *line, char separator, const cot_logs *logs, const char *prefix,
+                          const char *name) {
     for (int32_t i = 0; logs != NULL && i < logs->n; i++) {
-        if (strcmp(logs->log[i].name, name) == 0) {
+        if (is_named(&logs->log[i], prefix, name)) {
             coti_str_append_bytes(line, &separator, 1);
             coti_str_double(line, logs->log[i].value);
             return;
@@ -375,34 +383,50 @@ static void append_number(coti_str *line, char separator, const cot_logs *logs, 
     coti_str_printf(line, "%cNA", separator);
 }
 
-/* The columns: what the history has, by name; where it has nothing of validation, that of each. */
+/* The columns: what the first epoch's logs have, by name; where they have nothing of validation,
+ * their names and then, in the same order, those of a validation that may come later. */
 typedef struct columns {
-    const cot_history *history; /* it knows all epochs' names; those of validation come last */
-    int32_t n, n_plain;
+    const cot_history *history; /* it has the names, those of validation last */
+    int32_t n_plain;
+    bool adds_validation;
     int32_t plain, validated; /* how many were taken of the two kinds */
 } columns;
 
 static const char validation_prefix[] = "val_";
 
-static columns all_columns(const cot_model *model) {
-    columns c = {.history = cot_model_history(model)};
-    c.n = cot_history_n_names(c.history);
-    while (c.n_plain < c.n && strncmp(cot_history_name(c.history, c.n_plain), validation_prefix,
-                                      sizeof validation_prefix - 1) != 0) {
-        c.n_plain++;
+static bool is_of_validation(const char *name) {
+    return strncmp(name, validation_prefix, sizeof validation_prefix - 1) == 0;
+}
+
+static columns all_columns(const cot_model *model, cot_csv_logger_callback *c,
+                           const cot_logs *logs) {
+    columns all = {.history = cot_model_history(model)};
+    while (all.n_plain < cot_history_n_names(all.history) &&
+           !is_of_validation(cot_history_name(all.history, all.n_plain))) {
+        all.n_plain++;
     }
-    return c;
+    if (!c->has_columns) {
+        c->has_columns = c->adds_validation = true;
+        for (int32_t i = 0; logs != NULL && i < logs->n; i++) {
+            c->adds_validation = c->adds_validation && !is_of_validation(logs->log[i].name);
+        }
+    }
+    all.adds_validation = c->adds_validation;
+    return all;
 }
 
 /* The next column's name is *prefix_out and the result; NULL: that was all. */
 static const char *next_column(columns *c, const char **prefix_out) {
     const char *plain = c->plain < c->n_plain ? cot_history_name(c->history, c->plain) : NULL;
-    bool is_made_up = c->n_plain == c->n;
-    const char *validated =
-        cot_history_name(c->history, is_made_up ? c->validated : c->n_plain + c->validated);
+    const char *validated = NULL;
+    if (!c->adds_validation) {
+        validated = cot_history_name(c->history, c->n_plain + c->validated);
+    } else if (c->validated < c->n_plain) {
+        validated = cot_history_name(c->history, c->validated);
+    }
     bool takes_plain =
-        plain != NULL && (is_made_up || validated == NULL || strcmp(plain, validated) < 0);
-    *prefix_out = is_made_up && !takes_plain ? validation_prefix : "";
+        plain != NULL && (c->adds_validation || validated == NULL || strcmp(plain, validated) < 0);
+    *prefix_out = c->adds_validation && !takes_plain ? validation_prefix : "";
     c->plain += takes_plain;
     c->validated += !takes_plain;
     return takes_plain ? plain : validated;
@@ -420,7 +444,7 @@ static void append_header(coti_str *line, const cot_csv_logger_callback *c, colu
 static cot_status csv_epoch_end(cot_model *model, int32_t epoch, const cot_logs *logs, void *user) {
     cot_csv_logger_callback *c = user;
     const char *prefix = "";
-    columns left = all_columns(model);
+    columns left = all_columns(model, c, logs);
     coti_str line;
     coti_str_init(&line, model->context);
     if (!c->has_header) {
@@ -428,7 +452,7 @@ static cot_status csv_epoch_end(cot_model *model, int32_t epoch, const cot_logs 
     }
     coti_str_printf(&line, "%d", (int)epoch);
     for (const char *name; (name = next_column(&left, &prefix)) != NULL;) {
-        append_number(&line, separator_of(c), *prefix == '\0' ? logs : NULL, name);
+        append_number(&line, separator_of(c), logs, prefix, name);
     }
     coti_str_printf(&line, "\r\n");
     cot_status status = write_line(model, c, c->is_new ? "w" : "a", &line);
@@ -449,6 +473,7 @@ static cot_status csv_get(const cot_model *model, double *state_out, void *user)
     const cot_csv_logger_callback *c = user;
     (void)model;
     state_out[0] = c->is_new ? -1.0 : (double)file_bytes(c);
+    state_out[1] = c->has_columns ? (double)c->adds_validation : -1.0;
     return COT_OK;
 }
 
@@ -464,6 +489,8 @@ static cot_status csv_set(cot_model *model, const double *state, void *user) {
                          c->filename, strerror(errno));
     }
     c->is_new = false;
+    c->has_columns = state[1] >= 0.0;
+    c->adds_validation = state[1] > 0.0;
     c->has_header = file_bytes(c) > 0;
     return COT_OK;
 }
@@ -474,7 +501,7 @@ cot_callback cot_csv_logger_base(void) {
                           .on_epoch_end = csv_epoch_end,
                           .on_train_end = csv_end,
                           .kind = "csv_logger",
-                          .n_state = 1,
+                          .n_state = 2,
                           .get_state = csv_get,
                           .set_state = csv_set};
 }

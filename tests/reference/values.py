@@ -421,6 +421,9 @@ def metrics():
         metric(out, name, never, one[1])
         metric(out, name, always, one[1])
         metric(out, name, one[0], never)
+    for average in [None, "macro"]:
+        metric(out, "f1_score", np.array([[0, 1, 0], [0, 0, 1]], np.float32),
+               np.array([[0.05, 0.95, 0], [0.1, 0.8, 0.1]], np.float32), average=average)
     out.close()
 
 

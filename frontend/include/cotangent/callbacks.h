@@ -99,8 +99,10 @@ COT_API cot_callback cot_terminate_on_nan_base(void);
 
 /*
  * Write every epoch's logs as a line of a file (Keras's CSVLogger): the epoch, from 0, then the
- * numbers by name; line ends are CR LF. The file is whole after every epoch. A fit that goes on
- * from a checkpoint goes on with the file as it was when that was made. fails: COT_E_IO
+ * numbers by name, NA where an epoch has none; line ends are CR LF. The columns are those of the
+ * fit's first epoch; if that was not validated, then a val_ column of each of them. The file is
+ * whole after every epoch. A fit that goes on from a checkpoint goes on with the file as it was
+ * when that was made. fails: COT_E_IO
  */
 typedef struct cot_csv_logger_callback {
     cot_callback base;
@@ -110,6 +112,8 @@ typedef struct cot_csv_logger_callback {
     /* state */
     bool has_header;
     bool is_new; /* the next line begins the file */
+    bool has_columns;
+    bool adds_validation; /* the first epoch was not validated */
 } cot_csv_logger_callback;
 COT_API cot_callback cot_csv_logger_base(void);
 #define cot_csv_logger(...)                                                                        \

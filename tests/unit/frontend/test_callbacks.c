@@ -85,6 +85,13 @@ static int32_t drive_early(setup *s, cot_early_stopping_callback *c, const early
 static void early_stopping(void **state) {
     (void)state;
     const early_case cases[] = {
+        /* the golden cases (tests/reference/test_reference_layers.c lists them all) */
+        {{.patience = 2}, {1.0, 0.9, 0.95, 0.91, 0.5}, 5, 3, 1},
+        {{.patience = 0}, {1.0, 1.1, 1.2}, 3, 1, 0},
+        {{.patience = 1, .baseline = 0.5}, {1.0, 0.9, 0.8, 0.7}, 4, -1, 3},
+        {{.patience = 1, .min_delta = 0.1}, {1.0, 0.95, 0.93, 0.8}, 4, 1, 0},
+        {{.patience = 1, .start_from_epoch = 2}, {1.0, 1.1, 1.2, 1.3}, 4, 3, 2},
+        /* and more */
         {{.patience = 2}, {5, 4, 4.5, 4.2, 3}, 5, 3, 1},
         {{.patience = 2}, {5, 4, 4.5, 3, 3.5, 3.2}, 6, 5, 3},
         /* never after the first epoch; patience 0 and 1 are alike */
@@ -290,6 +297,40 @@ static void columns_by_name(void **state) {
     end(&s);
 }
 
+static double fixed_rate(int32_t epoch, double rate, void *user) {
+    (void)epoch, (void)user;
+    return rate;
+}
+
+/* The first epoch's names are the columns; numbers of validation that come later have a place. */
+static void columns_of_the_first_epoch(void **state) {
+    (void)state;
+    char path[] = "csv_XXXXXX", text[1024];
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    setup s = begin();
+    add_data(&s);
+    put_weight(&s, 2.0f);
+    CHECK_OK(s.context, cot_model_compile(s.model, .optimizer = cot_sgd(.learning_rate = 0.5),
+                                          .loss = COT_MEAN_SQUARED_ERROR,
+                                          .custom_metrics = {cot_metric_of("zero", zero_of_rows)}));
+    CHECK_OK(s.context, cot_model_fit(s.model, s.data, .epochs = 3, .validation_split = 0.25,
+                                      .validation_freq = 2, .callbacks = {cot_csv_logger(path)}));
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "epoch,loss,zero,val_loss,val_zero\r\n"
+                              "0,0,0,NA,NA\r\n1,0,0,0,0\r\n2,0,0,NA,NA\r\n");
+    CHECK_OK(s.context, cot_model_fit(s.model, s.data, .epochs = 2, .validation_split = 0.25,
+                                      .validation_freq = 2,
+                                      .callbacks = {cot_learning_rate_scheduler(fixed_rate),
+                                                    cot_csv_logger(path, .append = true)}));
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "epoch,loss,zero,val_loss,val_zero\r\n"
+                              "0,0,0,NA,NA\r\n1,0,0,0,0\r\n2,0,0,NA,NA\r\n"
+                              "0,0.5,0,0,NA,NA,NA\r\n1,0.5,0,0,NA,0,0\r\n");
+    remove(path);
+    end(&s);
+}
+
 /* ---- misuse ---- */
 
 static void misuse(void **state) {
@@ -329,6 +370,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(terminate_on_nan),
         cmocka_unit_test(csv_logger),
         cmocka_unit_test(columns_by_name),
+        cmocka_unit_test(columns_of_the_first_epoch),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,11 +155,13 @@ static cot_status burn(cot_model *model, int64_t batch, const cot_logs *logs, vo
     return f->left-- == 0 ? COT_E_CANCELLED : COT_OK;
 }
 
-/* One fit, with a log; fuse: NULL, or what ends it; backup: NULL for none. */
+/* One fit, with a log, whose second and fourth epoch are validated; fuse: NULL, or what ends it;
+ * backup: NULL for none. */
 static cot_status fit_logged(trainee *t, const char *log, cot_backup_and_restore_callback *backup,
                              fuse *f) {
     const cot_callback *ours = backup != NULL ? &backup->base : NULL;
     return cot_model_fit(t->model, t->data, .epochs = 4, .batch_size = BATCH,
+                         .validation_split = 0.1, .validation_freq = 2,
                          .callbacks = {cot_csv_logger(log),
                                        cot_reduce_lr_on_plateau(.monitor = "loss", .patience = 1),
                                        ours, f != NULL ? &f->base : NULL});

@@ -194,13 +194,17 @@ static void a_line_an_epoch(void **state) {
     cot_console console = console_for(&text);
     coti_progress progress;
     coti_progress_init(&progress, context, &console, false);
-    const cot_log log[2] = {{"a_accuracy", 0.42857}, {"loss", 1.3446}};
-    const cot_logs logs = {2, log};
+    const cot_log log[] = {{"a_accuracy", 0.42857}, {"a_loss", 0.7308},
+                           {"b_accuracy", 0.2857},  {"b_loss", 1.2275},
+                           {"loss", 1.3446},        {"val_a_accuracy", 0.66667}};
+    const cot_logs logs = {6, log};
     coti_progress_begin(&progress, 2, 10.0);
     CHECK_OK(context, coti_progress_show(&progress, 1, &logs, 10.1, false));
     assert_int_equal(text.n, 0);
     CHECK_OK(context, coti_progress_show(&progress, 2, &logs, 10.121, true));
-    assert_string_equal(text.text, "2/2 - 0s - 21ms/step - a_accuracy: 0.4286 - loss: 1.3446\n");
+    assert_string_equal(text.text,
+                        "2/2 - 0s - 21ms/step - a_accuracy: 0.4286 - a_loss: 0.7308 - b_accuracy: "
+                        "0.2857 - b_loss: 1.2275 - loss: 1.3446 - val_a_accuracy: 0.6667\n");
     coti_progress_free(&progress);
     cot_context_destroy(context);
 }
