@@ -34,15 +34,20 @@ static bool fits_as_x(const coti_view *view, const cot_shape *shape) {
 bool coti_conv_fits(const coti_views *views, const coti_node *node, int32_t i) {
     const cot_shape *shape = &coti_node_at(views->graph, node->input[i])->shape;
     const coti_view view = coti_view_at(views, node->input[i]);
+    const coti_conv c = conv_of(views->graph, node);
     coti_run k, n;
     if (coti_node_at(views->graph, view.root)->op == COT_OP_ROWS) {
         return false;
     }
-    return i == 0 ? fits_as_x(&view, shape) : collapse_other(&view, shape, &k, &n);
+    return i == 0 ? fits_as_x(&view, shape)
+                  : collapse_other(&view, shape, &k, &n) && (c.groups == 1 || n.stride == 1);
 }
 
 static coti_window window_of(const coti_conv *c, const coti_view *x, coti_window_role role) {
-    coti_window w = {.role = role, .channels = c->cin, .image_stride = x->stride[0]};
+    coti_window w = {.role = role,
+                     .channels = c->cin / c->groups,
+                     .columns = c->cout / c->groups,
+                     .image_stride = x->stride[0]};
     const int32_t row = coti_conv_row_axis(c);
     for (int32_t i = 0; i < 2; i++) {
         const int32_t from = i == 1 ? row : 1 - row;
@@ -68,7 +73,7 @@ void coti_lower_conv(coti_lowering *l, const coti_cluster *cluster) {
     coti_gemm *g = &l->kernel.gemm;
     (void)collapse_other(&other, &coti_fnode(f, node->input[1])->shape, &k, &n);
     g->window = window_of(&c, &x, rows ? COTI_WINDOW_ROWS : COTI_WINDOW_TAPS);
-    const int64_t places = c.batch * c.o[0] * c.o[1], taps = c.k[0] * c.k[1] * c.cin;
+    const int64_t places = c.batch * c.o[0] * c.o[1], taps = c.k[0] * c.k[1] * g->window.channels;
     g->dtype = (cot_dtype)node->dtype;
     g->b = 1;
     g->m = rows ? places : taps;

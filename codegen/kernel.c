@@ -172,8 +172,8 @@ static void print_window(coti_str *out, const coti_window *w) {
     print_pair(out, "stride", w->stride);
     print_pair(out, "dilation", w->dilation);
     print_pair(out, "low", w->low);
-    coti_str_printf(out, " channels %" PRId64 " images %" PRId64 " apart", w->channels,
-                    w->image_stride);
+    coti_str_printf(out, " channels %" PRId64 " columns %" PRId64 " images %" PRId64 " apart",
+                    w->channels, w->columns, w->image_stride);
     print_pair(out, "x", w->x_stride);
     if (w->role == COTI_WINDOW_TAPS) {
         coti_str_printf(out, " run %" PRId64, w->run);
@@ -489,9 +489,9 @@ static cot_status verify_window(cot_context *context, const coti_gemm *g) {
             return BAD(context, "kernel: windows of this form");
         }
     }
-    if (w->channels < 1 || (rows ? g->k : g->m) != taps || (rows ? g->m : g->k) % places != 0 ||
-        g->b != 1 || g->b_rows || (rows ? g->k_rows : g->m_rows) ||
-        g->form != COTI_GEMM_N_VECTORS) {
+    if (w->channels < 1 || w->columns < 1 || g->n % w->columns != 0 ||
+        (rows ? g->k : g->m) != taps || (rows ? g->m : g->k) % places != 0 || g->b != 1 ||
+        g->b_rows || (rows ? g->k_rows : g->m_rows) || g->form != COTI_GEMM_N_VECTORS) {
         return BAD(context, "kernel: windows and product differ");
     }
     const int64_t run = rows ? w->o[1] : w->run;

@@ -138,12 +138,14 @@ typedef enum coti_window_role {
  * Windows of images: position o meets tap t of axis i at o * stride + t * dilation - low of x
  * elements; the element is 0 outside of them, and need not be multiplied. Axis 1 is the one along
  * which a tile takes positions (graph/conv.h); a single spatial axis is axis 1, and axis 0 then has
- * extents of 1. A's channels are adjacent.
+ * extents of 1. A's channels are adjacent. With groups, A's element depends on n as well.
  */
 typedef struct coti_window {
     coti_window_role role;
     int64_t x[2], k[2], o[2], stride[2], dilation[2], low[2];
-    int64_t channels;
+    int64_t channels; /* of x that a column of the product sums over */
+    int64_t columns;  /* that share them: columns [g columns, ..) have channels [g channels, ..) of
+                         x;  n where there are no groups */
     int64_t image_stride, x_stride[2]; /* of A, in elements */
     int64_t run; /* of TAPS: rows of m that tiles do not cross, a divisor of a tap's channels or all
                     of a row of taps; chosen with the tile */

@@ -111,6 +111,7 @@ static void put_window(writer *w, const coti_window *window) {
         put(w, window->x_stride[i]);
     }
     put(w, window->channels);
+    put(w, window->columns);
     put(w, window->image_stride);
 }
 

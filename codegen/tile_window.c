@@ -2,6 +2,11 @@
  * How a product of windows is cut (kernel.h): as any product by an estimate of its time (tile.c),
  * but a tile stays within a row of positions, or within a run of taps, and vectors run along n.
  *
+ * Where each column has channels of its own (depthwise), a step of k reads a vector of x for each
+ * sum; it is short, and so are all sums, so that tiles are as large as the registers are many.
+ * Panels are not packed: they lie within the columns, the last one over what the one before has
+ * done. Each unit of taps has columns of its own, and reads those alone.
+ *
  * A row of positions has its last tile begin early, so what does not divide is computed twice. Of
  * taps a run is the channels of one, or of a row of taps where those are few; units are runs. Each
  * panel of each unit reads x and y's cotangent once, from far: so there are few units, as long as
@@ -11,9 +16,11 @@
 
 enum {
     MAX_VECTORS = 3,
-    MAX_TAPS_VECTORS = 4,    /* where a panel more costs reading all operands once more */
-    LEAST_CHANNELS = 4,      /* of a run that is one tap */
-    TARGET_UNITS = 16,       /* at least, where units stay large enough */
+    MAX_TAPS_VECTORS = 4, /* where a panel more costs reading all operands once more, or by lanes */
+    FEW_VECTORS = 2,      /* of x's channels are short runs of memory */
+    LANE_REGISTERS = 2,   /* elements of x, one on the way */
+    LEAST_CHANNELS = 4,   /* of a run that is one tap */
+    TARGET_UNITS = 16,    /* at least, where units stay large enough */
     LEAST_UNIT_TIME = 65536, /* vector fmas */
     SOME_UNITS = 2,          /* of taps, in which a choice of tile is judged */
     PASSES = 5,              /* a unit's time by that of reading its operands, at least */
@@ -30,13 +37,34 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+static bool by_lanes(const coti_gemm *gemm) {
+    return gemm->window.columns < gemm->n;
+}
+
+/* As coti_tile_fits. By lanes, a row of taps is held for one vector of columns after the other. */
+static bool fits(const coti_gemm *gemm, const coti_target *target, int32_t height,
+                 int32_t vectors) {
+    const coti_window *w = &gemm->window;
+    const int64_t row = smaller(w->k[1], target->registers / 4);
+    const int32_t taps = w->role == COTI_WINDOW_ROWS ? (int32_t)row : vectors;
+    return by_lanes(gemm) ? height * vectors + taps + LANE_REGISTERS <= target->registers
+                          : coti_tile_fits(target, height, vectors);
+}
+
+/* As coti_tile_step_time. */
+static double step_time(const coti_gemm *gemm, const coti_target *target, int32_t height,
+                        int32_t vectors) {
+    return by_lanes(gemm) ? (double)((height + 1) * vectors)
+                          : coti_tile_step_time(target, height, vectors);
+}
+
 /* Time of one step of k of all panels, for a tile of this height; vectors that ends take. */
 static double panels_time(const coti_gemm *gemm, const coti_target *target, int32_t height,
                           int32_t vectors, double *end_out) {
     const int64_t width = (int64_t)vectors * target->lanes, full = gemm->n / width;
     const int32_t rest = (int32_t)divide_up(gemm->n % width, target->lanes);
-    double time = (double)full * coti_tile_step_time(target, height, vectors);
-    time += rest > 0 ? coti_tile_step_time(target, height, rest) : 0;
+    double time = (double)full * step_time(gemm, target, height, vectors);
+    time += rest > 0 ? step_time(gemm, target, height, rest) : 0;
     *end_out = (double)(full + (rest > 0)) * tile_time +
                end_time * height * (double)(full * vectors + rest);
     return time;
@@ -52,7 +80,7 @@ static double run_time(const coti_gemm *gemm, const coti_target *target, int64_t
 /* Does the panel need a copy, or is it better in one piece? */
 static bool is_packed(const coti_gemm *gemm, int64_t width) {
     return gemm->b_stride[2] != 1 || gemm->n < width ||
-           (gemm->window.role == COTI_WINDOW_ROWS && gemm->b_stride[1] != width);
+           (gemm->window.role == COTI_WINDOW_ROWS && gemm->b_stride[1] != width && !by_lanes(gemm));
 }
 
 /* Of reading x and y's cotangent once: a panel of taps does. */
@@ -64,16 +92,38 @@ static double pass_time(const coti_gemm *gemm, int64_t k) {
                : 0;
 }
 
+/* Vectors of a tile that are worth a try: by lanes the most, since x's channels then come from
+ * memory in longer runs; but fewer that divide the columns, if not many fewer. */
+static int32_t least_vectors(const coti_gemm *gemm, const coti_target *target, int32_t most) {
+    int32_t vectors = most;
+    if (!by_lanes(gemm)) {
+        return 1;
+    }
+    while (vectors > FEW_VECTORS && gemm->n % ((int64_t)vectors * target->lanes) != 0) {
+        vectors--;
+    }
+    return vectors > FEW_VECTORS ? vectors : most;
+}
+
+static int32_t most_vectors(const coti_gemm *gemm, const coti_target *target) {
+    const bool taps = gemm->window.role == COTI_WINDOW_TAPS;
+    int32_t most = taps || by_lanes(gemm) ? MAX_TAPS_VECTORS : MAX_VECTORS;
+    while (by_lanes(gemm) && most > 1 && (int64_t)most * target->lanes > gemm->n) {
+        most--;
+    }
+    return by_lanes(gemm) ? least_vectors(gemm, target, most) : most;
+}
+
 /* The best tile of heights [least, run]; its time, or -1 if none fits. */
 static double choose(coti_gemm *gemm, const coti_target *target, int64_t run, int64_t least,
                      int64_t n_runs, int64_t k) {
     double best = -1;
-    const bool taps = gemm->window.role == COTI_WINDOW_TAPS;
+    const int32_t most = most_vectors(gemm, target);
     coti_gemm c = *gemm;
-    for (c.tile_vectors = 1; c.tile_vectors <= (taps ? MAX_TAPS_VECTORS : MAX_VECTORS);
+    for (c.tile_vectors = least_vectors(gemm, target, most); c.tile_vectors <= most;
          c.tile_vectors++) {
         for (c.tile_broadcast = (int32_t)smaller(least, 1024);
-             c.tile_broadcast <= run && coti_tile_fits(target, c.tile_broadcast, c.tile_vectors);
+             c.tile_broadcast <= run && fits(gemm, target, c.tile_broadcast, c.tile_vectors);
              c.tile_broadcast++) {
             const int64_t width = (int64_t)c.tile_vectors * target->lanes;
             double time = (double)n_runs * run_time(&c, target, run, k) +
@@ -116,7 +166,7 @@ static void choose_taps(coti_gemm *gemm, const coti_target *target, int64_t max_
     const int64_t row = w->k[1] * w->channels, k = gemm->k_rows ? gemm->k * max_rows : gemm->k;
     double time = -1;
     w->run = row;
-    if (w->channels < LEAST_CHANNELS) {
+    if (w->channels < LEAST_CHANNELS || by_lanes(gemm)) {
         time = choose(gemm, target, w->run, w->run, gemm->m / w->run, k);
     }
     if (time < 0) {
@@ -124,6 +174,11 @@ static void choose_taps(coti_gemm *gemm, const coti_target *target, int64_t max_
         time = choose(gemm, target, w->run, 1, gemm->m / w->run, k);
     }
     const int64_t width = (int64_t)gemm->tile_vectors * target->lanes;
+    if (by_lanes(gemm)) {
+        gemm->unit_m = gemm->m;
+        gemm->unit_n = gemm->n % width == 0 ? width : gemm->n;
+        return;
+    }
     const double passes = (double)(PASSES * divide_up(gemm->n, width));
     const int64_t wanted = units_wanted(time, passes * pass_time(gemm, k));
     cut_run(gemm, wanted);

@@ -1,11 +1,12 @@
 /*
  * Which convolutions have kernels of their own, and in which form (conv.h).
  *
- * Such a kernel is a product whose windows are addressed where they lie. It takes CONV of one group
- * and of one or two spatial axes, and CONV_DW; a CONV_DX becomes a CONV of its cotangent, dilated
- * by the stride, with the kernel flipped and its channels exchanged. What remains is decomposed:
- * one tap and windows side by side, which a plain product reads in place, rows of few positions,
- * and few channels where those are the rows of a product.
+ * Such a kernel is a product whose windows are addressed where they lie. It takes CONV of one
+ * group, or of as many as there are channels, and of one or two spatial axes, and CONV_DW; a
+ * CONV_DX becomes a CONV of its cotangent, dilated by the stride, with the kernel flipped and its
+ * channels exchanged. What remains is decomposed: one tap and windows side by side, which a plain
+ * product reads in place, rows of few positions, and few channels where those are the rows of a
+ * product.
  *
  * The order of every sum is the decomposition's: taps, then channels, or the places of all images.
  */
@@ -35,11 +36,18 @@ void coti_conv_borders(const coti_conv_axis *axis, int64_t *first_out, int64_t *
     *last_out = axis->o - end;
 }
 
+/* Depthwise: each channel of the result has one of x for itself. */
+static bool is_depthwise(const coti_conv *c) {
+    return c->groups == c->cin && c->cin == c->cout &&
+           c->k[coti_conv_row_axis(c)] <= COTI_CONV_LANE_TAPS;
+}
+
 /* Are the windows' rows in reach, and worth a kernel of their own? */
 static bool windows_suit(const coti_conv *c) {
     const int32_t row = coti_conv_row_axis(c);
     int64_t taps = 1;
-    if (c->groups != 1 || c->n > 2 || c->batch < 1 || c->cin < 1 || c->cout < 1) {
+    if ((c->groups != 1 && !is_depthwise(c)) || c->n > 2 || c->batch < 1 || c->cin < 1 ||
+        c->cout < 1) {
         return false;
     }
     for (int32_t i = 0; i < c->n; i++) {
@@ -48,7 +56,7 @@ static bool windows_suit(const coti_conv *c) {
         }
         taps *= c->k[i];
     }
-    bool side_by_side = c->k[1 - row] == 1 && c->stride[row] == c->k[row] &&
+    bool side_by_side = c->groups == 1 && c->k[1 - row] == 1 && c->stride[row] == c->k[row] &&
                         c->dilation[row] == 1 && c->low[row] + c->high[row] == 0;
     return taps > 1 && !side_by_side && c->o[row] >= LEAST_POSITIONS;
 }
@@ -63,7 +71,8 @@ static bool borders_suit(const coti_conv *c) {
 }
 
 static bool channels_suit(const coti_conv *c) {
-    return c->cin >= LEAST_CHANNELS || c->cin * c->k[coti_conv_row_axis(c)] <= MOST_ROW_OF_TAPS;
+    return c->groups > 1 || c->cin >= LEAST_CHANNELS ||
+           c->cin * c->k[coti_conv_row_axis(c)] <= MOST_ROW_OF_TAPS;
 }
 
 static coti_conv of_node(const coti_node *node, const cot_shape *a, const cot_shape *b) {
@@ -129,6 +138,9 @@ static cot_value dilate(cot_value g, const coti_conv *c, coti_conv *t) {
 static cot_value turn_weights(cot_value w, const coti_conv *c) {
     static const int32_t flipped[COTI_SPATIAL] = {0, 1, 2};
     int32_t order[COT_MAX_RANK];
+    if (c->groups > 1) {
+        return cot_op_flip(w, flipped, c->n);
+    }
     for (int32_t i = 0; i < c->n; i++) {
         order[i] = i;
     }

@@ -197,8 +197,7 @@ static LLVMValueRef pick_function(coti_emit *e, const nest *n, bool narrow) {
     return coti_l_select(e, n->v_is_short, n->v_tile[1][narrow], v_high, "v_function");
 }
 
-/* The panel that begins at column v_first: where it ends, where its tiles begin, what sums them. */
-static void set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
+void coti_gemm_set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
     const coti_gemm_plan *plan = n->plan;
     LLVMValueRef v_left = coti_i64_sub(e, n->v_v1, v_first), v_width = coti_l_i64(e, plan->width);
     n->v_v_first = n->v_v_start = v_first;
@@ -226,7 +225,7 @@ static void set_panel(coti_emit *e, nest *n, LLVMValueRef v_first) {
 static void emit_panels(coti_emit *e, nest *n) {
     coti_loop panels;
     coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "panel");
-    set_panel(e, n, panels.v_i);
+    coti_gemm_set_panel(e, n, panels.v_i);
     if (n->plan->stream) {
         emit_stream(e, n);
     } else if (e->kernel->gemm.window.role != COTI_WINDOW_NONE) {
@@ -257,7 +256,7 @@ static void emit_unit_in_chunks(coti_emit *e, nest *n) {
     coti_loop_begin(e, &chunks, v_zero, chunk_count(e, n), 1, "chunk");
     chunk c = chunk_at(e, n, chunks.v_i);
     coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "panel");
-    set_panel(e, n, panels.v_i);
+    coti_gemm_set_panel(e, n, panels.v_i);
     if (n->plan->pack != COTI_GEMM_PACK_NONE) {
         coti_gemm_call_pack(e, n, c.v_k0, c.v_k);
     }
@@ -271,7 +270,7 @@ static void emit_unit_in_chunks(coti_emit *e, nest *n) {
     coti_loop_end(e, &panels);
     coti_loop_end(e, &chunks);
     coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "end");
-    set_panel(e, n, panels.v_i);
+    coti_gemm_set_panel(e, n, panels.v_i);
     coti_loop_begin(e, &tiles, v_zero, n->v_n_tiles, 1, "tile");
     place = place_in_unit(e, n, tiles.v_i);
     coti_gemm_call_end(e, n, &place);
@@ -292,6 +291,8 @@ static void emit_range(coti_emit *e, nest *n) {
     }
     if (plan->unit_rows > 0) {
         emit_unit_in_chunks(e, n);
+    } else if (plan->panels_inside) {
+        coti_window_emit_panels(e, n);
     } else {
         emit_panels(e, n);
     }

@@ -58,6 +58,8 @@ typedef struct coti_gemm_plan {
     int32_t vectors;         /* of a tile, along v */
     int32_t width;           /* vectors * lanes */
     int32_t tail_vectors;    /* of a narrower tile for the end of a range; 0: none */
+    bool by_lanes;           /* each column has an element of s of its own (windows' columns) */
+    bool panels_inside;      /* positions of windows are taken by all panels before the next */
     bool short_s;            /* a range of s may be shorter than `height` */
     bool ragged_s, ragged_v; /* what a tile finishes may be no multiple of `lanes` */
     coti_gemm_pack pack;
@@ -163,7 +165,12 @@ typedef struct coti_gemm_rows {
     int32_t first, end;
 } coti_gemm_rows;
 
-/* One step of k: each sum of those rows gets its product. v_s is the element of row 0. */
+/* By lanes: vector j of s from v_s on, an element for each column. Where one vector is more than
+ * all columns, nothing behind them is read. */
+LLVMValueRef coti_gemm_lanes_of_s(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s,
+                                  int32_t j);
+/* One step of k: each sum of those rows gets its product. v_s is the element of row 0; by lanes,
+ * that of the first column. */
 void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
                          int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc);
 
@@ -229,9 +236,10 @@ LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan
                                         bool inside, int32_t vectors);
 LLVMValueRef coti_window_emit_taps_tile(coti_emit *e, const coti_gemm_plan *plan, int32_t vectors);
 
-/* The tiles of a panel of v, in a nest whose panel is set. */
+/* The tiles of a panel of v, in a nest whose panel is set; or those of all panels. */
 struct coti_gemm_nest;
 void coti_window_emit_tiles(coti_emit *e, struct coti_gemm_nest *n);
+void coti_window_emit_panels(coti_emit *e, struct coti_gemm_nest *n);
 
 /* ---- the nest (emit_gemm.c) ---- */
 
@@ -262,6 +270,8 @@ typedef struct coti_gemm_place {
 LLVMValueRef coti_gemm_operand(coti_emit *e, const coti_gemm_nest *n, const coti_gemm_axis *axis,
                                LLVMValueRef v_k, LLVMValueRef v_at);
 LLVMValueRef coti_gemm_scratch(coti_emit *e, int64_t bytes, const char *name);
+/* The panel that begins at column v_first: where it ends, where its tiles begin, what sums them. */
+void coti_gemm_set_panel(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_first);
 /* A block of v_k rows of k from v_k0 on, of the panel, into scratch. */
 void coti_gemm_call_pack(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_k0,
                          LLVMValueRef v_k);

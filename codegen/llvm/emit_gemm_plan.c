@@ -260,7 +260,7 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     }
     if (gemm->window.role != COTI_WINDOW_NONE) {
         const bool rows = gemm->window.role == COTI_WINDOW_ROWS;
-        plan->n_fetches = rows ? coti_gemm_count_fetches(kernel, plan) : 0;
+        plan->n_fetches = rows && !plan->by_lanes ? coti_gemm_count_fetches(kernel, plan) : 0;
         return;
     }
     int64_t s = plan->s.rows ? SOME_ROWS : plan->s.extent;
@@ -327,9 +327,12 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     plan.flat_end = plan.end_along_s && is_flat(kernel, &plan);
     plan.ragged_v = is_ragged(&plan.v, plan.lanes);
     const bool windows = gemm->window.role != COTI_WINDOW_NONE;
+    plan.by_lanes = windows && gemm->window.columns < gemm->n;
     plan.ragged_s =
         plan.short_s || windows || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);
     choose_pack(gemm, &plan);
+    plan.panels_inside = plan.by_lanes && gemm->window.role == COTI_WINDOW_ROWS &&
+                         plan.pack == COTI_GEMM_PACK_NONE && plan.width < gemm->n;
     choose_chunks(gemm, &plan);
     choose_block_k(gemm, &plan);
     plan.stream = plan.pack == COTI_GEMM_PACK_TRANSPOSE && coti_tile_streams(gemm, target);

@@ -22,7 +22,8 @@
  * the next panel's, in turn.
  *
  * Each element of s is broadcast once and used by all vectors; with one vector the code generator
- * folds the broadcast into the fma.
+ * folds the broadcast into the fma. By lanes, each vector has elements of s of its own, and the
+ * code generator folds their load.
  */
 #include "emit_gemm.h"
 
@@ -127,6 +128,22 @@ void coti_gemm_end_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first) {
     }
 }
 
+LLVMValueRef coti_gemm_lanes_of_s(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s,
+                                  int32_t j) {
+    LLVMValueRef v_at = coti_l_i64(e, (int64_t)j * plan->lanes), v_mask = NULL;
+    if (plan->v.extent < plan->lanes) {
+        v_mask = coti_l_mask(e, coti_l_i64(e, plan->v.extent), plan->lanes);
+    }
+    return coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
+                              coti_l_element(e, coti_gemm_element(e), v_s, v_at, ""), v_mask, NULL,
+                              "v_lanes");
+}
+
+static LLVMValueRef splat_of_s(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s) {
+    LLVMValueRef v_element = coti_l_load(e, coti_gemm_element(e), v_s, "v_element");
+    return coti_l_splat(e, v_element, plan->lanes, "v_splat");
+}
+
 void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
                          int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc) {
     int32_t lanes = plan->lanes;
@@ -140,11 +157,12 @@ void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_row
     for (int32_t r = rows.first; r < rows.end; r++) {
         LLVMValueRef v_ptr =
             coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, plan->row_at[r]), "");
-        LLVMValueRef v_element = coti_l_load(e, coti_gemm_element(e), v_ptr, "v_element");
-        LLVMValueRef v_splat = coti_l_splat(e, v_element, lanes, "v_splat");
+        LLVMValueRef v_splat = plan->by_lanes ? NULL : splat_of_s(e, plan, v_ptr);
         for (int32_t j = 0; j < vectors; j++) {
             int32_t i = r * vectors + j;
-            v_acc[i] = coti_l_fma(e, v_splat, v_vector[j], v_acc[i], "v_acc");
+            LLVMValueRef v_of_s =
+                plan->by_lanes ? coti_gemm_lanes_of_s(e, plan, v_ptr, j) : v_splat;
+            v_acc[i] = coti_l_fma(e, v_of_s, v_vector[j], v_acc[i], "v_acc");
         }
     }
 }

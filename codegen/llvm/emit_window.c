@@ -30,8 +30,15 @@ static LLVMValueRef remainder_of(coti_emit *e, LLVMValueRef v_a, int64_t b) {
     return LLVMBuildURem(e->builder, v_a, coti_l_i64(e, b), "");
 }
 
-static LLVMValueRef x_element(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_element) {
+/* Element v_element of x's, as the panel's first column meets it. */
+static LLVMValueRef x_element(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_element) {
+    const coti_gemm_plan *plan = n->plan;
+    const coti_window *w = &e->kernel->gemm.window;
     v_element = coti_i64_add(e, v_element, coti_l_i64(e, plan->s.offset));
+    if (w->columns < plan->v.extent) {
+        LLVMValueRef v_group = divide(e, n->v_v_start, w->columns);
+        v_element = coti_i64_add(e, v_element, coti_i64_times(e, v_group, w->channels));
+    }
     return coti_l_element(e, coti_gemm_element(e), e->v_slot[plan->s.slot], v_element, "v_x");
 }
 
@@ -175,7 +182,7 @@ static void emit_row_tile(coti_emit *e, coti_gemm_nest *n, const row *r, LLVMVal
                                    .v_start = coti_i64_add(e, v_row, v_start),
                                    .v_c = coti_gemm_scratch(e, plan->c_at, "v_c")};
     LLVMValueRef v_x = coti_i64_add(e, r->v_x, coti_i64_times(e, v_start, plan->s.stride));
-    LLVMValueRef v_arg[ARGS] = {x_element(e, plan, v_x),
+    LLVMValueRef v_arg[ARGS] = {x_element(e, n, v_x),
                                 v_element(e, v_panel, r->v_v),
                                 place.v_c,
                                 r->v_taps,
@@ -205,6 +212,22 @@ static void emit_rows(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k_stride) 
     const row r = make_row(e, rows.v_i, v_k_stride);
     coti_loop_begin(e, &tiles, v_zero, coti_l_i64(e, n->window.n_tiles), 1, "tile");
     emit_row_tile(e, n, &r, tiles.v_i, v_k_stride);
+    coti_loop_end(e, &tiles);
+    coti_loop_end(e, &rows);
+}
+
+/* Without packing: each tile of each row for all panels, as they lie in memory. */
+static void emit_rows_by_tiles(coti_emit *e, coti_gemm_nest *n) {
+    const coti_window *w = &e->kernel->gemm.window;
+    LLVMValueRef v_k_stride = coti_l_i64(e, n->plan->v.k_stride);
+    coti_loop rows, tiles, panels;
+    coti_loop_begin(e, &rows, divide(e, n->v_s0, w->o[1]), divide(e, n->v_s1, w->o[1]), 1, "row");
+    const row r = make_row(e, rows.v_i, v_k_stride);
+    coti_loop_begin(e, &tiles, coti_l_i64(e, 0), coti_l_i64(e, n->window.n_tiles), 1, "tile");
+    coti_loop_begin(e, &panels, n->v_v0, n->v_v1, n->plan->width, "panel");
+    coti_gemm_set_panel(e, n, panels.v_i);
+    emit_row_tile(e, n, &r, tiles.v_i, v_k_stride);
+    coti_loop_end(e, &panels);
     coti_loop_end(e, &tiles);
     coti_loop_end(e, &rows);
 }
@@ -246,7 +269,7 @@ static ahead ask_ahead(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_t, 
     const int64_t x_lines = (share + line - 1) / line;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     LLVMValueRef v_v = coti_gemm_operand(e, n, &plan->v, v_k1, n->v_v_first);
-    LLVMValueRef v_x = x_element(e, plan, coti_i64_times(e, v_k1, share));
+    LLVMValueRef v_x = x_element(e, n, coti_i64_times(e, v_k1, share));
     LLVMValueRef v_of_x = coti_i64_sub(e, v_t, coti_l_i64(e, v_lines));
     LLVMValueRef v_is_v =
         LLVMBuildICmp(e->builder, LLVMIntSLT, v_t, coti_l_i64(e, v_lines), "v_is_v");
@@ -271,7 +294,7 @@ static void call_taps(coti_emit *e, coti_gemm_nest *n, LLVMValueRef v_k0, LLVMVa
                                   : coti_gemm_operand(e, n, &plan->v, v_k0, n->v_v_start);
     LLVMValueRef v_is_first =
         LLVMBuildICmp(e->builder, LLVMIntEQ, v_k0, coti_l_i64(e, 0), "v_first");
-    LLVMValueRef v_arg[ARGS] = {x_element(e, plan, v_channel),
+    LLVMValueRef v_arg[ARGS] = {x_element(e, n, v_channel),
                                 v_panel,
                                 place->v_c,
                                 v_k0,
@@ -332,4 +355,8 @@ void coti_window_emit_tiles(coti_emit *e, coti_gemm_nest *n) {
     } else {
         emit_taps(e, n, v_k_stride);
     }
+}
+
+void coti_window_emit_panels(coti_emit *e, coti_gemm_nest *n) {
+    emit_rows_by_tiles(e, n);
 }

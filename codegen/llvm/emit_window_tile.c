@@ -31,6 +31,8 @@
  */
 #include "emit_gemm.h"
 
+#include "graph/conv.h"
+
 #include <stdio.h>
 
 enum { ARGS = COTI_WINDOW_ARGS, SECOND_CACHE = 2 };
@@ -161,6 +163,49 @@ static void emit_taps(coti_emit *e, flow *f, int64_t first, int64_t end, coti_ge
     }
 }
 
+/* Vector j of the sums, by element p of x from the tile's first position on: each is read once, for
+ * all taps that meet it. */
+static void add_x(coti_emit *e, flow *f, int64_t start, bool inside, int32_t j, int64_t p,
+                  const LLVMValueRef *v_tap) {
+    const coti_window *w = f->w;
+    const coti_gemm_rows all = {0, f->t->height};
+    LLVMValueRef v_lanes = NULL;
+    for (int64_t t = 0; t < w->k[1]; t++) {
+        const coti_gemm_rows rows = inside ? all : rows_at_tap(w, t, start, f->t->height);
+        const int64_t from = p - t * w->dilation[1], i = from / w->stride[1];
+        if (from < 0 || from % w->stride[1] != 0 || i < rows.first || i >= rows.end) {
+            continue;
+        }
+        if (v_lanes == NULL) {
+            v_lanes = coti_gemm_lanes_of_s(e, f->t->plan,
+                                           at(e, f->v_x, coti_l_i64(e, p * w->x_stride[1])), j);
+        }
+        LLVMValueRef *v_acc = &f->t->v_acc[i * f->t->vectors + j];
+        *v_acc = coti_l_fma(e, v_lanes, v_tap[t], *v_acc, "v_acc");
+    }
+}
+
+/* All taps of axis 1, where each column has a channel of its own. */
+static void emit_row_by_lanes(coti_emit *e, flow *f, int64_t start, bool inside) {
+    const coti_window *w = f->w;
+    const coti_gemm_plan *plan = f->t->plan;
+    const int64_t v_stride = plan->pack != COTI_GEMM_PACK_NONE ? plan->width : plan->v.k_stride;
+    const int64_t last = (f->t->height - 1) * w->stride[1] + (w->k[1] - 1) * w->dilation[1];
+    LLVMValueRef v_tap[COTI_CONV_LANE_TAPS];
+    for (int32_t j = 0; j < f->t->vectors; j++) {
+        for (int64_t t = 0; t < w->k[1]; t++) {
+            LLVMValueRef v_at = coti_l_i64(e, t * v_stride + (int64_t)j * plan->lanes);
+            v_tap[t] = coti_l_load_vector(e, coti_gemm_element(e), plan->lanes, at(e, f->v_v, v_at),
+                                          NULL, NULL, "v_tap");
+        }
+        for (int64_t p = 0; p <= last; p++) {
+            add_x(e, f, start, inside, j, p, v_tap);
+        }
+    }
+    f->v_x = at(e, f->v_x, coti_l_i64(e, w->k[1] * w->dilation[1] * w->x_stride[1]));
+    f->v_v = at(e, f->v_v, coti_l_i64(e, w->k[1] * v_stride));
+}
+
 /* All taps of axis 1; neighbours that meet the same rows together. */
 static void emit_row_of_taps(coti_emit *e, flow *f, int64_t start, bool inside,
                              LLVMValueRef v_stride) {
@@ -196,7 +241,11 @@ LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan
         .t = &t, .w = w, .v_x = LLVMGetParam(v_function, 0), .v_v = LLVMGetParam(v_function, 1)};
     coti_loop taps;
     begin_loop(e, &taps, &f, coti_l_i64(e, 0), LLVMGetParam(v_function, 3), "taps");
-    emit_row_of_taps(e, &f, start, inside, v_stride);
+    if (plan->by_lanes) {
+        emit_row_by_lanes(e, &f, start, inside);
+    } else {
+        emit_row_of_taps(e, &f, start, inside, v_stride);
+    }
     const int64_t row = w->k[1] * w->dilation[1] * w->x_stride[1];
     f.v_x = at(e, f.v_x, coti_l_i64(e, w->dilation[0] * w->x_stride[0] - row));
     end_loop(e, &taps, &f);

@@ -430,14 +430,16 @@ static scalar multiply_add(scalar a, scalar b, scalar c, cot_dtype dtype) {
                             : (scalar){.f64 = fma(a.f64, b.f64, c.f64)};
 }
 
-/* Element k of row m of an operand in windows, in *at_out; false: it is outside of the image. */
-static bool window_element(const coti_gemm *g, int64_t m, int64_t k, int64_t *at_out) {
+/* Element k of row m of an operand in windows, as column n meets it, in *at_out; false: it is
+ * outside of the image. */
+static bool window_element(const coti_gemm *g, int64_t m, int64_t n, int64_t k, int64_t *at_out) {
     const coti_window *w = &g->window;
     const int64_t place = w->role == COTI_WINDOW_ROWS ? m : k;
     const int64_t tap = w->role == COTI_WINDOW_ROWS ? k : m;
     const int64_t o[2] = {place / w->o[1] % w->o[0], place % w->o[1]};
     const int64_t t[2] = {tap / w->channels / w->k[1], tap / w->channels % w->k[1]};
     int64_t at = g->a_offset + place / w->o[1] / w->o[0] * w->image_stride + tap % w->channels;
+    at += n / w->columns * w->channels;
     for (int32_t i = 0; i < 2; i++) {
         const int64_t x = o[i] * w->stride[i] + t[i] * w->dilation[i] - w->low[i];
         if (x < 0 || x >= w->x[i]) {
@@ -463,7 +465,8 @@ static scalar dot(const machine *m) {
     scalar sum = total;
     for (int64_t k = 0; k < n; k++) {
         int64_t at = a_at + k * g->a_stride[2];
-        if (g->window.role == COTI_WINDOW_NONE || window_element(g, m->index[1], k, &at)) {
+        if (g->window.role == COTI_WINDOW_NONE ||
+            window_element(g, m->index[1], m->index[2], k, &at)) {
             sum = multiply_add(factor(a, g->dtype, at),
                                factor(b, g->dtype, b_at + k * g->b_stride[1]), sum, g->dtype);
         }

@@ -151,27 +151,47 @@ static void one_tap_is_read_in_place(void **state) {
     coti_groups_destroy(groups);
 }
 
-/* Neither the windows, of 9 times x, nor their products with the kernel are in memory: only the
- * sums over the last axis of taps, of 3. */
-static void a_depthwise_convolution_holds_no_windows(void **state) {
+/* Forward, one product; by x, another, of the kernel turned; by weights, one with the bias' sum. */
+static void a_depthwise_convolution_copies_nothing(void **state) {
     (void)state;
+    static const coti_skeleton expected[] = {COTI_SKELETON_LOAD, COTI_SKELETON_GEMM};
     coti_groups *groups = groups_of(
-        "graph @depthwise(%x: f32[N,8,8,4], state %w: f32[3,3,1,4]) {\n"
+        "graph @depthwise(%x: f32[N,8,8,4], state %w: f32[3,3,1,4], state %b: f32[4]) {\n"
         "  %0 = conv %x, %w {stride=[1, 1], dilation=[1, 1], low=[1, 1], high=[1, 1], groups=4}"
         " : f32[N,8,8,4]\n"
-        "  return y=%0\n}\n",
+        "  %1 = broadcast %b {axes=[3]} : f32[N,8,8,4]\n"
+        "  %2 = add %0, %1 : f32[N,8,8,4]\n"
+        "  %3 = relu %2 : f32[N,8,8,4]\n"
+        "  return y=%3\n}\n",
         128);
-    assert_true(groups->n_groups <= 4);
-    assert_int_equal(largest_value(groups), 3 * 8 * 8 * 4);
+    check_skeletons(groups, expected, 2);
+    assert_int_equal(groups->group[1].kernel->gemm.window.columns, 1);
     check_chunk_local(groups, 8 * 8 * 4);
     coti_groups_destroy(groups);
     groups =
-        groups_of("graph @depthwise_dw(%x: f32[N,8,8,4], %g: f32[N,8,8,4]) {\n"
+        groups_of("graph @depthwise_dx(%g: f32[N,8,8,4], state %w: f32[3,3,1,4]) {\n"
+                  "  %0 = conv_dx %g, %w {size=[8, 8], stride=[1, 1], dilation=[1, 1], low=[1, 1],"
+                  " high=[1, 1], groups=4} : f32[N,8,8,4]\n"
+                  "  return dx=%0\n}\n",
+                  128);
+    assert_int_equal(largest_value(groups), 8 * 8 * 4);
+    assert_true(groups->n_groups <= 3); /* the load, the kernel turned, the product */
+    coti_groups_destroy(groups);
+    groups =
+        groups_of("graph @depthwise_dw(%x: f32[N,8,8,4], %g: f32[N,8,8,4], state %w: f32[3,3,1,4],"
+                  " state %b: f32[4]) {\n"
                   "  %0 = conv_dw %x, %g {size=[3, 3], stride=[1, 1], dilation=[1, 1], low=[1, 1],"
                   " high=[1, 1], groups=4} : f32[3,3,1,4]\n"
-                  "  return dw=%0\n}\n",
+                  "  %1 = sub %w, %0 : f32[3,3,1,4]\n"
+                  "  %2 = sum %g {axes=[0, 1, 2]} : f32[4]\n"
+                  "  %3 = sub %b, %2 : f32[4]\n"
+                  "  update %w <- %1\n"
+                  "  update %b <- %3\n"
+                  "  return\n}\n",
                   128);
-    assert_true(largest_value(groups) < 9 * 8 * 8 * 4 / 2);
+    assert_int_equal(groups->n_groups, 3); /* two loads before it */
+    assert_int_equal(groups->group[2].kernel->gemm.window.role, COTI_WINDOW_TAPS);
+    assert_true(groups->group[2].kernel->gemm.side.n_stores > 0);
     coti_groups_destroy(groups);
 }
 
@@ -197,7 +217,7 @@ int main(void) {
         cmocka_unit_test(a_weight_gradient_updates_weights_and_bias),
         cmocka_unit_test(a_gradient_by_x_is_a_convolution),
         cmocka_unit_test(one_tap_is_read_in_place),
-        cmocka_unit_test(a_depthwise_convolution_holds_no_windows),
+        cmocka_unit_test(a_depthwise_convolution_copies_nothing),
         cmocka_unit_test(a_pool_copies_nothing),
     };
     return cmocka_run_group_tests(tests, make_context, drop_context);
