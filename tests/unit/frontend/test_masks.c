@@ -4,6 +4,8 @@
  */
 #include "fit_support.h"
 
+#include "frontend/layers/layer.h"
+
 /* What a model makes of n rows of each input. */
 static void predict(cot_context *context, cot_tensor_list in, cot_tensor out, const cot_array *x,
                     void *y, size_t y_bytes) {
@@ -137,6 +139,38 @@ static void nothing_counts(void **state) {
     }
 }
 
+/* ---- gradients ---- */
+
+/* In f64 by finite differences, and the second ones; along either axis nothing counts in a vector
+ * of each row. */
+static void gradients_of_a_masked_softmax(void **state) {
+    (void)state;
+    static const unsigned char seen[2][24] = {
+        {1, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 1, 1, 0, 1, 1, 0},
+        {1, 0, 1, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1, 1, 1, 0}};
+    for (int32_t axis = 1; axis <= 2; axis++) {
+        cot_context *context = new_context(1);
+        cot_graph *graph = cot_graph_create(context, "masked");
+        const cot_layer *layer = cot_softmax_layer(context, axis, NULL);
+        const cot_shape shape = {.rank = 3, .dim = {2, 4, 3}};
+        cot_gradcheck_options options = COT_GRADCHECK_OPTIONS_INIT;
+        cot_gradcheck_report report;
+        options.second = COT_ON;
+        assert_non_null(layer);
+        const cot_value input[2] = {cot_op_input(graph, COT_F64, shape, "x"),
+                                    cot_op_constant_array(graph, COT_BOOL, shape, seen[axis - 1])};
+        const coti_built built = coti_class_softmax.build(layer, graph, input, 2, true);
+        CHECK_OK(context, cot_graph_output(built.value, "y"));
+        CHECK_OK(context, cot_gradcheck(graph, &options, &report));
+        if (!report.passed) {
+            fail_msg("axis %d: %s", (int)axis, report.message);
+        }
+        assert_true(report.n_compared >= 24 * 24);
+        cot_graph_destroy(graph);
+        cot_context_destroy(context);
+    }
+}
+
 /* ---- what does not fit ---- */
 
 static void misuse(void **state) {
@@ -183,6 +217,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(who_passes_it_on),
         cmocka_unit_test(ranks_that_differ),
         cmocka_unit_test(nothing_counts),
+        cmocka_unit_test(gradients_of_a_masked_softmax),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
