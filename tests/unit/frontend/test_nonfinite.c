@@ -438,6 +438,13 @@ static cot_value step_of(cot_value x) {
 static cot_value step_and_more(cot_value x) {
     return cot_op_binary(COT_OP_MUL, step_of(x), cot_op_unary(COT_OP_TANH, x));
 }
+/* Computed, then hidden by what reads it. */
+static cot_value step_of_exp(cot_value x) {
+    return step_of(cot_op_unary(COT_OP_EXP, x));
+}
+static cot_value truncated(cot_value x) {
+    return cot_op_cast(cot_op_cast(cot_op_unary(COT_OP_EXP, x), COT_I32), COT_F32);
+}
 /* Chosen against: what is chosen is finite. */
 static cot_value replaced(cot_value x) {
     return cot_op_select(cot_op_binary(COT_OP_EQ, x, x), x, zero_of(x));
@@ -478,6 +485,8 @@ static void what_hides_a_nan(void **state) {
                  {relu_of_a_view, "relu", ""},
                  {step_of, "", ""},
                  {step_and_more, "tanh", ""},
+                 {step_of_exp, "exp", ""},
+                 {truncated, "exp", ""},
                  {replaced, "", ""},
                  {pooled, "max", ""},
                  {clipped_from_nowhere, "", ""},
