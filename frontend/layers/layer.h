@@ -21,18 +21,19 @@ typedef struct coti_type {
 
 /*
  * A call's values in a tensor graph. logits: what its final softmax or sigmoid, which `squashed`
- * says it was, was taken of, or poison. mask: which places count, bool, of the value's shape
- * without its last axis; poison: all of them.
+ * says it was, was taken of, or poison; a softmax along squash_axis. mask: which places count,
+ * bool, of the value's shape without its last axis; poison: all of them.
  */
 typedef struct coti_built {
     cot_value value, logits;
     cot_activation_kind squashed;
+    int32_t squash_axis; /* 0: the last */
     cot_value mask;
 } coti_built;
 
 /* A value that is no softmax and no sigmoid. */
 static inline coti_built coti_plain(cot_value value) {
-    return (coti_built){value, {NULL, 0}, COT_LINEAR, {NULL, 0}};
+    return (coti_built){value, {NULL, 0}, COT_LINEAR, 0, {NULL, 0}};
 }
 
 /* How a weight begins and what holds it: options that were checked, defaults filled in. */

@@ -258,7 +258,10 @@ static coti_built build_softmax(const cot_layer *layer, cot_graph *graph, const 
     cot_value mask = n == 2 ? stretch(input[1], x) : coti_poison();
     cot_value z = n == 2 ? cot_op_select(mask, x, coti_number(x, low)) : x;
     cot_value y = exchange(cot_op_softmax(exchange(z, axis, last)), axis, last);
-    return coti_plain(n == 2 ? cot_op_select(mask, y, coti_number(x, 0.0)) : y);
+    if (n == 2) {
+        return coti_plain(cot_op_select(mask, y, coti_number(x, 0.0)));
+    }
+    return (coti_built){y, x, COT_SOFTMAX, axis, coti_poison()};
 }
 
 const coti_layer_class coti_class_softmax = {.name = "Softmax",

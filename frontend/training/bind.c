@@ -164,8 +164,19 @@ static coti_weighting weighting_of(const coti_head *head, const cot_dataset *dat
     }
     const cot_array *weight =
         cot_dataset_sample_weight(data, data->n_weights == 1 ? 0 : head->i_target);
-    bool by_value = weight->row_elements > 1 || coti_values_a_row(head) == 1;
+    bool by_value =
+        weight->row_elements > 1 || (head->numbers.axis == 0 && coti_loss_values_a_row(head) == 1);
     return by_value ? COTI_WEIGHTED_BY_VALUE : COTI_WEIGHTED_BY_ROW;
+}
+
+/* Does a metric look at the weights of values that are not its own, but those of a loss along
+ * another axis? */
+static bool misreads_weights(const coti_head *head, coti_weighting weighting) {
+    bool any = false;
+    for (int32_t i = 0; i < head->n_judges; i++) {
+        any = any || head->judge[i].weighted;
+    }
+    return any && weighting == COTI_WEIGHTED_BY_VALUE && head->numbers.axis != 0;
 }
 
 static cot_status check_weights(column_check *check, const cot_dataset *data, const coti_head *head,
@@ -176,12 +187,20 @@ static cot_status check_weights(column_check *check, const cot_dataset *data, co
     check->what = "sample weights of";
     check->layer = head->name;
     check->array = cot_dataset_sample_weight(data, data->n_weights == 1 ? 0 : head->i_target);
-    if (check->array->row_elements != 1 && check->array->row_elements != coti_values_a_row(head)) {
+    if (check->array->row_elements != 1 &&
+        check->array->row_elements != coti_loss_values_a_row(head)) {
         return COTI_FAIL_OP(check->training->context, COT_E_SHAPE, check->function, check->layer,
                             "%s: sample weights of \"%s\" have %lld elements a row, expected 1 or "
                             "%lld",
                             check->function, check->layer, (long long)check->array->row_elements,
-                            (long long)coti_values_a_row(head));
+                            (long long)coti_loss_values_a_row(head));
+    }
+    if (misreads_weights(head, weighting_of(head, data))) {
+        return COTI_FAIL_OP(check->training->context, COT_E_ARG, check->function, check->layer,
+                            "%s: sample weights of \"%s\" are one a value of its loss, which is "
+                            "not along the last axis as its weighted metrics are: expected one a "
+                            "row",
+                            check->function, check->layer);
     }
     return (uses & COTI_USE_FINITE) != 0 ? check_finite(check) : COT_OK;
 }

@@ -17,18 +17,22 @@ static cot_value sum_of_all(cot_value x) {
     return cot_op_reduce(COT_OP_SUM, x, all_axes, cot_value_shape(x).rank, false);
 }
 
-int64_t coti_values_a_row(const coti_head *head) {
-    int64_t n = 1; /* the output's shape was checked: no overflow */
-    for (int32_t i = 1; i + 1 < head->type.shape.rank; i++) {
-        n *= head->type.shape.dim[i];
+int64_t coti_values_a_row(const cot_shape *shape, int32_t axis) {
+    int64_t n = 1; /* an output's shape was checked: no overflow */
+    for (int32_t i = 1; i < shape->rank; i++) {
+        n *= i == (axis != 0 ? axis : shape->rank - 1) ? 1 : shape->dim[i];
     }
     return n;
+}
+
+int64_t coti_loss_values_a_row(const coti_head *head) {
+    return coti_values_a_row(&head->type.shape, head->numbers.axis);
 }
 
 /* The sum over rows of the mean of each row's values, a scalar. */
 static cot_value sum_rows(const coti_head *head, cot_value values) {
     cot_value sum = sum_of_all(values);
-    int64_t n = coti_values_a_row(head);
+    int64_t n = coti_loss_values_a_row(head);
     return n == 1 ? sum : coti_div(sum, coti_number(sum, (double)n));
 }
 
@@ -57,21 +61,25 @@ bool coti_head_takes_weights(const coti_head *head) {
     return takes;
 }
 
-/* The weight of each value, [N,..]; poison: they count alike. */
+/* The weights as they come, [N] or of the loss's values; poison: all count alike. */
 static cot_value lower_weights(const coti_head *head, cot_graph *graph, coti_weighting weighting) {
     char name[COTI_TARGET_BYTES];
-    cot_shape shape = head->type.shape;
+    cot_shape given = coti_loss_shape(head);
     if (weighting == COTI_UNWEIGHTED) {
         return coti_poison();
     }
-    shape.dim[--shape.rank] = 0;
-    cot_shape given = shape;
     if (weighting == COTI_WEIGHTED_BY_ROW) {
-        given = (cot_shape){.rank = 1, .batched = true, .dim = {shape.dim[0]}};
+        given = (cot_shape){.rank = 1, .batched = true, .dim = {given.dim[0]}};
     }
     coti_weight_name(head, name);
-    cot_value weight = cot_op_cast(cot_op_input(graph, COT_F32, given, name), head->type.dtype);
-    return given.rank == shape.rank ? weight : cot_op_broadcast(weight, shape, all_axes, 1);
+    return cot_op_cast(cot_op_input(graph, COT_F32, given, name), head->type.dtype);
+}
+
+/* A weight for each value of this shape. */
+static cot_value weight_values(cot_value weight, cot_shape shape) {
+    return weight.graph == NULL || cot_value_shape(weight).rank == shape.rank
+               ? weight
+               : cot_op_broadcast(weight, shape, all_axes, 1);
 }
 
 /* ---- losses ---- */
@@ -175,9 +183,13 @@ static cot_status lower_head(const coti_training *training, cot_graph *graph, co
     cot_graph_set_layer(graph, head->name);
     cot_value target = cot_op_input(graph, head->target.dtype, head->target.shape, name);
     cot_value weight = lower_weights(head, graph, training->mode[mode].weighting[i_head]);
+    cot_shape values = head->type.shape;
+    values.dim[--values.rank] = 0;
     if (head->i_loss_sum >= 0) {
-        COTI_TRY(lower_loss(training, mode, head, output, target, weight, loss));
+        COTI_TRY(lower_loss(training, mode, head, output, target,
+                            weight_values(weight, coti_loss_shape(head)), loss));
     }
+    weight = weight_values(weight, values);
     for (int32_t i = 0; i < head->n_judges; i++) {
         cot_value sum = coti_metric_build(&head->judge[i], head, output, target, weight);
         if (sum.graph == NULL) {

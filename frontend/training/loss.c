@@ -46,6 +46,44 @@ static cot_status check_number(cot_context *context, const char *output, const c
                               value, high);
 }
 
+/* Losses along an axis of their choice, as in Keras on TensorFlow. */
+static bool has_axis(cot_loss loss) {
+    return loss == COT_CATEGORICAL_CROSSENTROPY || loss == COT_BINARY_CROSSENTROPY ||
+           loss == COT_CATEGORICAL_FOCAL_CROSSENTROPY || loss == COT_BINARY_FOCAL_CROSSENTROPY ||
+           loss == COT_COSINE_SIMILARITY;
+}
+
+/* The axis counted from the front, 0 for the last. A mask is along the last one. */
+static cot_status read_axis(cot_context *context, coti_head *head) {
+    const int32_t rank = head->type.shape.rank, given = head->numbers.axis;
+    const int32_t axis = given < 0 ? given + rank : given == 0 ? rank - 1 : given;
+    head->numbers.axis = axis == rank - 1 ? 0 : axis;
+    if (given != 0 && (axis < 1 || axis >= rank)) {
+        return COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": axis of the loss is %d, expected one of an output of "
+                            "rank %d that is not the batch's",
+                            head->name, (int)given, (int)rank);
+    }
+    if (head->numbers.axis != 0 && (!has_axis(head->loss) || head->masked)) {
+        return COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": the loss %s is along the last axis%s", head->name,
+                            cot_loss_name(head->loss),
+                            has_axis(head->loss) ? " of an output with a mask" : "");
+    }
+    return COT_OK;
+}
+
+cot_shape coti_loss_shape(const coti_head *head) {
+    cot_shape shape = head->type.shape;
+    const int32_t axis = head->numbers.axis != 0 ? head->numbers.axis : shape.rank - 1;
+    shape.rank--;
+    for (int32_t i = axis; i < shape.rank; i++) {
+        shape.dim[i] = shape.dim[i + 1];
+    }
+    shape.dim[shape.rank] = 0;
+    return shape;
+}
+
 /* What is no number. */
 static cot_status check_ways(cot_context *context, const coti_head *head) {
     const cot_loss_options *numbers = &head->numbers;
@@ -85,6 +123,7 @@ cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, c
     COTI_TRY(check_number(context, head->name, "alpha", numbers->alpha, most));
     COTI_TRY(check_number(context, head->name, "beta", numbers->beta, most));
     COTI_TRY(check_number(context, head->name, "gamma", numbers->gamma, most));
+    COTI_TRY(read_axis(context, head));
     return check_ways(context, head);
 }
 
@@ -138,7 +177,8 @@ static cot_value for_each_row(cot_value x, cot_value like) {
 
 /* ---- cross-entropies ---- */
 
-/* What a loss looks at: the head, the target, the output, and its logits if there are any. */
+/* What a loss looks at: the head, the target, the output, and its logits if there are any; the
+ * loss's axis is the last. */
 typedef struct row_loss {
     const coti_head *head;
     cot_value t, p;
@@ -159,8 +199,8 @@ static cot_value smooth(const row_loss *l, double classes) {
 }
 
 static double n_classes(const row_loss *l) {
-    const cot_shape *shape = &l->head->type.shape;
-    return (double)shape->dim[shape->rank - 1];
+    const cot_shape shape = cot_value_shape(l->p);
+    return (double)shape.dim[shape.rank - 1];
 }
 
 /* p / sum(p), within [e, 1 - e]. */
@@ -402,18 +442,41 @@ static const loss_class classes[] = {
     [COT_CUSTOM_LOSS] = {custom_loss, COT_LINEAR},
 };
 
+/* Are the output's logits those of what the loss is taken of, along the loss's axis? */
+static bool has_logits(const coti_head *head, const loss_class *class, const coti_built *output) {
+    return class->squash != COT_LINEAR && head->fuse && output->logits.graph != NULL &&
+           output->squashed == class->squash &&
+           (class->squash != COT_SOFTMAX || output->squash_axis == head->numbers.axis);
+}
+
+/* x with the loss's axis as the last. */
+static cot_value turn(const coti_head *head, cot_value x) {
+    int32_t order[COT_MAX_RANK];
+    if (head->numbers.axis == 0 || x.graph == NULL) {
+        return x;
+    }
+    const int32_t rank = head->type.shape.rank;
+    for (int32_t i = 0; i < rank; i++) {
+        order[i] = i + 1 == rank ? head->numbers.axis : i + (i >= head->numbers.axis);
+    }
+    return cot_op_permute(x, order, rank);
+}
+
 cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target) {
     if (output.value.graph == NULL || target.graph == NULL) {
         return coti_poison();
     }
     const loss_class *class = &classes[head->loss];
-    row_loss loss = {.head = head, .t = target, .p = output.value, .logits = coti_poison()};
-    if (class->squash != COT_LINEAR && head->fuse && output.logits.graph != NULL &&
-        output.squashed == class->squash) {
-        loss.logits = output.logits;
+    cot_value logits = coti_poison();
+    if (has_logits(head, class, &output)) {
+        logits = output.logits;
     } else if (class->squash != COT_LINEAR && head->from_logits) {
-        loss.logits = output.value;
+        logits = output.value;
     }
+    const row_loss loss = {.head = head,
+                           .t = turn(head, target),
+                           .p = turn(head, output.value),
+                           .logits = turn(head, logits)};
     return class->build(&loss);
 }
 

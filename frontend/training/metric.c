@@ -134,6 +134,10 @@ int32_t coti_metric_classes(const coti_judge *judge) {
     return judge->numbers.of_class ? 1 : judge->n_classes;
 }
 
+int32_t coti_metric_labels(const coti_judge *judge) {
+    return judge->numbers.multi_label ? judge->n_classes : 1;
+}
+
 double coti_metric_ratio(double a, double b) {
     return b == 0.0 ? 0.0 : a / b;
 }
@@ -190,10 +194,20 @@ static const coti_metric_class classes[COT_METRIC_COUNT] = {
                     false,
                     1,
                     COTI_TAKES_THRESHOLD | COTI_TAKES_TOP_K | COTI_TAKES_CLASS},
-    [COT_AUC] =
-        {coti_curve_counts, coti_auc_value, {0, 2, 0}, false, false, 1, COTI_TAKES_THRESHOLDS},
-    [COT_AUC_PR] =
-        {coti_curve_counts, coti_auc_pr_value, {0, 2, 0}, false, false, 1, COTI_TAKES_THRESHOLDS},
+    [COT_AUC] = {coti_curve_counts,
+                 coti_auc_value,
+                 {0, 2, 0},
+                 false,
+                 false,
+                 1,
+                 COTI_TAKES_THRESHOLDS | COTI_TAKES_CURVE},
+    [COT_AUC_PR] = {coti_curve_counts,
+                    coti_auc_value,
+                    {0, 2, 0},
+                    false,
+                    false,
+                    1,
+                    COTI_TAKES_THRESHOLDS | COTI_TAKES_CURVE},
     [COT_SENSITIVITY_AT_SPECIFICITY] = {coti_bounded_counts,
                                         coti_bounded_value,
                                         {2, 2, 0},
@@ -277,7 +291,8 @@ int32_t coti_metric_sums(const coti_judge *judge) {
     if (has_divisor(judge) || class == NULL) {
         return has_divisor(judge) ? 2 : 1;
     }
-    return class->sums.in_all + class->sums.a_threshold * judge->numbers.num_thresholds +
+    return class->sums.in_all +
+           class->sums.a_threshold * judge->numbers.num_thresholds * coti_metric_labels(judge) +
            class->sums.a_class * coti_metric_classes(judge);
 }
 
@@ -328,7 +343,7 @@ static cot_value mean_sums(const coti_judge *judge, const row_metric *m, cot_val
     if (values.graph == NULL) {
         return values;
     }
-    int64_t n = coti_values_a_row(m->head);
+    int64_t n = coti_values_a_row(&m->head->type.shape, 0);
     if (!has_divisor(judge)) {
         cot_value sum = sum_of_batch(values);
         return n == 1 ? sum : coti_div(sum, coti_number(sum, (double)n));
@@ -352,7 +367,8 @@ static cot_value count_of(const coti_judge *judge, const coti_head *head, cot_va
 
 cot_value coti_metric_build(const coti_judge *judge, const coti_head *head, coti_built output,
                             cot_value target, cot_value weight) {
-    bool is_softmax = output.logits.graph != NULL && output.squashed == COT_SOFTMAX;
+    bool is_softmax =
+        output.logits.graph != NULL && output.squashed == COT_SOFTMAX && output.squash_axis == 0;
     const row_metric m = {.head = head,
                           .judge = judge,
                           .t = target,

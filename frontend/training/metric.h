@@ -30,7 +30,8 @@ enum {
     COTI_TAKES_BETA = 16,
     COTI_TAKES_AGGREGATION = 32, /* and the number of regressors */
     COTI_TAKES_THRESHOLDS = 64,
-    COTI_TAKES_BOUND = 128
+    COTI_TAKES_BOUND = 128,
+    COTI_TAKES_CURVE = 256 /* how a curve and its area are made, labels, logits */
 };
 
 /* How many sums a metric keeps: these in all, for each threshold and for each class that it is of.
@@ -62,6 +63,8 @@ cot_value coti_metric_of_class(const coti_row_metric *m, cot_value x);
 cot_value coti_metric_weigh(const coti_row_metric *m, cot_value x, int32_t n);
 /* The last axis, without the classes that do not count. */
 int32_t coti_metric_classes(const coti_judge *judge);
+/* How many labels have an area of their own: the last axis, or 1. */
+int32_t coti_metric_labels(const coti_judge *judge);
 /* a / b, 0 where b is 0. */
 double coti_metric_ratio(double a, double b);
 
@@ -75,10 +78,10 @@ cot_value coti_false_negatives(const coti_row_metric *m);
 cot_value coti_precision_counts(const coti_row_metric *m);
 cot_value coti_recall_counts(const coti_row_metric *m);
 double coti_share_value(const coti_judge *judge, const double *sum, double rows);
-/* True positives at each threshold, then the false ones: [2 thresholds]. */
+/* True positives at each threshold, of each label if they are apart, then the false ones:
+ * [2 labels thresholds]. */
 cot_value coti_curve_counts(const coti_row_metric *m);
 double coti_auc_value(const coti_judge *judge, const double *sum, double rows);
-double coti_auc_pr_value(const coti_judge *judge, const double *sum, double rows);
 /* Of the four with a bound: as coti_curve_counts, all positives and negatives before the rest. */
 cot_value coti_bounded_counts(const coti_row_metric *m);
 double coti_bounded_value(const coti_judge *judge, const double *sum, double rows);

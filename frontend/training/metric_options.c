@@ -32,11 +32,46 @@ static const char *untaken(const cot_metric_options *given, uint32_t takes) {
         {"num_regressors", given->num_regressors != 0, COTI_TAKES_AGGREGATION},
         {"num_thresholds", given->num_thresholds != 0, COTI_TAKES_THRESHOLDS},
         {"at", is_given(given->at), COTI_TAKES_BOUND},
+        {"thresholds", given->thresholds != NULL || given->n_thresholds != 0, COTI_TAKES_CURVE},
+        {"summation", given->summation != COT_SUMMATION_INTERPOLATION, COTI_TAKES_CURVE},
+        {"multi_label", given->multi_label, COTI_TAKES_CURVE},
+        {"label_weights", given->label_weights != NULL || given->n_label_weights != 0,
+         COTI_TAKES_CURVE},
+        {"from_logits", given->from_logits, COTI_TAKES_CURVE},
     };
     for (size_t i = 0; i < sizeof option / sizeof option[0]; i++) {
         if (option[i].given && (takes & option[i].flag) == 0) {
             return option[i].name;
         }
+    }
+    return NULL;
+}
+
+/* Are all n numbers between 0 and the most? There are none if they are NULL. */
+static bool lie_within(const double *number, int32_t n, double most) {
+    bool within = (number != NULL) == (n > 0);
+    for (int32_t i = 0; within && i < n; i++) {
+        within = number[i] >= 0.0 && number[i] <= most;
+    }
+    return within;
+}
+
+/* The same of the options of curves. */
+static const char *curve_fault_of(const cot_metric_options *n, int32_t n_classes) {
+    if (n->n_thresholds < 0 || n->n_thresholds > MOST_THRESHOLDS - 2 ||
+        !lie_within(n->thresholds, n->n_thresholds, 1.0)) {
+        return "thresholds must be n_thresholds numbers in [0, 1], at most 1998";
+    }
+    if (n->n_thresholds != 0 && n->num_thresholds != 0) {
+        return "thresholds and num_thresholds: one or the other";
+    }
+    if ((int)n->summation < 0 || n->summation > COT_SUMMATION_MAJORING) {
+        return "summation is no cot_summation";
+    }
+    if ((n->n_label_weights != 0 && n->n_label_weights != n_classes) ||
+        !lie_within(n->label_weights, n->n_label_weights, 1e30)) {
+        return "label_weights must be n_label_weights numbers that are not negative, one for each "
+               "place of the last axis";
     }
     return NULL;
 }
@@ -71,7 +106,10 @@ static const char *fault_of(const cot_metric_options *n, uint32_t takes, int32_t
     if (n->num_thresholds != 0 && (n->num_thresholds < 2 || n->num_thresholds > MOST_THRESHOLDS)) {
         return "num_thresholds must be 2 to 2000";
     }
-    return n->at >= 0.0 && n->at <= 1.0 ? NULL : "at must lie in [0, 1]";
+    if (!(n->at >= 0.0 && n->at <= 1.0)) {
+        return "at must lie in [0, 1]";
+    }
+    return curve_fault_of(n, n_classes);
 }
 
 /* What else the metric needs; NULL: nothing. */
@@ -107,14 +145,17 @@ static void fill_in(cot_metric_options *n, const coti_head *head, uint32_t takes
     n->threshold = threshold_of(n, takes);
     n->top_k = n->top_k == 0 && is_accuracy ? head->top_k : n->top_k;
     n->beta = n->beta == 0.0 ? 1.0 : n->beta;
-    n->num_thresholds = n->num_thresholds == 0 ? DEFAULT_THRESHOLDS : n->num_thresholds;
+    n->num_thresholds = n->n_thresholds != 0     ? n->n_thresholds + 2
+                        : n->num_thresholds == 0 ? DEFAULT_THRESHOLDS
+                                                 : n->num_thresholds;
 }
 
 /* Scores of classes are of rows without more axes, and their classes are few enough. */
 static cot_status check_shape(cot_context *context, const coti_head *head, const coti_judge *judge,
                               uint32_t takes) {
     char text[COTI_TYPE_BYTES];
-    bool by_class = (takes & (COTI_TAKES_AVERAGE | COTI_TAKES_AGGREGATION)) != 0;
+    bool by_class =
+        (takes & (COTI_TAKES_AVERAGE | COTI_TAKES_AGGREGATION)) != 0 || judge->numbers.multi_label;
     if (by_class && head->type.shape.rank != 2) {
         return COTI_FAIL_OP(context, COT_E_SHAPE, "compile", head->name,
                             "output \"%s\" is %s: metric %s expects one axis beside the batch",

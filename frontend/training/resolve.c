@@ -75,6 +75,33 @@ typedef struct judges {
     const cot_custom_metric *const *custom;
 } judges;
 
+/* The lists of a metric's options, which were checked, are copied; thresholds ascend. */
+static cot_status own_lists(coti_training *training, cot_metric_options *numbers) {
+    coti_arena *arena = &training->arena;
+    if (numbers->label_weights != NULL) {
+        numbers->label_weights =
+            coti_arena_copy(arena, numbers->label_weights,
+                            (size_t)numbers->n_label_weights * sizeof *numbers->label_weights);
+        if (numbers->label_weights == NULL) {
+            return COT_E_NOMEM;
+        }
+    }
+    if (numbers->thresholds == NULL) {
+        return COT_OK;
+    }
+    double *sorted =
+        coti_arena_array(arena, (size_t)numbers->n_thresholds, sizeof *numbers->thresholds);
+    for (int32_t i = 0; sorted != NULL && i < numbers->n_thresholds; i++) {
+        int32_t at = i;
+        for (; at > 0 && sorted[at - 1] > numbers->thresholds[i]; at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = numbers->thresholds[i];
+    }
+    numbers->thresholds = sorted;
+    return sorted != NULL ? COT_OK : COT_E_NOMEM;
+}
+
 static cot_status add_metric(coti_training *training, const cot_metric_options *given,
                              coti_head *head) {
     if (!coti_metric_is_valid(given->metric) || given->metric == COT_NO_METRIC) {
@@ -88,7 +115,9 @@ static cot_status add_metric(coti_training *training, const cot_metric_options *
     if (numbers.name == NULL) {
         return COT_E_NOMEM;
     }
-    return coti_metric_read(training->context, head, &numbers, &head->judge[head->n_judges++]);
+    coti_judge *judge = &head->judge[head->n_judges++];
+    COTI_TRY(coti_metric_read(training->context, head, &numbers, judge));
+    return own_lists(training, &judge->numbers);
 }
 
 static cot_status add_metrics(coti_training *training, const cot_metric *metrics, bool weighted,

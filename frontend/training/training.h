@@ -49,7 +49,7 @@ typedef struct coti_head {
     bool from_logits; /* the output, as the user has it, is logits */
     bool fuse;        /* take a final softmax's or sigmoid's logits for a cross-entropy */
     int32_t top_k;
-    cot_loss_options numbers; /* of the loss, with defaults filled in */
+    cot_loss_options numbers; /* of the loss, with defaults filled in; axis is 0 for the last */
     int32_t n_judges;
     coti_judge *judge;
     int32_t i_target; /* among the targets; -1: needs none */
@@ -203,15 +203,20 @@ cot_status coti_lower_heads(const coti_training *training, cot_graph *graph, cot
 void coti_target_name(const coti_head *head, char name[COTI_TARGET_BYTES]);
 void coti_weight_name(const coti_head *head, char name[COTI_TARGET_BYTES]);
 
-/* Values of a row between the batch and the last axis. */
-int64_t coti_values_a_row(const coti_head *head);
+/* Values of a row of this shape, one for each place of all axes but the batch's and this one (0:
+ * the last); and of the head's loss. */
+int64_t coti_values_a_row(const cot_shape *shape, int32_t axis);
+int64_t coti_loss_values_a_row(const coti_head *head);
 
 /* Does anything of the head look at sample weights? */
 bool coti_head_takes_weights(const coti_head *head);
 
 /* ---- loss.c, metric.c: values of rows ---- */
 
-/* Loss of each row, shape of the output without its last axis, or a custom loss's scalar. */
+/* The shape of the loss's values: the output's without the axis that it is along. */
+cot_shape coti_loss_shape(const coti_head *head);
+
+/* Loss of each row, of that shape, or a custom loss's scalar. */
 cot_value coti_loss_build(const coti_head *head, coti_built output, cot_value target);
 
 /* Which rows count, 0 or 1 in the output's dtype, of the values' shape; poison: all. */

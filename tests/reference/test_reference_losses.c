@@ -57,6 +57,7 @@ static cot_loss_options options_of(reference_case *c) {
     o.ignores_class = reference_text(c, "ignore_class") != NULL;
     o.ignore_class = (int32_t)reference_number(c, "ignore_class", 0.0);
     o.reduction = reduction_of(c);
+    o.axis = (int32_t)reference_number(c, "axis", 0.0);
     return o;
 }
 

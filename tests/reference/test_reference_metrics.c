@@ -44,6 +44,24 @@ static double listed(reference_case *c, const char *key, int32_t element, double
     return number == 0.0 ? COT_ZERO : number;
 }
 
+/* All numbers of a list, for options that are lists in Keras and here. */
+typedef struct list {
+    double number[16];
+    int32_t n;
+} list;
+
+static list list_of(reference_case *c, const char *key) {
+    list l = {.n = 0};
+    const char *text = reference_text(c, key);
+    while (text != NULL && *text != '\0') {
+        char *end = NULL;
+        assert_true(l.n < 16);
+        l.number[l.n++] = strtod(text, &end);
+        text = *end == ',' ? end + 1 : end;
+    }
+    return l;
+}
+
 static cot_average average_of(const char *text) {
     static const char *const names[] = {"none", "micro", "macro", "weighted"};
     for (int32_t i = 1; text != NULL && i < 4; i++) {
@@ -52,6 +70,31 @@ static cot_average average_of(const char *text) {
         }
     }
     return COT_AVERAGE_NONE;
+}
+
+static cot_summation summation_of(const char *text) {
+    const bool minoring = text != NULL && strcmp(text, "minoring") == 0;
+    assert_true(text == NULL || minoring || strcmp(text, "majoring") == 0 ||
+                strcmp(text, "interpolation") == 0);
+    return minoring                                        ? COT_SUMMATION_MINORING
+           : text != NULL && strcmp(text, "majoring") == 0 ? COT_SUMMATION_MAJORING
+                                                           : COT_SUMMATION_INTERPOLATION;
+}
+
+/* Those of a curve. The lists live in *thresholds and *weights. */
+static void read_curve(reference_case *c, cot_metric_options *o, list *thresholds, list *weights) {
+    *weights = list_of(c, "label_weights");
+    o->summation = summation_of(reference_text(c, "summation_method"));
+    o->multi_label = reference_switch(c, "multi_label");
+    o->from_logits = reference_switch(c, "from_logits");
+    o->label_weights = weights->n > 0 ? weights->number : NULL;
+    o->n_label_weights = weights->n;
+    if (o->metric == COT_AUC || o->metric == COT_AUC_PR) {
+        *thresholds = list_of(c, "thresholds");
+        o->threshold = 0.0;
+        o->thresholds = thresholds->n > 0 ? thresholds->number : NULL;
+        o->n_thresholds = thresholds->n;
+    }
 }
 
 /* The options of the case. An element is a place in Keras's list of thresholds, else a class. */
@@ -88,7 +131,8 @@ static bool is_plain(const cot_metric_options *o) {
                       o->num_thresholds == 0 && o->beta == 0.0 && o->at == 0.0;
     return same && !o->of_class && o->average == COT_AVERAGE_NONE && o->num_regressors == 0 &&
            o->class_aggregation == COT_UNIFORM_AVERAGE && o->metric != COT_PRECISION &&
-           o->metric != COT_RECALL;
+           o->metric != COT_RECALL && o->n_thresholds == 0 && o->n_label_weights == 0 &&
+           o->summation == COT_SUMMATION_INTERPOLATION && !o->multi_label && !o->from_logits;
 }
 
 /* A model that passes rows through. */
@@ -101,7 +145,9 @@ static cot_model *identity(reference_case *c, const reference_array *output) {
     cot_tensor y = cot_activation(x, COT_LINEAR);
     cot_model *model = cot_model_create(x.context, COT_TENSORS(x), COT_TENSORS(y), NULL);
     assert_non_null(model);
-    const cot_metric_options judge = options_of(c);
+    cot_metric_options judge = options_of(c);
+    list thresholds, label_weights;
+    read_curve(c, &judge, &thresholds, &label_weights);
     cot_compile_options options = COT_COMPILE_OPTIONS_INIT;
     if (is_plain(&judge)) {
         options.top_k = judge.top_k;

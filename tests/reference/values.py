@@ -280,6 +280,31 @@ def sparse_losses(out):
     loss(out, name, np.array([1, 2], np.int32), np.array([[200, 0, 0], [0, -150, 150]], np.float32), activation="softmax")
 
 
+def losses_along_an_axis(out):
+    """What softmax and label smoothing are along, too. Keras smooths by the last axis's extent: here both are 4."""
+    shape, cube = (3, 4, 2), (3, 4, 4)
+    target, output = np.moveaxis(one_hot((3, 2, 4)), 1, 2), np.moveaxis(chances((3, 2, 4), 4), 1, 2)
+    logits = grid(shape, 3, 8)
+    by_place = np.array([[1, 0.5], [0, 2], [3, 0.25]], np.float32)
+    for weights in [None, ROW_WEIGHTS[1:4].reshape(3, 1), by_place]:
+        for name in ["categorical_crossentropy", "categorical_focal_crossentropy"]:
+            loss(out, name, target, output, weights, axis=1)
+            loss(out, name, target, logits, weights, from_logits=True, axis=1)
+        for name in ["binary_crossentropy", "binary_focal_crossentropy"]:
+            loss(out, name, bits(shape), shares(shape, 3), weights, axis=1)
+        loss(out, "binary_crossentropy", bits(shape), logits, weights, from_logits=True, axis=-2)
+        loss(out, "cosine_similarity", grid(shape, 5, 4), grid(shape, 50, 4), weights, axis=-2)
+    for reduction in ["sum", "mean_with_sample_weight"]:
+        loss(out, "categorical_crossentropy", target, output, by_place, axis=1, reduction=reduction)
+        loss(out, "binary_crossentropy", bits(shape), shares(shape, 3), by_place, axis=1, reduction=reduction)
+    loss(out, "binary_crossentropy", bits(shape), logits, axis=1, activation="sigmoid", label_smoothing=0.1)
+    for name in ["categorical_crossentropy", "categorical_focal_crossentropy"]:
+        loss(out, name, np.moveaxis(one_hot(cube), 1, 2), np.moveaxis(chances(cube, 7), 1, 2), axis=1, label_smoothing=0.2)
+        loss(out, name, np.moveaxis(one_hot(cube), 1, 2), grid(cube, 9, 6), axis=1, label_smoothing=0.2, from_logits=True)
+    loss(out, "cosine_similarity", grid((2, 3, 4, 2), 5, 4), grid((2, 3, 4, 2), 50, 4), axis=2)
+    loss(out, "cosine_similarity", grid(shape, 5, 4), grid(shape, 50, 4), axis=2)
+
+
 def losses():
     out = Writer("losses.txt", "Losses of a batch, and their gradients by the output.")
     regression_losses(out)
@@ -287,6 +312,7 @@ def losses():
     binary_losses(out)
     categorical_losses(out)
     sparse_losses(out)
+    losses_along_an_axis(out)
     out.close()
 
 
@@ -374,6 +400,19 @@ def metrics_with_options(out, weights):
     for name in ["auc", "auc_pr"]:
         for n in [2, 3, 11]:
             metric(out, name, *several, weights, num_thresholds=n)
+        for summation in ["interpolation", "minoring", "majoring"]:
+            metric(out, name, *several, weights, summation_method=summation)
+            metric(out, name, *several, weights, summation_method=summation, multi_label=True)
+            metric(out, name, *deep, None, summation_method=summation, label_weights=[0.5, 2.0, 1.0])
+        for thresholds in [[0.25, 0.5, 0.75], [0.9, 0.1, 0.3, 0.31], [0.5]]:
+            metric(out, name, *several, weights, thresholds=thresholds)
+            metric(out, name, *several, weights, thresholds=thresholds, multi_label=True, summation_method="majoring")
+        for label_weights in [[0.25, 1.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]:
+            metric(out, name, *several, weights, label_weights=label_weights, num_thresholds=20)
+            metric(out, name, *several, weights, label_weights=label_weights, multi_label=True)
+        metric(out, name, several[0], grid((10, 3), 4, 9), weights, from_logits=True)
+        metric(out, name, several[0], grid((10, 3), 4, 9), weights, from_logits=True, multi_label=True)
+        metric(out, name, hot, row, weights, multi_label=True, num_thresholds=50)
     for name in ["sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall", "recall_at_precision"]:
         for at in [0.3, 0.5, 0.8, 1.0]:
             metric(out, name, *several, weights, at=at)
@@ -421,6 +460,19 @@ def metrics():
         metric(out, name, never, one[1])
         metric(out, name, always, one[1])
         metric(out, name, one[0], never)
+    nothing = np.zeros(10, np.float32)  # weights: no value counts
+    for name in METRICS:
+        if name.startswith("sparse_"):
+            metric(out, name, sparse, row, nothing)
+        elif name in ["fbeta_score", "f1_score"]:
+            for average in ["micro", "macro", "weighted"]:
+                metric(out, name, hot, row, nothing, average=average)
+        elif name == "r2_score":
+            for aggregation in ["uniform_average", "variance_weighted_average"]:
+                metric(out, name, *reals, nothing, class_aggregation=aggregation)
+        else:
+            at = {"at": 0.4} if "_at_" in name else {}
+            metric(out, name, hot, row, nothing, **at)
     for average in [None, "macro"]:
         metric(out, "f1_score", np.array([[0, 1, 0], [0, 0, 1]], np.float32),
                np.array([[0.05, 0.95, 0], [0.1, 0.8, 0.1]], np.float32), average=average)

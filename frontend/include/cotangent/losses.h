@@ -90,6 +90,10 @@ typedef cot_value (*cot_row_function)(cot_value target, cot_value output, void *
  *   beta             tversky: 0.5
  *   gamma            focal: 2; COT_ZERO: 0
  *   apply_class_balancing  binary focal: times alpha where t is 1, 1 - alpha where it is 0
+ *   axis             of the cross-entropies with targets of the output's shape, focal ones too, and
+ *                    of the cosine similarity: what sums, means and a softmax run along; 0: the
+ * last
+ *                    (-1), and not the batch's. There is a value for each place of the other axes
  *   reduction        of rows to a batch
  *   ignores_class, ignore_class  sparse categorical: rows of this class, which need not be one of
  *                    the output's, have a loss of 0 and do not count among the values
@@ -105,10 +109,11 @@ typedef struct cot_loss_options {
     cot_row_function function;
     void *user;
     bool sparse_targets;
+    int32_t axis;
 } cot_loss_options;
 #define COT_LOSS_OPTIONS_INIT                                                                      \
-    {sizeof(cot_loss_options), 0.0,  0.0,  0.0,  0.0, 0.0, false, false, 0,                        \
-     COT_REDUCTION_DEFAULT,    NULL, NULL, false}
+    {sizeof(cot_loss_options), 0.0,  0.0,  0.0,   0.0, 0.0, false, false, 0,                       \
+     COT_REDUCTION_DEFAULT,    NULL, NULL, false, 0}
 /* `.loss_options = cot_loss_numbers(.label_smoothing = 0.1)` */
 #define cot_loss_numbers(...)                                                                      \
     (&(const cot_loss_options){.struct_size = sizeof(cot_loss_options), __VA_ARGS__})
@@ -116,8 +121,8 @@ typedef struct cot_loss_options {
 /*
  * The values of rows, not reduced, as nodes: for losses of one's own made of others. output
  * [N,..,c], f32 or f64; target of its type, without its last axis if c is 1, or i32 [N,..] or
- * [N,..,1] for a sparse loss; result [N,..]. from_logits as in cot_compile_options; options may be
- * NULL. Poison on error.
+ * [N,..,1] for a sparse loss; result [N,..], the output's shape without the loss's axis.
+ * from_logits as in cot_compile_options; options may be NULL. Poison on error.
  */
 COT_API cot_value cot_op_loss(cot_loss loss, cot_value target, cot_value output, bool from_logits,
                               const cot_loss_options *options);
@@ -201,6 +206,15 @@ typedef enum cot_class_aggregation {
     COT_AGGREGATION_NONE           /* the score of the class class_id */
 } cot_class_aggregation;
 
+/* How the area under a curve follows from its points: from trapezoids (of precision over recall,
+ * from true positives that grow in proportion to positives), or by the lower or the higher of two
+ * neighbours. */
+typedef enum cot_summation {
+    COT_SUMMATION_INTERPOLATION = 0,
+    COT_SUMMATION_MINORING,
+    COT_SUMMATION_MAJORING
+} cot_summation;
+
 /*
  * A metric and its options, by Keras's names; a zero is the default, and an option that a metric
  * has not is refused. A metric is one number: where Keras gives a number of each class or of each
@@ -223,6 +237,13 @@ typedef enum cot_class_aggregation {
  *                   as long as that divisor is positive
  *   num_thresholds  of AUC and of the four that have `at`: 200; at least 2, at most 2000
  *   at              in [0, 1], required by those four; COT_ZERO: 0
+ *   thresholds, n_thresholds  of the AUCs: these instead, in [0, 1], at most 1998, in any order;
+ *                   one below and one above all outputs are added. Copied
+ *   summation       of the AUCs: interpolation
+ *   multi_label     of the AUCs, for outputs [N,labels]: the mean of an area of each label
+ *   label_weights, n_label_weights  of the AUCs: a weight of each place of the last axis, 0 or
+ * more: of its area with multi_label, else of its elements among all. Copied from_logits     of the
+ * AUCs: a sigmoid is taken of the output
  */
 typedef struct cot_metric_options {
     size_t struct_size;
@@ -233,23 +254,35 @@ typedef struct cot_metric_options {
     double threshold, beta, at;
     cot_average average;
     cot_class_aggregation class_aggregation;
+    const double *thresholds;
+    int32_t n_thresholds;
+    cot_summation summation;
+    bool multi_label, from_logits;
+    const double *label_weights;
+    int32_t n_label_weights;
 } cot_metric_options;
 #define COT_METRIC_OPTIONS_INIT                                                                    \
-    {                                                                                              \
-        sizeof(cot_metric_options),                                                                \
-        COT_NO_METRIC,                                                                             \
-        NULL,                                                                                      \
-        false,                                                                                     \
-        false,                                                                                     \
-        0,                                                                                         \
-        0,                                                                                         \
-        0,                                                                                         \
-        0,                                                                                         \
-        0.0,                                                                                       \
-        0.0,                                                                                       \
-        0.0,                                                                                       \
-        COT_AVERAGE_NONE,                                                                          \
-        COT_UNIFORM_AVERAGE}
+    {sizeof(cot_metric_options),                                                                   \
+     COT_NO_METRIC,                                                                                \
+     NULL,                                                                                         \
+     false,                                                                                        \
+     false,                                                                                        \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     0,                                                                                            \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     0.0,                                                                                          \
+     COT_AVERAGE_NONE,                                                                             \
+     COT_UNIFORM_AVERAGE,                                                                          \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     COT_SUMMATION_INTERPOLATION,                                                                  \
+     false,                                                                                        \
+     false,                                                                                        \
+     NULL,                                                                                         \
+     0}
 /* `.metrics_with = {cot_metric_with(COT_F1_SCORE, .average = COT_AVERAGE_MACRO)}` */
 #define cot_metric_with(...)                                                                       \
     (&(const cot_metric_options){.struct_size = sizeof(cot_metric_options), .metric = __VA_ARGS__})

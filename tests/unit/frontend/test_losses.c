@@ -244,6 +244,7 @@ static void metrics_match_keras(void **state) {
 
 static void wrong_options_of_metrics_are_refused(void **state) {
     (void)state;
+    static const double out_of_range[2] = {0.5, 1.5};
     const struct {
         cot_compile_options options;
         const char *text;
@@ -261,6 +262,25 @@ static void wrong_options_of_metrics_are_refused(void **state) {
          "beta must be more than 0"},
         {{.metrics_with = {cot_metric_with(COT_AUC, .top_k = 2)}}, "auc has no option top_k"},
         {{.metrics_with = {cot_metric_with(COT_AUC, .num_thresholds = 1)}}, "must be 2 to 2000"},
+        {{.metrics_with = {cot_metric_with(COT_PRECISION, .multi_label = true)}},
+         "precision has no option multi_label"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .n_thresholds = 1)}}, "thresholds must be"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .thresholds = out_of_range,
+                                           .n_thresholds = 1999)}},
+         "in [0, 1], at most 1998"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .thresholds = out_of_range,
+                                           .n_thresholds = 2)}},
+         "thresholds must be n_thresholds numbers in [0, 1]"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .thresholds = out_of_range, .n_thresholds = 1,
+                                           .num_thresholds = 3)}},
+         "one or the other"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .summation = 3)}}, "is no cot_summation"},
+        {{.metrics_with = {cot_metric_with(COT_AUC, .label_weights = out_of_range,
+                                           .n_label_weights = 2)}},
+         "label_weights must be n_label_weights numbers"},
+        {{.metrics_with = {cot_metric_with(COT_AUC_PR, .multi_label = true,
+                                           .num_thresholds = 1000)}},
+         "keeps 6000 sums of 3 classes, at most 4096"},
         {{.metrics_with = {cot_metric_with(COT_PRECISION, .threshold = 1.5)}},
          "threshold must lie in [0, 1]"},
         {{.metrics_with = {cot_metric_with(COT_PRECISION, .top_k = 4)}}, "no more than there are"},
