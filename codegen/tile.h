@@ -24,6 +24,9 @@ bool coti_tile_streams(const coti_gemm *gemm, const coti_target *target);
  * with the lanes of the product's dtype. */
 void coti_tile_choose_window(coti_gemm *gemm, const coti_target *target, int64_t max_rows);
 
+/* Do vectors of so many lanes hold several groups of a product of windows? */
+bool coti_tile_by_lanes(const coti_gemm *gemm, int32_t lanes);
+
 /* Do a tile's sums fit the registers, with all else that a step needs? */
 bool coti_tile_fits(const coti_target *target, int32_t height, int32_t vectors);
 /* Time of one step of k of a tile, in vector fmas. */

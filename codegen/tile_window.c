@@ -37,25 +37,37 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static bool by_lanes(const coti_gemm *gemm) {
+static bool has_groups(const coti_gemm *gemm) {
     return gemm->window.columns < gemm->n;
+}
+
+bool coti_tile_by_lanes(const coti_gemm *gemm, int32_t lanes) {
+    return gemm->window.role != COTI_WINDOW_NONE && has_groups(gemm) &&
+           gemm->window.columns % lanes != 0;
+}
+
+static bool by_lanes(const coti_gemm *gemm, const coti_target *target) {
+    return coti_tile_by_lanes(gemm, target->lanes);
 }
 
 /* As coti_tile_fits. By lanes, a row of taps is held for one vector of columns after the other. */
 static bool fits(const coti_gemm *gemm, const coti_target *target, int32_t height,
                  int32_t vectors) {
     const coti_window *w = &gemm->window;
-    const int64_t row = smaller(w->k[1], target->registers / 4);
-    const int32_t taps = w->role == COTI_WINDOW_ROWS ? (int32_t)row : vectors;
-    return by_lanes(gemm) ? height * vectors + taps + LANE_REGISTERS <= target->registers
-                          : coti_tile_fits(target, height, vectors);
+    const int64_t row = smaller(w->k[1] * w->channels, target->registers * 3 / 8);
+    const int64_t of_x = smaller(w->channels, LANE_REGISTERS) + 1;
+    const int64_t others = of_x + (w->role == COTI_WINDOW_ROWS ? row : vectors);
+    if (!by_lanes(gemm, target)) {
+        return coti_tile_fits(target, height, vectors);
+    }
+    return (int64_t)height * vectors + others <= target->registers;
 }
 
 /* As coti_tile_step_time. */
 static double step_time(const coti_gemm *gemm, const coti_target *target, int32_t height,
                         int32_t vectors) {
-    return by_lanes(gemm) ? (double)((height + 1) * vectors)
-                          : coti_tile_step_time(target, height, vectors);
+    return by_lanes(gemm, target) ? (double)((height + 1) * vectors)
+                                  : coti_tile_step_time(target, height, vectors);
 }
 
 /* Time of one step of k of all panels, for a tile of this height; vectors that ends take. */
@@ -78,9 +90,10 @@ static double run_time(const coti_gemm *gemm, const coti_target *target, int64_t
 }
 
 /* Does the panel need a copy, or is it better in one piece? */
-static bool is_packed(const coti_gemm *gemm, int64_t width) {
+static bool is_packed(const coti_gemm *gemm, const coti_target *target, int64_t width) {
     return gemm->b_stride[2] != 1 || gemm->n < width ||
-           (gemm->window.role == COTI_WINDOW_ROWS && gemm->b_stride[1] != width && !by_lanes(gemm));
+           (gemm->window.role == COTI_WINDOW_ROWS && gemm->b_stride[1] != width &&
+            !by_lanes(gemm, target));
 }
 
 /* Of reading x and y's cotangent once: a panel of taps does. */
@@ -92,44 +105,46 @@ static double pass_time(const coti_gemm *gemm, int64_t k) {
                : 0;
 }
 
-/* Vectors of a tile that are worth a try: by lanes the most, since x's channels then come from
- * memory in longer runs; but fewer that divide the columns, if not many fewer. */
-static int32_t least_vectors(const coti_gemm *gemm, const coti_target *target, int32_t most) {
-    int32_t vectors = most;
-    if (!by_lanes(gemm)) {
-        return 1;
+/*
+ * Is a number of vectors worth a try? Panels do not cross groups. By lanes one number is: the most,
+ * since x's channels then come from memory in longer runs; or fewer that divide the columns, if not
+ * many fewer.
+ */
+static bool vectors_suit(const coti_gemm *gemm, const coti_target *target, int32_t vectors) {
+    const coti_window *w = &gemm->window;
+    const int64_t width = (int64_t)vectors * target->lanes;
+    int32_t most = w->channels < MAX_TAPS_VECTORS ? MAX_TAPS_VECTORS / (int32_t)w->channels : 1;
+    if (!by_lanes(gemm, target)) {
+        const bool taps = w->role == COTI_WINDOW_TAPS;
+        return vectors <= (taps ? MAX_TAPS_VECTORS : MAX_VECTORS) &&
+               (!has_groups(gemm) || w->columns % width == 0);
     }
-    while (vectors > FEW_VECTORS && gemm->n % ((int64_t)vectors * target->lanes) != 0) {
-        vectors--;
-    }
-    return vectors > FEW_VECTORS ? vectors : most;
-}
-
-static int32_t most_vectors(const coti_gemm *gemm, const coti_target *target) {
-    const bool taps = gemm->window.role == COTI_WINDOW_TAPS;
-    int32_t most = taps || by_lanes(gemm) ? MAX_TAPS_VECTORS : MAX_VECTORS;
-    while (by_lanes(gemm) && most > 1 && (int64_t)most * target->lanes > gemm->n) {
+    while (most > 1 && (int64_t)most * target->lanes > gemm->n) {
         most--;
     }
-    return by_lanes(gemm) ? least_vectors(gemm, target, most) : most;
+    for (int32_t v = most; v > FEW_VECTORS; v--) {
+        if (gemm->n % ((int64_t)v * target->lanes) == 0) {
+            return vectors == v;
+        }
+    }
+    return vectors == most;
 }
 
 /* The best tile of heights [least, run]; its time, or -1 if none fits. */
 static double choose(coti_gemm *gemm, const coti_target *target, int64_t run, int64_t least,
                      int64_t n_runs, int64_t k) {
     double best = -1;
-    const int32_t most = most_vectors(gemm, target);
     coti_gemm c = *gemm;
-    for (c.tile_vectors = least_vectors(gemm, target, most); c.tile_vectors <= most;
-         c.tile_vectors++) {
+    for (c.tile_vectors = 1; c.tile_vectors <= MAX_TAPS_VECTORS; c.tile_vectors++) {
         for (c.tile_broadcast = (int32_t)smaller(least, 1024);
-             c.tile_broadcast <= run && fits(gemm, target, c.tile_broadcast, c.tile_vectors);
+             vectors_suit(gemm, target, c.tile_vectors) && c.tile_broadcast <= run &&
+             fits(gemm, target, c.tile_broadcast, c.tile_vectors);
              c.tile_broadcast++) {
             const int64_t width = (int64_t)c.tile_vectors * target->lanes;
             double time = (double)n_runs * run_time(&c, target, run, k) +
                           code_time * c.tile_broadcast * c.tile_vectors;
             time += (double)(SOME_UNITS * divide_up(c.n, width)) * pass_time(&c, k);
-            c.pack = is_packed(&c, width);
+            c.pack = is_packed(&c, target, width);
             if (best < 0 || time < best) {
                 best = time;
                 *gemm = c;
@@ -164,19 +179,21 @@ static void cut_run(coti_gemm *gemm, int64_t wanted) {
 static void choose_taps(coti_gemm *gemm, const coti_target *target, int64_t max_rows) {
     coti_window *w = &gemm->window;
     const int64_t row = w->k[1] * w->channels, k = gemm->k_rows ? gemm->k * max_rows : gemm->k;
+    const bool lanes = by_lanes(gemm, target);
     double time = -1;
     w->run = row;
-    if (w->channels < LEAST_CHANNELS || by_lanes(gemm)) {
+    if (w->channels < LEAST_CHANNELS || lanes) {
         time = choose(gemm, target, w->run, w->run, gemm->m / w->run, k);
     }
     if (time < 0) {
         w->run = w->channels;
-        time = choose(gemm, target, w->run, 1, gemm->m / w->run, k);
+        time = choose(gemm, target, w->run, lanes ? w->run : 1, gemm->m / w->run, k);
     }
     const int64_t width = (int64_t)gemm->tile_vectors * target->lanes;
-    if (by_lanes(gemm)) {
-        gemm->unit_m = gemm->m;
-        gemm->unit_n = gemm->n % width == 0 ? width : gemm->n;
+    if (has_groups(gemm)) {
+        const int64_t unit_n = lanes ? width : w->columns;
+        gemm->unit_n = gemm->n % unit_n == 0 ? unit_n : gemm->n;
+        gemm->unit_m = w->run * smaller(gemm->m / w->run, divide_up(MOST_UNIT_ROWS, w->run));
         return;
     }
     const double passes = (double)(PASSES * divide_up(gemm->n, width));

@@ -45,8 +45,8 @@ typedef struct coti_conv_axis {
  * tell of the same position. */
 void coti_conv_borders(const coti_conv_axis *axis, int64_t *first_out, int64_t *last_out);
 
-/* Of groups, the most taps along the axis of rows that a kernel of its own takes. */
-enum { COTI_CONV_LANE_TAPS = 16 };
+/* Of groups that share a vector, the most terms of a row of taps that a kernel of its own takes. */
+enum { COTI_CONV_ROW_TERMS = 32 };
 
 /* Has this node, of operands of these shapes, a kernel of its own? A CONV or CONV_DW at most. */
 bool coti_conv_is_direct(const coti_node *node, const cot_shape *a, const cot_shape *b);

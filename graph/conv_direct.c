@@ -16,6 +16,8 @@
 enum {
     LEAST_POSITIONS = 4,  /* of an image's row: a product's rows are of one */
     MOST_BORDER = 8,      /* positions at each end of a row, whose windows stand out of x */
+    WIDEST_VECTOR = 16,   /* elements */
+    SHORT_GROUP = 8,      /* channels of a group of which a vector holds several */
     LEAST_CHANNELS = 4,   /* of x, where they are the rows of a product, */
     MOST_ROW_OF_TAPS = 12 /* or else so many taps and channels together */
 };
@@ -36,18 +38,28 @@ void coti_conv_borders(const coti_conv_axis *axis, int64_t *first_out, int64_t *
     *last_out = axis->o - end;
 }
 
-/* Depthwise: each channel of the result has one of x for itself. */
-static bool is_depthwise(const coti_conv *c) {
-    return c->groups == c->cin && c->cin == c->cout &&
-           c->k[coti_conv_row_axis(c)] <= COTI_CONV_LANE_TAPS;
+static bool is_short_power(int64_t a) {
+    return a >= 1 && a <= SHORT_GROUP && (a & (a - 1)) == 0;
+}
+
+/* Vectors of the result's channels lie within a group, or hold several whole ones (depthwise: each
+ * lane is one), at any width of vectors. */
+static bool groups_suit(const coti_conv *c) {
+    const int64_t a = c->cin / c->groups, b = c->cout / c->groups;
+    const bool within = b % WIDEST_VECTOR == 0;
+    const bool whole = is_short_power(a) && is_short_power(b) &&
+                       a * c->k[coti_conv_row_axis(c)] <= COTI_CONV_ROW_TERMS;
+    return c->groups == 1 || (c->groups > 1 && (within || whole));
 }
 
 /* Are the windows' rows in reach, and worth a kernel of their own? */
 static bool windows_suit(const coti_conv *c) {
     const int32_t row = coti_conv_row_axis(c);
     int64_t taps = 1;
-    if ((c->groups != 1 && !is_depthwise(c)) || c->n > 2 || c->batch < 1 || c->cin < 1 ||
-        c->cout < 1) {
+    if (c->n > 2 || c->batch < 1 || c->cin < 1 || c->cout < 1) {
+        return false;
+    }
+    if (!groups_suit(c)) {
         return false;
     }
     for (int32_t i = 0; i < c->n; i++) {
@@ -134,19 +146,25 @@ static cot_value dilate(cot_value g, const coti_conv *c, coti_conv *t) {
     return dilated || cropped ? coti_place(g, at, shape.dim) : g;
 }
 
-/* w with its taps in reverse order and its channels exchanged. */
+/* w [k.., a, b] with its taps in reverse order and its channels exchanged: [k.., b, a]; in each of
+ * its groups, w [k.., a, group b]: [k.., b, group a]. */
 static cot_value turn_weights(cot_value w, const coti_conv *c) {
     static const int32_t flipped[COTI_SPATIAL] = {0, 1, 2};
+    cot_shape split = coti_conv_weight_shape(c), turned = split;
     int32_t order[COT_MAX_RANK];
-    if (c->groups > 1) {
-        return cot_op_flip(w, flipped, c->n);
-    }
     for (int32_t i = 0; i < c->n; i++) {
         order[i] = i;
     }
-    order[c->n] = c->n + 1;
-    order[c->n + 1] = c->n;
-    return cot_op_permute(cot_op_flip(w, flipped, c->n), order, c->n + 2);
+    order[c->n] = c->n + 2;
+    order[c->n + 1] = c->n + 1;
+    order[c->n + 2] = c->n;
+    split.rank = c->n + 3;
+    split.dim[c->n + 1] = c->groups;
+    split.dim[c->n + 2] = c->cout / c->groups;
+    turned.dim[c->n] = c->cout / c->groups;
+    turned.dim[c->n + 1] = c->cin;
+    w = cot_op_reshape(cot_op_flip(w, flipped, c->n), split);
+    return cot_op_reshape(cot_op_permute(w, order, split.rank), turned);
 }
 
 /* The rows of x are few where nothing is left of them: then there is no product. */

@@ -58,7 +58,7 @@ typedef struct coti_gemm_plan {
     int32_t vectors;         /* of a tile, along v */
     int32_t width;           /* vectors * lanes */
     int32_t tail_vectors;    /* of a narrower tile for the end of a range; 0: none */
-    bool by_lanes;           /* each column has an element of s of its own (windows' columns) */
+    bool by_lanes;           /* a vector of columns has elements of s for each (windows' groups) */
     bool panels_inside;      /* positions of windows are taken by all panels before the next */
     bool short_s;            /* a range of s may be shorter than `height` */
     bool ragged_s, ragged_v; /* what a tile finishes may be no multiple of `lanes` */
@@ -165,12 +165,17 @@ typedef struct coti_gemm_rows {
     int32_t first, end;
 } coti_gemm_rows;
 
-/* By lanes: vector j of s from v_s on, an element for each column. Where one vector is more than
- * all columns, nothing behind them is read. */
-LLVMValueRef coti_gemm_lanes_of_s(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s,
+/*
+ * By lanes: all channels of vector j's columns, from x's element v_s for the first column on, and
+ * channel `channel` of each column's. Where one vector is more than all columns, nothing behind
+ * them is read.
+ */
+LLVMValueRef coti_gemm_load_lanes(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s,
                                   int32_t j);
-/* One step of k: each sum of those rows gets its product. v_s is the element of row 0; by lanes,
- * that of the first column. */
+LLVMValueRef coti_gemm_lanes_of(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_channels,
+                                int32_t channel);
+/* One step of k: each sum of those rows gets its product. v_s is the element of row 0 (by lanes,
+ * for the first column). */
 void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
                          int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc);
 

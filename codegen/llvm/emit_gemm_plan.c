@@ -327,7 +327,7 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     plan.flat_end = plan.end_along_s && is_flat(kernel, &plan);
     plan.ragged_v = is_ragged(&plan.v, plan.lanes);
     const bool windows = gemm->window.role != COTI_WINDOW_NONE;
-    plan.by_lanes = windows && gemm->window.columns < gemm->n;
+    plan.by_lanes = coti_tile_by_lanes(gemm, lanes);
     plan.ragged_s =
         plan.short_s || windows || plan.height % plan.lanes != 0 || is_ragged(&plan.s, plan.lanes);
     choose_pack(gemm, &plan);

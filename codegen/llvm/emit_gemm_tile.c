@@ -128,41 +128,77 @@ void coti_gemm_end_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first) {
     }
 }
 
-LLVMValueRef coti_gemm_lanes_of_s(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s,
-                                  int32_t j) {
-    LLVMValueRef v_at = coti_l_i64(e, (int64_t)j * plan->lanes), v_mask = NULL;
-    if (plan->v.extent < plan->lanes) {
-        v_mask = coti_l_mask(e, coti_l_i64(e, plan->v.extent), plan->lanes);
-    }
-    return coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
-                              coti_l_element(e, coti_gemm_element(e), v_s, v_at, ""), v_mask, NULL,
-                              "v_lanes");
+/* Of x, in a vector's columns, or in all of them if those are fewer. */
+static int32_t channels_of_lanes(const coti_emit *e, const coti_gemm_plan *plan) {
+    const coti_window *w = &e->kernel->gemm.window;
+    const int64_t columns = plan->v.extent < plan->lanes ? plan->v.extent : plan->lanes;
+    return (int32_t)(columns / w->columns * w->channels);
 }
 
-static LLVMValueRef splat_of_s(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s) {
-    LLVMValueRef v_element = coti_l_load(e, coti_gemm_element(e), v_s, "v_element");
-    return coti_l_splat(e, v_element, plan->lanes, "v_splat");
+LLVMValueRef coti_gemm_load_lanes(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_s,
+                                  int32_t j) {
+    const int32_t count = channels_of_lanes(e, plan);
+    LLVMValueRef v_at = coti_l_i64(e, (int64_t)j * count);
+    return coti_l_load_vector(e, coti_gemm_element(e), count,
+                              coti_l_element(e, coti_gemm_element(e), v_s, v_at, ""), NULL, NULL,
+                              "v_channels");
+}
+
+LLVMValueRef coti_gemm_lanes_of(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_channels,
+                                int32_t channel) {
+    const coti_window *w = &e->kernel->gemm.window;
+    const int32_t count = channels_of_lanes(e, plan);
+    LLVMValueRef v_from[COTI_LANES];
+    if (w->columns == 1 && w->channels == 1 && count == plan->lanes) {
+        return v_channels;
+    }
+    for (int32_t l = 0; l < plan->lanes; l++) {
+        const int32_t from = l / (int32_t)w->columns * (int32_t)w->channels + channel;
+        v_from[l] = coti_l_i32(e, from < count ? from : 0); /* nobody takes the rest */
+    }
+    return LLVMBuildShuffleVector(e->builder, v_channels, LLVMGetPoison(LLVMTypeOf(v_channels)),
+                                  LLVMConstVector(v_from, (unsigned)plan->lanes), "v_lanes");
+}
+
+static LLVMValueRef row_of_s(coti_emit *e, LLVMValueRef v_s, int64_t at) {
+    return coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, at), "");
+}
+
+/* By lanes, for vector j; rows are channels of taps: those of a tap are loaded together. */
+static void step_by_lanes(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
+                          int32_t vectors, int32_t j, LLVMValueRef v_s, LLVMValueRef v_vector,
+                          LLVMValueRef *v_acc) {
+    const int32_t channels = (int32_t)e->kernel->gemm.window.channels;
+    LLVMValueRef v_channels = NULL;
+    for (int32_t r = rows.first; r < rows.end; r++) {
+        if (r == rows.first || r % channels == 0) {
+            const int64_t at = plan->row_at[r] - r % channels;
+            v_channels = coti_gemm_load_lanes(e, plan, row_of_s(e, v_s, at), j);
+        }
+        const int32_t i = r * vectors + j;
+        v_acc[i] = coti_l_fma(e, coti_gemm_lanes_of(e, plan, v_channels, r % channels), v_vector,
+                              v_acc[i], "v_acc");
+    }
 }
 
 void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
                          int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc) {
-    int32_t lanes = plan->lanes;
     LLVMValueRef v_vector[COTI_GEMM_MAX_TILE];
     for (int32_t j = 0; j < vectors; j++) {
-        LLVMValueRef v_ptr =
-            coti_l_element(e, coti_gemm_element(e), v_v, coti_l_i64(e, (int64_t)j * lanes), "");
         v_vector[j] =
-            coti_l_load_vector(e, coti_gemm_element(e), lanes, v_ptr, NULL, NULL, "v_vector");
+            coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
+                               row_of_s(e, v_v, (int64_t)j * plan->lanes), NULL, NULL, "v_vector");
     }
-    for (int32_t r = rows.first; r < rows.end; r++) {
-        LLVMValueRef v_ptr =
-            coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, plan->row_at[r]), "");
-        LLVMValueRef v_splat = plan->by_lanes ? NULL : splat_of_s(e, plan, v_ptr);
+    for (int32_t j = 0; j < vectors && plan->by_lanes; j++) {
+        step_by_lanes(e, plan, rows, vectors, j, v_s, v_vector[j], v_acc);
+    }
+    for (int32_t r = rows.first; r < rows.end && !plan->by_lanes; r++) {
+        LLVMValueRef v_element =
+            coti_l_load(e, coti_gemm_element(e), row_of_s(e, v_s, plan->row_at[r]), "v_element");
+        LLVMValueRef v_splat = coti_l_splat(e, v_element, plan->lanes, "v_splat");
         for (int32_t j = 0; j < vectors; j++) {
             int32_t i = r * vectors + j;
-            LLVMValueRef v_of_s =
-                plan->by_lanes ? coti_gemm_lanes_of_s(e, plan, v_ptr, j) : v_splat;
-            v_acc[i] = coti_l_fma(e, v_of_s, v_vector[j], v_acc[i], "v_acc");
+            v_acc[i] = coti_l_fma(e, v_splat, v_vector[j], v_acc[i], "v_acc");
         }
     }
 }

@@ -266,7 +266,9 @@ static ahead ask_ahead(coti_emit *e, const coti_gemm_nest *n, LLVMValueRef v_t, 
     const int64_t line = LINE_BYTES / plan->bytes;
     const int64_t v_lines = (plan->width + line - 1) / line;
     const int64_t share = w->image_stride / (w->o[0] * w->o[1]);
-    const int64_t x_lines = (share + line - 1) / line;
+    const int64_t near =
+        w->columns < plan->v.extent ? w->channels : share; /* of a group, its own */
+    const int64_t x_lines = (near + line - 1) / line;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     LLVMValueRef v_v = coti_gemm_operand(e, n, &plan->v, v_k1, n->v_v_first);
     LLVMValueRef v_x = x_element(e, n, coti_i64_times(e, v_k1, share));

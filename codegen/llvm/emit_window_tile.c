@@ -163,37 +163,44 @@ static void emit_taps(coti_emit *e, flow *f, int64_t first, int64_t end, coti_ge
     }
 }
 
-/* Vector j of the sums, by element p of x from the tile's first position on: each is read once, for
- * all taps that meet it. */
+/* Vector j of the sums, by position p of x from the tile's first on: it is read once, for all taps
+ * that meet it. */
 static void add_x(coti_emit *e, flow *f, int64_t start, bool inside, int32_t j, int64_t p,
                   const LLVMValueRef *v_tap) {
     const coti_window *w = f->w;
     const coti_gemm_rows all = {0, f->t->height};
-    LLVMValueRef v_lanes = NULL;
-    for (int64_t t = 0; t < w->k[1]; t++) {
+    const int32_t channels = (int32_t)w->channels;
+    LLVMValueRef v_lanes[COTI_CONV_ROW_TERMS] = {NULL};
+    for (int32_t t = 0; t < (int32_t)w->k[1]; t++) {
         const coti_gemm_rows rows = inside ? all : rows_at_tap(w, t, start, f->t->height);
         const int64_t from = p - t * w->dilation[1], i = from / w->stride[1];
         if (from < 0 || from % w->stride[1] != 0 || i < rows.first || i >= rows.end) {
             continue;
         }
-        if (v_lanes == NULL) {
-            v_lanes = coti_gemm_lanes_of_s(e, f->t->plan,
-                                           at(e, f->v_x, coti_l_i64(e, p * w->x_stride[1])), j);
+        if (v_lanes[0] == NULL) {
+            LLVMValueRef v_x = at(e, f->v_x, coti_l_i64(e, p * w->x_stride[1]));
+            LLVMValueRef v_channels = coti_gemm_load_lanes(e, f->t->plan, v_x, j);
+            for (int32_t a = 0; a < channels; a++) {
+                v_lanes[a] = coti_gemm_lanes_of(e, f->t->plan, v_channels, a);
+            }
         }
         LLVMValueRef *v_acc = &f->t->v_acc[i * f->t->vectors + j];
-        *v_acc = coti_l_fma(e, v_lanes, v_tap[t], *v_acc, "v_acc");
+        for (int32_t a = 0; a < channels; a++) {
+            *v_acc = coti_l_fma(e, v_lanes[a], v_tap[t * channels + a], *v_acc, "v_acc");
+        }
     }
 }
 
-/* All taps of axis 1, where each column has a channel of its own. */
+/* All taps of axis 1, by lanes. */
 static void emit_row_by_lanes(coti_emit *e, flow *f, int64_t start, bool inside) {
     const coti_window *w = f->w;
     const coti_gemm_plan *plan = f->t->plan;
     const int64_t v_stride = plan->pack != COTI_GEMM_PACK_NONE ? plan->width : plan->v.k_stride;
     const int64_t last = (f->t->height - 1) * w->stride[1] + (w->k[1] - 1) * w->dilation[1];
-    LLVMValueRef v_tap[COTI_CONV_LANE_TAPS];
+    const int64_t terms = w->k[1] * w->channels;
+    LLVMValueRef v_tap[COTI_CONV_ROW_TERMS];
     for (int32_t j = 0; j < f->t->vectors; j++) {
-        for (int64_t t = 0; t < w->k[1]; t++) {
+        for (int64_t t = 0; t < terms; t++) {
             LLVMValueRef v_at = coti_l_i64(e, t * v_stride + (int64_t)j * plan->lanes);
             v_tap[t] = coti_l_load_vector(e, coti_gemm_element(e), plan->lanes, at(e, f->v_v, v_at),
                                           NULL, NULL, "v_tap");
@@ -203,7 +210,7 @@ static void emit_row_by_lanes(coti_emit *e, flow *f, int64_t start, bool inside)
         }
     }
     f->v_x = at(e, f->v_x, coti_l_i64(e, w->k[1] * w->dilation[1] * w->x_stride[1]));
-    f->v_v = at(e, f->v_v, coti_l_i64(e, w->k[1] * v_stride));
+    f->v_v = at(e, f->v_v, coti_l_i64(e, terms * v_stride));
 }
 
 /* All taps of axis 1; neighbours that meet the same rows together. */
