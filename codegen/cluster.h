@@ -152,7 +152,8 @@ bool coti_reduces_rowwise(const cot_shape *shape, uint32_t reduced);
 
 /* Is the node the product of a GEMM: a DOT, or a convolution that is direct (graph/conv.h)? */
 static inline bool coti_is_product(const coti_node *node) {
-    return node->op == COT_OP_DOT || node->op == COT_OP_CONV || node->op == COT_OP_CONV_DW;
+    return node->op == COT_OP_DOT || node->op == COT_OP_CONV || node->op == COT_OP_CONV_DX ||
+           node->op == COT_OP_CONV_DW;
 }
 
 /*
@@ -372,10 +373,13 @@ cot_status coti_lower_scatter(coti_lowering *l, const coti_cluster *c);
 
 /* ---- conv.c ---- */
 
-/* Can operand i of a CONV or CONV_DW be read by its kernel as it lies? */
+/* Can operand i of a convolution be read by its kernel as it lies? */
 bool coti_conv_fits(const coti_views *views, const coti_node *node, int32_t i);
+/* A copy of it, x, that can. */
+cot_value coti_conv_copy(const coti_node *node, int32_t i, cot_value x);
 
-/* Fill the product of a CONV's or CONV_DW's cluster, as it is of a DOT's; x's slot is the first. */
+/* Fill the product of a convolution's cluster, as it is of a DOT's; the images' slot is the first.
+ */
 void coti_lower_conv(coti_lowering *l, const coti_cluster *c);
 
 /* ---- loop.c ---- */

@@ -172,6 +172,7 @@ static void print_window(coti_str *out, const coti_window *w) {
     print_pair(out, "stride", w->stride);
     print_pair(out, "dilation", w->dilation);
     print_pair(out, "low", w->low);
+    print_pair(out, "spread", w->spread);
     coti_str_printf(out, " channels %" PRId64 " columns %" PRId64 " images %" PRId64 " apart",
                     w->channels, w->columns, w->image_stride);
     print_pair(out, "x", w->x_stride);
@@ -488,6 +489,10 @@ static cot_status verify_window(cot_context *context, const coti_gemm *g) {
         if (w->x[i] < 1 || w->k[i] < 1 || w->o[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1) {
             return BAD(context, "kernel: windows of this form");
         }
+        if (w->spread[i] < 1 ||
+            (w->spread[i] > 1 && (!rows || w->stride[i] > 1 || (i == 0 && w->dilation[i] > 1)))) {
+            return BAD(context, "kernel: windows of elements that are spread");
+        }
     }
     if (w->channels < 1 || w->columns < 1 || g->n % w->columns != 0 ||
         (rows ? g->k : g->m) != taps || (rows ? g->m : g->k) % places != 0 || g->b != 1 ||
@@ -497,7 +502,8 @@ static cot_status verify_window(cot_context *context, const coti_gemm *g) {
     const int64_t run = rows ? w->o[1] : w->run;
     const bool divides = rows || (run > 0 && w->k[1] * w->channels % run == 0 &&
                                   (run > w->channels || w->channels % run == 0));
-    if (!divides || g->tile_broadcast > run || (!g->m_rows && g->unit_m % run != 0)) {
+    const bool in_step = g->tile_broadcast % w->spread[1] == 0 || g->tile_broadcast == run;
+    if (!divides || !in_step || g->tile_broadcast > run || (!g->m_rows && g->unit_m % run != 0)) {
         return BAD(context, "kernel: tiles of %" PRId32 " cross runs of %" PRId64,
                    g->tile_broadcast, run);
     }

@@ -136,13 +136,15 @@ typedef enum coti_window_role {
 
 /*
  * Windows of images: position o meets tap t of axis i at o * stride + t * dilation - low of x
- * elements; the element is 0 outside of them, and need not be multiplied. Axis 1 is the one along
- * which a tile takes positions (graph/conv.h); a single spatial axis is axis 1, and axis 0 then has
- * extents of 1. A's channels are adjacent. With groups, A's element depends on n as well.
+ * elements that lie `spread` apart, with zeros between them and outside, which need not be
+ * multiplied. spread is 1 of TAPS, and where the axis has a stride or, of axis 0, a dilation. Axis
+ * 1 is the one along which a tile takes positions (graph/conv.h); a single spatial axis is axis 1,
+ * and axis 0 then has extents of 1. A's channels are adjacent. With groups, A's element depends on
+ * n as well.
  */
 typedef struct coti_window {
     coti_window_role role;
-    int64_t x[2], k[2], o[2], stride[2], dilation[2], low[2];
+    int64_t x[2], k[2], o[2], stride[2], dilation[2], low[2], spread[2];
     int64_t channels; /* of x that a column of the product sums over */
     int64_t columns;  /* that share them: columns [g columns, ..) have channels [g channels, ..) of
                          x;  n where there are no groups */

@@ -108,6 +108,7 @@ static void put_window(writer *w, const coti_window *window) {
         put(w, window->stride[i]);
         put(w, window->dilation[i]);
         put(w, window->low[i]);
+        put(w, window->spread[i]);
         put(w, window->x_stride[i]);
     }
     put(w, window->channels);

@@ -16,7 +16,7 @@
  *                operands
  *   DOT          operands whose axes do not collapse to batch, in two parts at most, free and
  *                contracted are copied in that order
- *   CONV, CONV_DW operands that a kernel of windows cannot read as they lie are copied
+ *   CONV, and its like: operands that a kernel of windows cannot read as they lie are copied
  *   SCATTER_ADD  so are operands whose axes do not collapse to those of its kernel
  *   GATHER       operands that are padded are copied
  */
@@ -405,7 +405,8 @@ static cot_value prepare_conv(preparation *p, coti_rewrite *rewrite, const coti_
     coti_node here = *node;
     here.input = input;
     for (int32_t i = 0; i < 2; i++) {
-        operand[i] = coti_conv_fits(&p->views, &here, i) ? operand[i] : coti_copy_of(operand[i]);
+        operand[i] =
+            coti_conv_fits(&p->views, &here, i) ? operand[i] : coti_conv_copy(&here, i, operand[i]);
     }
     return coti_graph_add(rewrite->to, (cot_op)node->op, operand, 2, node->attr,
                           (cot_dtype)node->dtype, NULL);
@@ -522,6 +523,7 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     case COT_OP_DOT:
         return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     case COT_OP_CONV:
+    case COT_OP_CONV_DX:
     case COT_OP_CONV_DW:
         return prepare_conv(p, rewrite, node);
     case COT_OP_SCAN:

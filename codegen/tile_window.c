@@ -140,6 +140,9 @@ static double choose(coti_gemm *gemm, const coti_target *target, int64_t run, in
              vectors_suit(gemm, target, c.tile_vectors) && c.tile_broadcast <= run &&
              fits(gemm, target, c.tile_broadcast, c.tile_vectors);
              c.tile_broadcast++) {
+            if (c.tile_broadcast % c.window.spread[1] != 0 && c.tile_broadcast != run) {
+                continue; /* all tiles begin at multiples, and are alike */
+            }
             const int64_t width = (int64_t)c.tile_vectors * target->lanes;
             double time = (double)n_runs * run_time(&c, target, run, k) +
                           code_time * c.tile_broadcast * c.tile_vectors;

@@ -48,7 +48,20 @@ void coti_conv_borders(const coti_conv_axis *axis, int64_t *first_out, int64_t *
 /* Of groups that share a vector, the most terms of a row of taps that a kernel of its own takes. */
 enum { COTI_CONV_ROW_TERMS = 32 };
 
-/* Has this node, of operands of these shapes, a kernel of its own? A CONV or CONV_DW at most. */
+/*
+ * A CONV_DX as a CONV: of the cotangent, with stride - 1 zeros between its positions, and the
+ * kernel turned. Position x meets tap k of that at x + k dilation - low.
+ */
+coti_conv coti_conv_turned(const coti_conv *c);
+/* w [k.., a, b] with its taps in reverse order and its channels exchanged: [k.., b, a]; in each of
+ * its groups, w [k.., a, group b]: [k.., b, group a]. */
+cot_value coti_conv_turn_weights(cot_value w, const coti_conv *c);
+/* Depthwise: each channel of the result has one of x for itself. */
+static inline bool coti_conv_is_depthwise(const coti_conv *c) {
+    return c->groups > 1 && c->groups == c->cin && c->groups == c->cout;
+}
+
+/* Has this node, of operands of these shapes, a kernel of its own? */
 bool coti_conv_is_direct(const coti_node *node, const cot_shape *a, const cot_shape *b);
 
 /* Of a CONV, CONV_DX or CONV_DW, the same by a node that has one; false: there is none. */

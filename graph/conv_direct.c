@@ -1,12 +1,12 @@
 /*
  * Which convolutions have kernels of their own, and in which form (conv.h).
  *
- * Such a kernel is a product whose windows are addressed where they lie. It takes CONV of one
- * group, or of as many as there are channels, and of one or two spatial axes, and CONV_DW; a
- * CONV_DX becomes a CONV of its cotangent, dilated by the stride, with the kernel flipped and its
- * channels exchanged. What remains is decomposed: one tap and windows side by side, which a plain
- * product reads in place, rows of few positions, and few channels where those are the rows of a
- * product.
+ * Such a kernel is a product whose windows are addressed where they lie. It takes CONV and CONV_DW
+ * of one or two spatial axes, of one group or of such as fit vectors, and CONV_DX: a CONV of the
+ * cotangent, whose positions lie a stride apart, with the kernel turned. With several groups,
+ * unless depthwise, or dilated, that becomes such a CONV indeed, of the cotangent among zeros. What
+ * remains is decomposed: one tap and windows side by side, which a plain product reads in place,
+ * rows of few positions, and few channels where those are the rows of a product.
  *
  * The order of every sum is the decomposition's: taps, then channels, or the places of all images.
  */
@@ -18,6 +18,7 @@ enum {
     MOST_BORDER = 8,      /* positions at each end of a row, whose windows stand out of x */
     WIDEST_VECTOR = 16,   /* elements */
     SHORT_GROUP = 8,      /* channels of a group of which a vector holds several */
+    MOST_SPREAD = 4,      /* a tile has as many positions, or a multiple */
     LEAST_CHANNELS = 4,   /* of x, where they are the rows of a product, */
     MOST_ROW_OF_TAPS = 12 /* or else so many taps and channels together */
 };
@@ -52,25 +53,22 @@ static bool groups_suit(const coti_conv *c) {
     return c->groups == 1 || (c->groups > 1 && (within || whole));
 }
 
-/* Are the windows' rows in reach, and worth a kernel of their own? */
+/* Are the windows' rows in reach? */
+static bool in_reach(const coti_conv *c) {
+    bool reach = c->n <= 2 && c->batch >= 1 && c->cin >= 1 && c->cout >= 1 && groups_suit(c);
+    for (int32_t i = 0; i < c->n; i++) {
+        reach = reach && c->o[i] >= 1 && c->x[i] >= 1;
+    }
+    return reach && c->o[coti_conv_row_axis(c)] >= LEAST_POSITIONS;
+}
+
+/* And are they worth a kernel of their own? */
 static bool windows_suit(const coti_conv *c) {
     const int32_t row = coti_conv_row_axis(c);
-    int64_t taps = 1;
-    if (c->n > 2 || c->batch < 1 || c->cin < 1 || c->cout < 1) {
-        return false;
-    }
-    if (!groups_suit(c)) {
-        return false;
-    }
-    for (int32_t i = 0; i < c->n; i++) {
-        if (c->o[i] < 1 || c->x[i] < 1) {
-            return false;
-        }
-        taps *= c->k[i];
-    }
-    bool side_by_side = c->groups == 1 && c->k[1 - row] == 1 && c->stride[row] == c->k[row] &&
-                        c->dilation[row] == 1 && c->low[row] + c->high[row] == 0;
-    return taps > 1 && !side_by_side && c->o[row] >= LEAST_POSITIONS;
+    const bool one_tap = c->k[0] == 1 && c->k[1] == 1 && c->k[2] == 1;
+    const bool side_by_side = c->groups == 1 && c->k[1 - row] == 1 && c->stride[row] == c->k[row] &&
+                              c->dilation[row] == 1 && c->low[row] + c->high[row] == 0;
+    return in_reach(c) && !one_tap && !side_by_side;
 }
 
 static bool borders_suit(const coti_conv *c) {
@@ -91,11 +89,27 @@ static coti_conv of_node(const coti_node *node, const cot_shape *a, const cot_sh
     return coti_conv_of((cot_op)node->op, node->attr, a, b);
 }
 
+/* Is the cotangent read where it lies, and the kernel by strides, turned? */
+static bool turning_suits(const coti_conv *c) {
+    const coti_conv t = coti_conv_turned(c);
+    bool suits = c->groups == 1 || coti_conv_is_depthwise(c), worth = false;
+    for (int32_t i = 0; i < c->n; i++) {
+        const bool spread = c->stride[i] > 1;
+        suits = suits && c->o[i] > 0 &&
+                (!spread || (c->dilation[i] == 1 && c->stride[i] <= MOST_SPREAD));
+        worth = worth || spread || c->k[i] > 1;
+    }
+    return suits && worth && in_reach(&t) && borders_suit(&t);
+}
+
 bool coti_conv_is_direct(const coti_node *node, const cot_shape *a, const cot_shape *b) {
-    if (node->op != COT_OP_CONV && node->op != COT_OP_CONV_DW) {
+    if (node->op != COT_OP_CONV && node->op != COT_OP_CONV_DX && node->op != COT_OP_CONV_DW) {
         return false;
     }
     const coti_conv c = of_node(node, a, b);
+    if (node->op == COT_OP_CONV_DX) {
+        return turning_suits(&c);
+    }
     return windows_suit(&c) && borders_suit(&c) && (node->op == COT_OP_CONV || channels_suit(&c));
 }
 
@@ -110,8 +124,7 @@ static cot_value pad_rows(cot_value x, coti_conv *c) {
     return cot_op_pad(x, low, high, 0.0);
 }
 
-/* The CONV_DX of g as a CONV of *g_out, the extents and paddings of which are *c_out. */
-static coti_conv turned(const coti_conv *c) {
+coti_conv coti_conv_turned(const coti_conv *c) {
     coti_conv t = *c;
     t.cin = c->cout;
     t.cout = c->cin;
@@ -146,9 +159,7 @@ static cot_value dilate(cot_value g, const coti_conv *c, coti_conv *t) {
     return dilated || cropped ? coti_place(g, at, shape.dim) : g;
 }
 
-/* w [k.., a, b] with its taps in reverse order and its channels exchanged: [k.., b, a]; in each of
- * its groups, w [k.., a, group b]: [k.., b, group a]. */
-static cot_value turn_weights(cot_value w, const coti_conv *c) {
+cot_value coti_conv_turn_weights(cot_value w, const coti_conv *c) {
     static const int32_t flipped[COTI_SPATIAL] = {0, 1, 2};
     cot_shape split = coti_conv_weight_shape(c), turned = split;
     int32_t order[COT_MAX_RANK];
@@ -181,13 +192,13 @@ bool coti_conv_direct(const coti_node *node, const cot_value *input, cot_value *
     const cot_shape a = cot_value_shape(input[0]), b = cot_value_shape(input[1]);
     coti_conv c = of_node(node, &a, &b);
     if (node->op == COT_OP_CONV_DX) {
-        coti_conv t = turned(&c);
+        coti_conv t = coti_conv_turned(&c);
         if (c.o[0] < 1 || c.o[1] < 1 || !windows_suit(&t) || any_crop_is_empty(&t)) {
             return false;
         }
         cot_value g = dilate(input[0], &c, &t);
         const cot_conv_axes axes = coti_conv_axes_of(&t);
-        *result_out = cot_op_conv(g, turn_weights(input[1], &c), &axes);
+        *result_out = cot_op_conv(g, coti_conv_turn_weights(input[1], &c), &axes);
         return true;
     }
     if (!windows_suit(&c) || (node->op == COT_OP_CONV_DW && !channels_suit(&c))) {

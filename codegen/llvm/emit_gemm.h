@@ -160,9 +160,9 @@ typedef struct coti_gemm_tile {
 void coti_gemm_begin_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first);
 void coti_gemm_end_sums(coti_emit *e, coti_gemm_tile *t, LLVMValueRef v_first);
 
-/* Rows of a tile. */
+/* Rows of a tile: first, first + step, ... before end. */
 typedef struct coti_gemm_rows {
-    int32_t first, end;
+    int32_t first, end, step;
 } coti_gemm_rows;
 
 /*

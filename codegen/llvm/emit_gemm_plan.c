@@ -274,11 +274,15 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     }
 }
 
-/* Elements from a tile's first row to each: rows of a row of taps follow the taps. */
+/* Elements from a tile's first row to each: rows of a row of taps follow the taps; of rows between
+ * elements that are spread, to the one before. */
 static void set_rows(const coti_gemm *gemm, coti_gemm_plan *plan) {
     const coti_window *w = &gemm->window;
     for (int32_t r = 0; r < plan->height; r++) {
         plan->row_at[r] = r * plan->s.stride;
+        if (w->role == COTI_WINDOW_ROWS && w->spread[1] > 1) {
+            plan->row_at[r] = r / w->spread[1] * w->x_stride[1];
+        }
         if (w->role == COTI_WINDOW_TAPS && w->run > w->channels) {
             plan->row_at[r] = r / w->channels * w->dilation[1] * w->x_stride[1] + r % w->channels;
         }

@@ -54,7 +54,7 @@ static void emit_steps(coti_emit *e, const coti_gemm_plan *plan, flow *w, int64_
     coti_loop loop;
     coti_loop_begin(e, &loop, coti_l_i64(e, 0), coti_l_i64(e, n), 1, "step");
     carry(e, plan, &loop, w);
-    const coti_gemm_rows rows = {0, plan->height};
+    const coti_gemm_rows rows = {0, plan->height, 1};
     coti_gemm_emit_step(e, plan, rows, 1, w->v_s, w->v_v, w->v_acc);
     w->v_s = coti_l_element(e, e->t_f32, w->v_s, coti_l_i64(e, plan->s.k_stride), "");
     w->v_v = coti_l_element(e, e->t_f32, w->v_v, coti_l_i64(e, plan->lanes), "");

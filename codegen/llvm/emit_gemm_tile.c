@@ -192,7 +192,7 @@ void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_row
     for (int32_t j = 0; j < vectors && plan->by_lanes; j++) {
         step_by_lanes(e, plan, rows, vectors, j, v_s, v_vector[j], v_acc);
     }
-    for (int32_t r = rows.first; r < rows.end && !plan->by_lanes; r++) {
+    for (int32_t r = rows.first; r < rows.end && !plan->by_lanes; r += rows.step) {
         LLVMValueRef v_element =
             coti_l_load(e, coti_gemm_element(e), row_of_s(e, v_s, plan->row_at[r]), "v_element");
         LLVMValueRef v_splat = coti_l_splat(e, v_element, plan->lanes, "v_splat");
@@ -240,7 +240,7 @@ static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v
     if (t->height > 1) {
         ask_ahead(e, t, v_s, v_s_at, v_v_at, loop.v_i);
     }
-    const coti_gemm_rows rows = {0, t->height};
+    const coti_gemm_rows rows = {0, t->height, 1};
     coti_gemm_emit_step(e, t->plan, rows, t->vectors, v_s_at, v_v_at, v_acc);
     for (int32_t i = 0; i < t->n; i++) {
         coti_loop_next(&loop, i, v_acc[i]);

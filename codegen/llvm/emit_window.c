@@ -54,13 +54,18 @@ static int64_t start_of(const coti_window *w, const coti_gemm_plan *plan, int64_
     return start < last ? start : last;
 }
 
-/* Does every position of the tile meet x at each tap of axis 1? */
+/* Does every position of the tile meet x at each tap of axis 1, or a zero between its elements; and
+ * does it begin at an element? */
 static bool is_inside(const coti_window *w, const coti_gemm_plan *plan, int64_t start) {
     int64_t first = 0, last = 0;
-    const coti_conv_axis axis = {w->x[1],      w->k[1],        w->o[1],
-                                 w->stride[1], w->dilation[1], w->low[1]};
+    const coti_conv_axis axis = {(w->x[1] - 1) * w->spread[1] + 1,
+                                 w->k[1],
+                                 w->o[1],
+                                 w->stride[1],
+                                 w->dilation[1],
+                                 w->low[1]};
     coti_conv_borders(&axis, &first, &last);
-    return start >= first && start + plan->height <= w->o[1] - last;
+    return start >= first && start + plan->height <= w->o[1] - last && start % w->spread[1] == 0;
 }
 
 /* One kind of tile: wide, and narrow. */
@@ -143,25 +148,37 @@ static LLVMValueRef pick_kind(coti_emit *e, const coti_window_tiles *tiles, LLVM
 /* A row of positions, with the taps of axis 0 that are inside. */
 typedef struct row {
     LLVMValueRef v_r, v_taps; /* its number among all images', how many taps */
-    LLVMValueRef v_x, v_v;    /* elements: of x at the row's start, of v at the first of the taps */
+    LLVMValueRef v_x, v_v;    /* elements: of x where position 0's would be without
+                                padding, of v at the first of the taps */
 } row;
 
+/*
+ * Position o0 meets tap t at a = o0 stride - low + t dilation, which is to be a multiple of spread
+ * in [0, (x - 1) spread]: of every spread-th tap from the first of those on.
+ */
 static row make_row(coti_emit *e, LLVMValueRef v_r, LLVMValueRef v_k_stride) {
     const coti_window *w = &e->kernel->gemm.window;
+    const int64_t spread = w->spread[0], extent = (w->x[0] - 1) * spread + 1;
     LLVMValueRef v_image = divide(e, v_r, w->o[0]), v_o0 = remainder_of(e, v_r, w->o[0]);
     LLVMValueRef v_at =
         coti_i64_sub(e, coti_i64_times(e, v_o0, w->stride[0]), coti_l_i64(e, w->low[0]));
     LLVMValueRef v_before = not_negative(e, coti_i64_sub(e, coti_l_i64(e, 0), v_at));
-    LLVMValueRef v_room = not_negative(e, coti_i64_sub(e, coti_l_i64(e, w->x[0]), v_at));
+    LLVMValueRef v_room = not_negative(e, coti_i64_sub(e, coti_l_i64(e, extent), v_at));
     LLVMValueRef v_taps = coti_l_i64(e, w->k[0]);
     LLVMValueRef v_first =
         coti_i64_smaller(e, coti_i64_divide_up(e, v_before, w->dilation[0]), v_taps);
     LLVMValueRef v_end = coti_i64_smaller(e, coti_i64_divide_up(e, v_room, w->dilation[0]), v_taps);
+    if (spread > 1) {
+        LLVMValueRef v_from = not_negative(e, v_at);
+        LLVMValueRef v_next = coti_i64_times(e, coti_i64_divide_up(e, v_from, spread), spread);
+        v_first = coti_i64_add(e, v_first, coti_i64_sub(e, v_next, v_from));
+    }
     row r = {.v_r = v_r, .v_taps = not_negative(e, coti_i64_sub(e, v_end, v_first))};
+    r.v_taps = coti_i64_divide_up(e, r.v_taps, spread);
     v_at = coti_i64_add(e, v_at, coti_i64_times(e, v_first, w->dilation[0]));
+    v_at = spread > 1 ? divide(e, v_at, spread) : v_at;
     r.v_x = coti_i64_add(e, coti_i64_times(e, v_image, w->image_stride),
                          coti_i64_times(e, v_at, w->x_stride[0]));
-    r.v_x = coti_i64_sub(e, r.v_x, coti_l_i64(e, w->low[1] * w->x_stride[1]));
     r.v_v =
         LLVMBuildMul(e->builder, coti_i64_times(e, v_first, w->k[1] * w->channels), v_k_stride, "");
     return r;
@@ -181,7 +198,8 @@ static void emit_row_tile(coti_emit *e, coti_gemm_nest *n, const row *r, LLVMVal
     const coti_gemm_place place = {.v_first = coti_i64_add(e, v_row, v_first),
                                    .v_start = coti_i64_add(e, v_row, v_start),
                                    .v_c = coti_gemm_scratch(e, plan->c_at, "v_c")};
-    LLVMValueRef v_x = coti_i64_add(e, r->v_x, coti_i64_times(e, v_start, plan->s.stride));
+    LLVMValueRef v_x = w->spread[1] > 1 ? divide(e, v_start, w->spread[1]) : v_start;
+    v_x = coti_i64_add(e, r->v_x, coti_i64_times(e, v_x, w->stride[1] * w->x_stride[1]));
     LLVMValueRef v_arg[ARGS] = {x_element(e, n, v_x),
                                 v_element(e, v_panel, r->v_v),
                                 place.v_c,

@@ -132,28 +132,52 @@ static void end_function(coti_emit *e, coti_gemm_function *f, coti_gemm_tile *t,
 
 /* ---- rows of positions ---- */
 
-/* The positions p of [0, o) that meet x at tap t of axis 1, from `start` on, as rows of a tile. */
-static coti_gemm_rows rows_at_tap(const coti_window *w, int64_t t, int64_t start, int32_t height) {
-    const int64_t at_tap = t * w->dilation[1] - w->low[1];
-    int64_t first = divide_up(-at_tap, w->stride[1]) - start;
-    int64_t end = divide_up(w->x[1] - at_tap, w->stride[1]) - start;
-    first = first < 0 ? 0 : first > height ? height : first;
-    end = end < first ? first : end > height ? height : end;
-    return (coti_gemm_rows){(int32_t)first, (int32_t)end};
+static int64_t remainder_up(int64_t a, int64_t b) {
+    return (a % b + b) % b;
 }
 
-/* Taps [first, end) of axis 1, which the same rows of the tile meet. */
-static void emit_taps(coti_emit *e, flow *f, int64_t first, int64_t end, coti_gemm_rows rows,
-                      LLVMValueRef v_stride) {
+/* Where a tile begins in its row; inside: all its positions meet x at all taps, or what lies
+ * between its elements. */
+typedef struct tile_start {
+    int64_t start; /* if inside, a multiple of spread: 0 stands for all */
+    bool inside;
+} tile_start;
+
+/* The positions that meet an element of x at tap t of axis 1, as rows of a tile. */
+static coti_gemm_rows rows_at_tap(const coti_window *w, int64_t t, const tile_start *from,
+                                  int32_t height) {
+    const int64_t at_tap = t * w->dilation[1] - w->low[1], spread = w->spread[1];
+    const int64_t extent = (w->x[1] - 1) * spread + 1;
+    int64_t first = from->inside ? 0 : divide_up(-at_tap, w->stride[1]) - from->start;
+    int64_t end = from->inside ? height : divide_up(extent - at_tap, w->stride[1]) - from->start;
+    first = first < 0 ? 0 : first > height ? height : first;
+    first += spread > 1 ? remainder_up(-(from->start + first + at_tap), spread) : 0;
+    end = end < first ? first : end > height ? height : end;
+    first = first < end ? first : end;
+    return (coti_gemm_rows){(int32_t)first, (int32_t)end, (int32_t)spread};
+}
+
+/* Positions of x from where the tile begins (to the element before) to what its row `row`, one that
+ * has an element there, meets at tap t. */
+static int64_t x_at_tap(const coti_window *w, int64_t t, const tile_start *from, int64_t row) {
+    const int64_t spread = w->spread[1], within = from->inside ? 0 : from->start % spread;
+    return (within + row * w->stride[1] + t * w->dilation[1] - w->low[1]) / spread;
+}
+
+/* Taps [first, end) of axis 1, which the same rows of the tile meet; x and v begin at v_x, v_v. */
+static void emit_taps(coti_emit *e, flow *f, int64_t first, int64_t end, const tile_start *from,
+                      coti_gemm_rows rows, LLVMValueRef v_stride) {
     const coti_window *w = f->w;
     const int64_t step = w->dilation[1] * w->x_stride[1], n = end - first;
     LLVMValueRef v_zero = coti_l_i64(e, 0);
     if (rows.first == rows.end) {
-        f->v_x = at(e, f->v_x, coti_l_i64(e, n * step));
-        f->v_v = at(e, f->v_v, coti_i64_times(e, v_stride, n * w->channels));
-    } else if (step == w->channels || n == 1) {
+        return;
+    }
+    const int64_t x_at = x_at_tap(w, first, from, rows.first) * w->x_stride[1];
+    f->v_x = at(e, f->v_x, coti_l_i64(e, x_at - f->t->plan->row_at[rows.first]));
+    f->v_v = at(e, f->v_v, coti_i64_times(e, v_stride, first * w->channels));
+    if (step == w->channels || n == 1) {
         emit_steps(e, f, v_zero, coti_l_i64(e, n * w->channels), rows, 1, v_stride);
-        f->v_x = at(e, f->v_x, coti_l_i64(e, n * (step - w->channels)));
     } else {
         coti_loop taps;
         begin_loop(e, &taps, f, v_zero, coti_l_i64(e, n), "tap");
@@ -165,16 +189,16 @@ static void emit_taps(coti_emit *e, flow *f, int64_t first, int64_t end, coti_ge
 
 /* Vector j of the sums, by position p of x from the tile's first on: it is read once, for all taps
  * that meet it. */
-static void add_x(coti_emit *e, flow *f, int64_t start, bool inside, int32_t j, int64_t p,
+static void add_x(coti_emit *e, flow *f, const tile_start *from, int32_t j, int64_t p,
                   const LLVMValueRef *v_tap) {
     const coti_window *w = f->w;
-    const coti_gemm_rows all = {0, f->t->height};
     const int32_t channels = (int32_t)w->channels;
     LLVMValueRef v_lanes[COTI_CONV_ROW_TERMS] = {NULL};
     for (int32_t t = 0; t < (int32_t)w->k[1]; t++) {
-        const coti_gemm_rows rows = inside ? all : rows_at_tap(w, t, start, f->t->height);
-        const int64_t from = p - t * w->dilation[1], i = from / w->stride[1];
-        if (from < 0 || from % w->stride[1] != 0 || i < rows.first || i >= rows.end) {
+        const coti_gemm_rows rows = rows_at_tap(w, t, from, f->t->height);
+        const int64_t past = (p - x_at_tap(w, t, from, rows.first)) * w->spread[1];
+        const int64_t i = rows.first + past / w->stride[1];
+        if (past < 0 || past % w->stride[1] != 0 || i >= rows.end) {
             continue;
         }
         if (v_lanes[0] == NULL) {
@@ -192,11 +216,11 @@ static void add_x(coti_emit *e, flow *f, int64_t start, bool inside, int32_t j, 
 }
 
 /* All taps of axis 1, by lanes. */
-static void emit_row_by_lanes(coti_emit *e, flow *f, int64_t start, bool inside) {
+static void emit_row_by_lanes(coti_emit *e, flow *f, const tile_start *from) {
     const coti_window *w = f->w;
     const coti_gemm_plan *plan = f->t->plan;
     const int64_t v_stride = plan->pack != COTI_GEMM_PACK_NONE ? plan->width : plan->v.k_stride;
-    const int64_t last = (f->t->height - 1) * w->stride[1] + (w->k[1] - 1) * w->dilation[1];
+    const int64_t span = (f->t->height - 1) * w->stride[1] + (w->k[1] - 1) * w->dilation[1];
     const int64_t terms = w->k[1] * w->channels;
     LLVMValueRef v_tap[COTI_CONV_ROW_TERMS];
     for (int32_t j = 0; j < f->t->vectors; j++) {
@@ -205,31 +229,31 @@ static void emit_row_by_lanes(coti_emit *e, flow *f, int64_t start, bool inside)
             v_tap[t] = coti_l_load_vector(e, coti_gemm_element(e), plan->lanes, at(e, f->v_v, v_at),
                                           NULL, NULL, "v_tap");
         }
-        for (int64_t p = 0; p <= last; p++) {
-            add_x(e, f, start, inside, j, p, v_tap);
+        const int64_t first = (-w->low[1] - remainder_up(-w->low[1], w->spread[1])) / w->spread[1];
+        for (int64_t p = first; p <= first + span / w->spread[1] + 1; p++) {
+            add_x(e, f, from, j, p, v_tap);
         }
     }
-    f->v_x = at(e, f->v_x, coti_l_i64(e, w->k[1] * w->dilation[1] * w->x_stride[1]));
-    f->v_v = at(e, f->v_v, coti_l_i64(e, terms * v_stride));
 }
 
 /* All taps of axis 1; neighbours that meet the same rows together. */
-static void emit_row_of_taps(coti_emit *e, flow *f, int64_t start, bool inside,
-                             LLVMValueRef v_stride) {
+static void emit_row_of_taps(coti_emit *e, flow *f, const tile_start *from, LLVMValueRef v_stride) {
     const coti_window *w = f->w;
-    const coti_gemm_rows all = {0, f->t->height};
+    LLVMValueRef v_x = f->v_x, v_v = f->v_v;
     int64_t first = 0;
     while (first < w->k[1]) {
-        const coti_gemm_rows rows = inside ? all : rows_at_tap(w, first, start, f->t->height);
+        const coti_gemm_rows rows = rows_at_tap(w, first, from, f->t->height);
         int64_t end = first + 1;
-        bool same = true;
+        bool same = w->spread[1] == 1;
         while (end < w->k[1] && same) {
-            const coti_gemm_rows next = inside ? all : rows_at_tap(w, end, start, f->t->height);
+            const coti_gemm_rows next = rows_at_tap(w, end, from, f->t->height);
             same = next.end - next.first == 0 ? rows.end == rows.first
                                               : next.first == rows.first && next.end == rows.end;
             end += same ? 1 : 0;
         }
-        emit_taps(e, f, first, end, rows, v_stride);
+        f->v_x = v_x;
+        f->v_v = v_v;
+        emit_taps(e, f, first, end, from, rows, v_stride);
         first = end;
     }
 }
@@ -238,6 +262,7 @@ LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan
                                         bool inside, int32_t vectors) {
     char name[64];
     const coti_window *w = &e->kernel->gemm.window;
+    const tile_start from = {inside ? 0 : start, inside};
     (void)snprintf(name, sizeof name, "rows_%dx%d_%lld", (int)plan->height, (int)vectors,
                    inside ? -1LL : (long long)start);
     coti_gemm_function function;
@@ -248,13 +273,14 @@ LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan
         .t = &t, .w = w, .v_x = LLVMGetParam(v_function, 0), .v_v = LLVMGetParam(v_function, 1)};
     coti_loop taps;
     begin_loop(e, &taps, &f, coti_l_i64(e, 0), LLVMGetParam(v_function, 3), "taps");
+    LLVMValueRef v_x = f.v_x, v_v = f.v_v;
     if (plan->by_lanes) {
-        emit_row_by_lanes(e, &f, start, inside);
+        emit_row_by_lanes(e, &f, &from);
     } else {
-        emit_row_of_taps(e, &f, start, inside, v_stride);
+        emit_row_of_taps(e, &f, &from, v_stride);
     }
-    const int64_t row = w->k[1] * w->dilation[1] * w->x_stride[1];
-    f.v_x = at(e, f.v_x, coti_l_i64(e, w->dilation[0] * w->x_stride[0] - row));
+    f.v_x = at(e, v_x, coti_l_i64(e, w->dilation[0] * w->x_stride[0]));
+    f.v_v = at(e, v_v, coti_i64_times(e, v_stride, w->spread[0] * w->k[1] * w->channels));
     end_loop(e, &taps, &f);
     end_function(e, &function, &t, v_function);
     return v_function;
@@ -293,7 +319,7 @@ static void emit_tap(coti_emit *e, flow *f, const positions *p, LLVMValueRef v_t
     LLVMValueRef v_round = coti_l_i64(e, w->stride[1] - 1);
     v_first = LLVMBuildUDiv(e->builder, coti_i64_add(e, v_first, v_round), v_stride, "v_first");
     v_last = LLVMBuildUDiv(e->builder, coti_i64_add(e, v_last, v_round), v_stride, "v_last");
-    const coti_gemm_rows rows = {0, f->t->height};
+    const coti_gemm_rows rows = {0, f->t->height, 1};
     emit_positions(e, f, p, v_first, v_last, rows);
 }
 
@@ -305,7 +331,7 @@ static coti_gemm_rows rows_at_position(const coti_window *w, int64_t p) {
     first = first < w->k[1] ? first : w->k[1];
     end = end < w->k[1] ? end : w->k[1];
     end = end < first ? first : end;
-    return (coti_gemm_rows){(int32_t)(first * w->channels), (int32_t)(end * w->channels)};
+    return (coti_gemm_rows){(int32_t)(first * w->channels), (int32_t)(end * w->channels), 1};
 }
 
 /* Of a row of taps: positions at the borders alone, those between them together. */

@@ -442,10 +442,10 @@ static bool window_element(const coti_gemm *g, int64_t m, int64_t n, int64_t k, 
     at += n / w->columns * w->channels;
     for (int32_t i = 0; i < 2; i++) {
         const int64_t x = o[i] * w->stride[i] + t[i] * w->dilation[i] - w->low[i];
-        if (x < 0 || x >= w->x[i]) {
+        if (x < 0 || x % w->spread[i] != 0 || x / w->spread[i] >= w->x[i]) {
             return false;
         }
-        at += x * w->x_stride[i];
+        at += x / w->spread[i] * w->x_stride[i];
     }
     *at_out = at;
     return true;
