@@ -3,7 +3,9 @@
  * matrix products of dense layers and squares, and the convolutions of workload d, forward, by data
  * and by weights. "gemm-MxKxN": [M,K] by [K,N]; "gemmt-MxNxK": out [M,N] from the transposes of
  * [K,M] and [K,N], as a weights' gradient; "conv-fwd-CIN-COUT-EXTENT", "conv-dx-..", "conv-dw-..":
- * 3x3, padding "same", batch 64. "empty": a step that counts and does nothing else.
+ * 3x3, padding "same", batch 64; "group-fwd-CHANNELS-GROUPS-EXTENT" and so on: of as many channels
+ * in as out, depthwise if there are as many groups. "empty": a step that counts and does nothing
+ * else.
  */
 #include "peak.h"
 #include "subject.h"
@@ -14,12 +16,13 @@
 enum { CONV_BATCH = 64, MOST_NAME = 48 };
 
 static const char *const names[] = {
-    "gemm-128x3072x20",    "gemm-128x784x512",    "gemm-128x512x10",   "gemm-128x256x256",
-    "gemm-1024x1024x1024", "gemm-2048x2048x2048", "gemm-256x256x256",  "gemm-64x64x64",
-    "gemmt-3072x20x128",   "gemmt-784x512x128",   "gemmt-256x256x128", "conv-fwd-3-32-32",
-    "conv-fwd-32-32-32",   "conv-fwd-32-64-16",   "conv-fwd-64-64-16", "conv-dx-32-32-32",
-    "conv-dx-32-64-16",    "conv-dx-64-64-16",    "conv-dw-3-32-32",   "conv-dw-32-32-32",
-    "conv-dw-32-64-16",    "conv-dw-64-64-16",
+    "gemm-128x3072x20",    "gemm-128x784x512",    "gemm-128x512x10",    "gemm-128x256x256",
+    "gemm-1024x1024x1024", "gemm-2048x2048x2048", "gemm-256x256x256",   "gemm-64x64x64",
+    "gemmt-3072x20x128",   "gemmt-784x512x128",   "gemmt-256x256x128",  "conv-fwd-3-32-32",
+    "conv-fwd-32-32-32",   "conv-fwd-32-64-16",   "conv-fwd-64-64-16",  "conv-dx-32-32-32",
+    "conv-dx-32-64-16",    "conv-dx-64-64-16",    "conv-dw-3-32-32",    "conv-dw-32-32-32",
+    "conv-dw-32-64-16",    "conv-dw-64-64-16",    "group-fwd-64-64-56", "group-dx-64-64-56",
+    "group-dw-64-64-56",   "group-fwd-128-32-28", "group-dx-128-32-28", "group-dw-128-32-28",
 };
 
 const char *bench_product_name(int32_t i) {
@@ -145,24 +148,30 @@ static bench_subject *matrix_product(product *own, const int64_t size[3], bool t
     return finish(own, cot_op_dot(a, b, &axes));
 }
 
-/* kind: 'f' forward, 'x' by data, 'w' by weights. */
-static bench_subject *convolution(product *own, const int64_t size[3], char kind) {
-    static const cot_conv_axes same = {.low = {1, 1}, .high = {1, 1}};
+/* size: channels in, channels out, extent; kind: 'f' forward, 'x' by data, 'w' by weights. */
+static bench_subject *convolution(product *own, const int64_t size[3], int64_t groups, char kind) {
+    const cot_conv_axes same = {.low = {1, 1}, .high = {1, 1}, .groups = groups};
     static const int64_t taps[] = {3, 3};
     int64_t extent = size[2];
     const int64_t extents[] = {extent, extent};
     own->rows = CONV_BATCH;
     cot_shape x_shape = COT_BATCH(extent, extent, size[0]);
     cot_shape y_shape = COT_BATCH(extent, extent, size[1]);
-    cot_shape w_shape = COT_SHAPE(3, 3, size[0], size[1]);
+    cot_shape w_shape = COT_SHAPE(3, 3, size[0] / groups, size[1]);
     cot_value a = cot_op_input(own->graph, COT_F32, kind == 'x' ? y_shape : x_shape, "a");
     cot_value b = cot_op_input(own->graph, COT_F32, kind == 'w' ? y_shape : w_shape, "b");
     cot_value y = kind == 'f'   ? cot_op_conv(a, b, &same)
                   : kind == 'x' ? cot_op_conv_dx(a, b, extents, &same)
                                 : cot_op_conv_dw(a, b, taps, &same);
     double needed = 3.0 * (double)extent - 2.0;
-    own->base.flops = 2.0 * CONV_BATCH * needed * needed * (double)(size[0] * size[1]);
+    own->base.flops = 2.0 * CONV_BATCH * needed * needed * (double)(size[0] / groups * size[1]);
     return finish(own, y);
+}
+
+/* size: channels in and out, groups, extent. */
+static bench_subject *grouped(product *own, const int64_t size[3], char kind) {
+    const int64_t of_one[3] = {size[0], size[0], size[2]};
+    return convolution(own, of_one, size[1], kind);
 }
 
 /* Three numbers behind the prefix, parted by `separator`. */
@@ -184,11 +193,11 @@ bench_subject *bench_make_product(cot_context *context, const bench_setup *setup
     static const struct {
         const char *prefix;
         char separator, kind;
-    } form[] = {{"gemm-", 'x', 'g'},
-                {"gemmt-", 'x', 't'},
-                {"conv-fwd-", '-', 'f'},
-                {"conv-dx-", '-', 'x'},
-                {"conv-dw-", '-', 'w'}};
+        bool groups;
+    } form[] = {{"gemm-", 'x', 'g', false},     {"gemmt-", 'x', 't', false},
+                {"conv-fwd-", '-', 'f', false}, {"conv-dx-", '-', 'x', false},
+                {"conv-dw-", '-', 'w', false},  {"group-fwd-", '-', 'f', true},
+                {"group-dx-", '-', 'x', true},  {"group-dw-", '-', 'w', true}};
     for (size_t i = 0; i < sizeof form / sizeof form[0]; i++) {
         size_t n = strlen(form[i].prefix);
         int64_t size[3];
@@ -204,8 +213,9 @@ bench_subject *bench_make_product(cot_context *context, const bench_setup *setup
             size[k] = bench_size(setup, size[k]);
         }
         bool is_matrix = form[i].separator == 'x';
-        return is_matrix ? matrix_product(own, size, form[i].kind == 't')
-                         : convolution(own, size, form[i].kind);
+        return is_matrix        ? matrix_product(own, size, form[i].kind == 't')
+               : form[i].groups ? grouped(own, size, form[i].kind)
+                                : convolution(own, size, 1, form[i].kind);
     }
     (void)fprintf(stderr, "bench: there is no \"%s\"\n", name);
     return NULL;

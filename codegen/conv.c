@@ -70,7 +70,8 @@ cot_value coti_conv_copy(const coti_node *node, int32_t i, cot_value x) {
     const cot_shape shape = cot_value_shape(x);
     const int32_t n = shape.rank - 2;
     int32_t order[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
-    if (node->op != COT_OP_CONV_DX || i == 0 || shape.dim[n] == 1) {
+    if (node->op != COT_OP_CONV_DX || i == 0 ||
+        ((const coti_attr_CONV_SIZED *)node->attr)->groups > 1) {
         return coti_copy_of(x);
     }
     order[n] = n + 1;

@@ -214,7 +214,8 @@ PRODUCTS = [
     *("gemm-2048x2048x2048", "gemm-256x256x256", "gemm-64x64x64", "gemmt-3072x20x128", "gemmt-784x512x128"),
     *("gemmt-256x256x128", "conv-fwd-3-32-32", "conv-fwd-32-32-32", "conv-fwd-32-64-16", "conv-fwd-64-64-16"),
     *("conv-dx-32-32-32", "conv-dx-32-64-16", "conv-dx-64-64-16", "conv-dw-3-32-32", "conv-dw-32-32-32"),
-    *("conv-dw-32-64-16", "conv-dw-64-64-16"),
+    *("conv-dw-32-64-16", "conv-dw-64-64-16", "group-fwd-64-64-56", "group-dx-64-64-56", "group-dw-64-64-56"),
+    *("group-fwd-128-32-28", "group-dx-128-32-28", "group-dw-128-32-28"),
 ]
 
 

@@ -7,11 +7,12 @@
 #include <dnnl.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { SRC, WEIGHTS, DST, N_TENSORS, BATCH = 64 };
 
-/* Which tensors the operands and the result are, what descriptors say of them and what execution
- * calls them; index: SRC, WEIGHTS, DST. */
+/* "conv-" or "group-" comes before. Which tensors the operands and the result are, what descriptors
+ * say of them and what execution calls them; index: SRC, WEIGHTS, DST. */
 typedef struct direction {
     const char *prefix;
     int a, b, out;
@@ -20,19 +21,19 @@ typedef struct direction {
 } direction;
 
 static const direction directions[] = {
-    {"conv-fwd-",
+    {"fwd-",
      SRC,
      WEIGHTS,
      DST,
      {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md},
      {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST}},
-    {"conv-dx-",
+    {"dx-",
      DST,
      WEIGHTS,
      SRC,
      {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md},
      {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST}},
-    {"conv-dw-",
+    {"dw-",
      SRC,
      DST,
      WEIGHTS,
@@ -74,8 +75,8 @@ static dnnl_status_t describe(const convolution *conv, const dnnl_memory_desc_t 
 static bool build(convolution *conv) {
     dnnl_memory_desc_t free_layout[N_TENSORS];
     for (int i = 0; i < N_TENSORS; i++) {
-        (void)dnnl_memory_desc_init_by_tag(&free_layout[i], 4, conv->plain[i].dims, dnnl_f32,
-                                           dnnl_format_tag_any);
+        (void)dnnl_memory_desc_init_by_tag(&free_layout[i], conv->plain[i].ndims,
+                                           conv->plain[i].dims, dnnl_f32, dnnl_format_tag_any);
     }
     dnnl_convolution_desc_t forward;
     dnnl_convolution_desc_t wanted;
@@ -162,22 +163,27 @@ static void destroy(peer_product *product) {
     free(conv);
 }
 
-/* size: channels in, channels out, extent of the square image. */
-static bool fill_in(peer_product *product, const direction *way, const int64_t size[3]) {
+/* size: channels in, channels out, extent of the square image. Weights have an axis of groups more,
+ * but for one group. */
+static bool fill_in(peer_product *product, const direction *way, const int64_t size[3],
+                    int64_t groups) {
     convolution *conv = calloc(1, sizeof *conv);
     if (conv == NULL) {
         return false;
     }
     conv->way = way;
-    const dnnl_dims_t dims[] = {{BATCH, size[0], size[2], size[2]},
-                                {size[1], size[0], 3, 3},
-                                {BATCH, size[1], size[2], size[2]}};
+    const int64_t in = size[0] / groups, out = size[1] / groups, extent = size[2];
+    const dnnl_dims_t x = {BATCH, size[0], extent, extent}, y = {BATCH, size[1], extent, extent};
+    const dnnl_dims_t plain = {out, in, 3, 3}, grouped = {groups, out, in, 3, 3};
+    (void)dnnl_memory_desc_init_by_tag(&conv->plain[SRC], 4, x, dnnl_f32, dnnl_nhwc);
+    (void)dnnl_memory_desc_init_by_tag(&conv->plain[DST], 4, y, dnnl_f32, dnnl_nhwc);
+    (void)dnnl_memory_desc_init_by_tag(&conv->plain[WEIGHTS], groups > 1 ? 5 : 4,
+                                       groups > 1 ? grouped : plain, dnnl_f32,
+                                       groups > 1 ? dnnl_hwigo : dnnl_hwio);
     int64_t count[N_TENSORS];
-    for (int i = 0; i < N_TENSORS; i++) {
-        count[i] = dims[i][0] * dims[i][1] * dims[i][2] * dims[i][3];
-        (void)dnnl_memory_desc_init_by_tag(&conv->plain[i], 4, dims[i], dnnl_f32,
-                                           i == WEIGHTS ? dnnl_hwio : dnnl_nhwc);
-    }
+    count[SRC] = BATCH * extent * extent * size[0];
+    count[WEIGHTS] = 9 * in * size[1];
+    count[DST] = BATCH * extent * extent * size[1];
     *product = (peer_product){.n_a = count[way->a],
                               .n_b = count[way->b],
                               .n_out = count[way->out],
@@ -190,10 +196,17 @@ static bool fill_in(peer_product *product, const direction *way, const int64_t s
 }
 
 bool peer_convolution(const char *name, peer_product *out) {
+    static const char one[] = "conv-", several[] = "group-";
+    const bool grouped = strncmp(name, several, sizeof several - 1) == 0;
+    const char *rest = name + (grouped ? sizeof several : sizeof one) - 1;
+    if (!grouped && strncmp(name, one, sizeof one - 1) != 0) {
+        return false;
+    }
     for (size_t i = 0; i < sizeof directions / sizeof directions[0]; i++) {
         int64_t size[3];
-        if (peer_read_name(name, directions[i].prefix, '-', size)) {
-            return fill_in(out, &directions[i], size);
+        if (peer_read_name(rest, directions[i].prefix, '-', size)) {
+            const int64_t same[3] = {size[0], size[0], size[2]};
+            return fill_in(out, &directions[i], grouped ? same : size, grouped ? size[1] : 1);
         }
     }
     return false;

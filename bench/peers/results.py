@@ -102,7 +102,7 @@ def report(state: Entry) -> str:
     threads = max((n for n, _, _ in entries(state, "training")), default=1)
     steps = "\n".join(step_table(n, name, entry) for n, name, entry in entries(state, "training"))
     gemm = product_tables(state, lambda name: name.startswith("gemm"), ["openblas", "blis", "onednn"])
-    conv = product_tables(state, lambda name: name.startswith("conv"), ["onednn"])
+    conv = product_tables(state, lambda name: name.startswith(("conv", "group")), ["onednn"])
     compiling = f"## Compile time\n\n```\n{state['compiling'].strip()}\n```\n" if "compiling" in state else ""
     return f"""# Results
 
@@ -127,5 +127,6 @@ gemm-MxKxN: [M,K] by [K,N]. gemmt-MxNxK: [M,N] from the transposes of [K,M] and 
 ## Convolutions
 
 conv-WHAT-IN-OUT-EXTENT: channels in and out, 3x3, padding "same", batch 64; forward, by data (dx), by weights (dw).
+group-WHAT-CHANNELS-GROUPS-EXTENT: the same of as many channels in as out, in groups; of one channel each, depthwise.
 
 {conv}{compiling}""".rstrip() + "\n"
