@@ -164,7 +164,8 @@ static bench_subject *convolution(product *own, const int64_t size[3], int64_t g
                   : kind == 'x' ? cot_op_conv_dx(a, b, extents, &same)
                                 : cot_op_conv_dw(a, b, taps, &same);
     double needed = 3.0 * (double)extent - 2.0;
-    own->base.flops = 2.0 * CONV_BATCH * needed * needed * (double)(size[0] / groups * size[1]);
+    own->base.flops =
+        2.0 * CONV_BATCH * needed * needed * (double)(size[0] * size[1]) / (double)groups;
     return finish(own, y);
 }
 

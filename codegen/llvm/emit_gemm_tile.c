@@ -160,41 +160,48 @@ LLVMValueRef coti_gemm_lanes_of(coti_emit *e, const coti_gemm_plan *plan, LLVMVa
                                   LLVMConstVector(v_from, (unsigned)plan->lanes), "v_lanes");
 }
 
-static LLVMValueRef row_of_s(coti_emit *e, LLVMValueRef v_s, int64_t at) {
-    return coti_l_element(e, coti_gemm_element(e), v_s, coti_l_i64(e, at), "");
+static LLVMValueRef element_at(coti_emit *e, LLVMValueRef v_base, int64_t at) {
+    return coti_l_element(e, coti_gemm_element(e), v_base, coti_l_i64(e, at), "");
 }
 
-/* By lanes, for vector j; rows are channels of taps: those of a tap are loaded together. */
+static LLVMValueRef vector_of_v(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_v,
+                                int32_t j) {
+    return coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
+                              element_at(e, v_v, (int64_t)j * plan->lanes), NULL, NULL, "v_vector");
+}
+
+/* Rows are channels of taps: those of a tap are loaded together, for one vector after the other. */
 static void step_by_lanes(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
-                          int32_t vectors, int32_t j, LLVMValueRef v_s, LLVMValueRef v_vector,
+                          int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v,
                           LLVMValueRef *v_acc) {
     const int32_t channels = (int32_t)e->kernel->gemm.window.channels;
-    LLVMValueRef v_channels = NULL;
-    for (int32_t r = rows.first; r < rows.end; r++) {
-        if (r == rows.first || r % channels == 0) {
-            const int64_t at = plan->row_at[r] - r % channels;
-            v_channels = coti_gemm_load_lanes(e, plan, row_of_s(e, v_s, at), j);
+    for (int32_t j = 0; j < vectors; j++) {
+        LLVMValueRef v_vector = vector_of_v(e, plan, v_v, j), v_channels = NULL;
+        for (int32_t r = rows.first; r < rows.end; r++) {
+            if (r == rows.first || r % channels == 0) {
+                const int64_t at = plan->row_at[r] - r % channels;
+                v_channels = coti_gemm_load_lanes(e, plan, element_at(e, v_s, at), j);
+            }
+            const int32_t i = r * vectors + j;
+            LLVMValueRef v_lanes = coti_gemm_lanes_of(e, plan, v_channels, r % channels);
+            v_acc[i] = coti_l_fma(e, v_lanes, v_vector, v_acc[i], "v_acc");
         }
-        const int32_t i = r * vectors + j;
-        v_acc[i] = coti_l_fma(e, coti_gemm_lanes_of(e, plan, v_channels, r % channels), v_vector,
-                              v_acc[i], "v_acc");
     }
 }
 
 void coti_gemm_emit_step(coti_emit *e, const coti_gemm_plan *plan, coti_gemm_rows rows,
                          int32_t vectors, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef *v_acc) {
     LLVMValueRef v_vector[COTI_GEMM_MAX_TILE];
+    if (plan->by_lanes) {
+        step_by_lanes(e, plan, rows, vectors, v_s, v_v, v_acc);
+        return;
+    }
     for (int32_t j = 0; j < vectors; j++) {
-        v_vector[j] =
-            coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
-                               row_of_s(e, v_v, (int64_t)j * plan->lanes), NULL, NULL, "v_vector");
+        v_vector[j] = vector_of_v(e, plan, v_v, j);
     }
-    for (int32_t j = 0; j < vectors && plan->by_lanes; j++) {
-        step_by_lanes(e, plan, rows, vectors, j, v_s, v_vector[j], v_acc);
-    }
-    for (int32_t r = rows.first; r < rows.end && !plan->by_lanes; r += rows.step) {
+    for (int32_t r = rows.first; r < rows.end; r += rows.step) {
         LLVMValueRef v_element =
-            coti_l_load(e, coti_gemm_element(e), row_of_s(e, v_s, plan->row_at[r]), "v_element");
+            coti_l_load(e, coti_gemm_element(e), element_at(e, v_s, plan->row_at[r]), "v_element");
         LLVMValueRef v_splat = coti_l_splat(e, v_element, plan->lanes, "v_splat");
         for (int32_t j = 0; j < vectors; j++) {
             int32_t i = r * vectors + j;

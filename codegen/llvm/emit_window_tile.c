@@ -222,7 +222,7 @@ static void emit_row_by_lanes(coti_emit *e, flow *f, const tile_start *from) {
     const int64_t v_stride = plan->pack != COTI_GEMM_PACK_NONE ? plan->width : plan->v.k_stride;
     const int64_t span = (f->t->height - 1) * w->stride[1] + (w->k[1] - 1) * w->dilation[1];
     const int64_t terms = w->k[1] * w->channels;
-    LLVMValueRef v_tap[COTI_CONV_ROW_TERMS];
+    LLVMValueRef v_tap[COTI_CONV_ROW_TERMS] = {NULL};
     for (int32_t j = 0; j < f->t->vectors; j++) {
         for (int64_t t = 0; t < terms; t++) {
             LLVMValueRef v_at = coti_l_i64(e, t * v_stride + (int64_t)j * plan->lanes);
