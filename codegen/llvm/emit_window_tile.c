@@ -35,7 +35,7 @@
 
 #include <stdio.h>
 
-enum { ARGS = COTI_WINDOW_ARGS, SECOND_CACHE = 2 };
+enum { ARGS = COTI_WINDOW_ARGS, SECOND_CACHE = 2, LINE_BYTES = 64, MOST_LINES = 128 };
 
 /* What is carried through the loops of a tile: its sums, where the next elements of x and v are. */
 typedef struct flow {
@@ -258,6 +258,29 @@ static void emit_row_of_taps(coti_emit *e, flow *f, const tile_start *from, LLVM
     }
 }
 
+/* By lanes there is little to do for each line of x: those that the next row of positions meets
+ * first are asked for while this row is summed, unless they are many. */
+static void ask_for_next_row(coti_emit *e, const flow *f) {
+    const coti_window *w = f->w;
+    const coti_gemm_plan *plan = f->t->plan;
+    const int64_t line = LINE_BYTES / plan->bytes;
+    const int64_t run = (int64_t)f->t->vectors * plan->lanes / w->columns * w->channels;
+    const int64_t n_places = f->t->height * w->stride[1] / w->spread[1];
+    const int64_t first = w->k[0] * w->dilation[0] / w->spread[0];
+    if (w->stride[0] > MOST_LINES || n_places > MOST_LINES ||
+        w->stride[0] * n_places * ((run + line - 1) / line) > MOST_LINES) {
+        return;
+    }
+    for (int64_t r = first; r < first + w->stride[0]; r++) {
+        for (int64_t p = 0; p < n_places; p++) {
+            for (int64_t l = 0; l < run; l += line) {
+                LLVMValueRef v_line = coti_l_i64(e, r * w->x_stride[0] + p * w->x_stride[1] + l);
+                coti_gemm_emit_prefetch(e, at(e, f->v_x, v_line), SECOND_CACHE);
+            }
+        }
+    }
+}
+
 LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan, int64_t start,
                                         bool inside, int32_t vectors) {
     char name[64];
@@ -272,6 +295,9 @@ LLVMValueRef coti_window_emit_rows_tile(coti_emit *e, const coti_gemm_plan *plan
     flow f = {
         .t = &t, .w = w, .v_x = LLVMGetParam(v_function, 0), .v_v = LLVMGetParam(v_function, 1)};
     coti_loop taps;
+    if (plan->by_lanes) {
+        ask_for_next_row(e, &f);
+    }
     begin_loop(e, &taps, &f, coti_l_i64(e, 0), LLVMGetParam(v_function, 3), "taps");
     LLVMValueRef v_x = f.v_x, v_v = f.v_v;
     if (plan->by_lanes) {
