@@ -48,7 +48,8 @@ typedef struct field_ops {
 } field_ops;
 
 static uint64_t hash_AXIS(uint64_t seed, const void *field) {
-    return coti_hash(seed, field, sizeof(coti_attr_AXIS_type));
+    const coti_attr_AXIS_type *axis = field;
+    return coti_hash_word(seed, (uint64_t)*axis);
 }
 static bool equal_AXIS(const void *a, const void *b) {
     return memcmp(a, b, sizeof(coti_attr_AXIS_type)) == 0;
@@ -56,8 +57,11 @@ static bool equal_AXIS(const void *a, const void *b) {
 
 static uint64_t hash_AXES(uint64_t seed, const void *field) {
     const coti_attr_AXES_type *axes = field;
-    uint64_t hash = coti_hash(seed, &axes->n, sizeof axes->n);
-    return coti_hash(hash, axes->v, (size_t)axes->n * sizeof axes->v[0]);
+    uint64_t hash = coti_hash_word(seed, (uint64_t)axes->n);
+    for (int32_t i = 0; i < axes->n; i++) {
+        hash = coti_hash_word(hash, (uint64_t)axes->v[i]);
+    }
+    return hash;
 }
 static bool equal_AXES(const void *a, const void *b) {
     const coti_attr_AXES_type *left = a;
@@ -68,8 +72,11 @@ static bool equal_AXES(const void *a, const void *b) {
 
 static uint64_t hash_INTS(uint64_t seed, const void *field) {
     const coti_attr_INTS_type *ints = field;
-    uint64_t hash = coti_hash(seed, &ints->n, sizeof ints->n);
-    return coti_hash(hash, ints->v, (size_t)ints->n * sizeof ints->v[0]);
+    uint64_t hash = coti_hash_word(seed, (uint64_t)ints->n);
+    for (int32_t i = 0; i < ints->n; i++) {
+        hash = coti_hash_word(hash, (uint64_t)ints->v[i]);
+    }
+    return hash;
 }
 static bool equal_INTS(const void *a, const void *b) {
     const coti_attr_INTS_type *left = a;
@@ -79,21 +86,25 @@ static bool equal_INTS(const void *a, const void *b) {
 }
 
 static uint64_t hash_INT(uint64_t seed, const void *field) {
-    return coti_hash(seed, field, sizeof(coti_attr_INT_type));
+    const coti_attr_INT_type *integer = field;
+    return coti_hash_word(seed, (uint64_t)*integer);
 }
 static bool equal_INT(const void *a, const void *b) {
     return memcmp(a, b, sizeof(coti_attr_INT_type)) == 0;
 }
 
 static uint64_t hash_FLOAT(uint64_t seed, const void *field) {
-    return coti_hash(seed, field, sizeof(coti_attr_FLOAT_type));
+    uint64_t bits = 0;
+    memcpy(&bits, field, sizeof(coti_attr_FLOAT_type));
+    return coti_hash_word(seed, bits);
 }
 static bool equal_FLOAT(const void *a, const void *b) {
     return memcmp(a, b, sizeof(coti_attr_FLOAT_type)) == 0;
 }
 
 static uint64_t hash_DISTRIBUTION(uint64_t seed, const void *field) {
-    return coti_hash(seed, field, sizeof(coti_attr_DISTRIBUTION_type));
+    const coti_attr_DISTRIBUTION_type *distribution = field;
+    return coti_hash_word(seed, (uint64_t)*distribution);
 }
 static bool equal_DISTRIBUTION(const void *a, const void *b) {
     return memcmp(a, b, sizeof(coti_attr_DISTRIBUTION_type)) == 0;
@@ -117,7 +128,7 @@ static cot_status copy_TEXT(cot_graph *graph, void *field) {
 /* A variable is itself: two of equal name and shape are two. */
 static uint64_t hash_VARIABLE(uint64_t seed, const void *field) {
     const coti_attr_VARIABLE_type *variable = (const coti_attr_VARIABLE_type *)field;
-    return coti_hash(seed, &(*variable)->id, sizeof(*variable)->id);
+    return coti_hash_word(seed, (*variable)->id);
 }
 static bool equal_VARIABLE(const void *a, const void *b) {
     const coti_attr_VARIABLE_type *left = (const coti_attr_VARIABLE_type *)a;
@@ -143,7 +154,7 @@ static cot_status copy_DATA(cot_graph *graph, void *field) {
 
 static uint64_t hash_BODY(uint64_t seed, const void *field) {
     const coti_attr_BODY_type *body = (const coti_attr_BODY_type *)field;
-    return coti_hash(seed, &(*body)->seal.hash, sizeof(*body)->seal.hash);
+    return coti_hash_word(seed, (*body)->seal.hash);
 }
 static bool equal_BODY(const void *a, const void *b) {
     const coti_attr_BODY_type *left = (const coti_attr_BODY_type *)a;

@@ -143,8 +143,20 @@ static cot_status join_shape(const coti_infer *infer, const cot_shape *from, cot
     return COT_OK;
 }
 
+static bool shapes_equal(const coti_infer *infer, int32_t n) {
+    for (int32_t i = 1; i < n; i++) {
+        if (!coti_shape_equal(&coti_infer_in(infer, 0)->shape, &coti_infer_in(infer, i)->shape)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Replace n operands of one graph by operands of equal shape. False with the error recorded. */
 static bool broadcast_operands(const coti_infer *infer, cot_value *value, int32_t n) {
+    if (shapes_equal(infer, n)) {
+        return true;
+    }
     cot_shape shape = {.rank = 0};
     for (int32_t i = 0; i < n; i++) {
         int32_t rank = coti_infer_in(infer, i)->shape.rank;

@@ -36,7 +36,7 @@ static cot_status move_node(cot_graph *graph, uint32_t from, uint32_t to, const 
     if (node->name == NULL) {
         node->number = graph->n_numbered++;
     } else {
-        coti_graph_find_symbol(graph, node->name)->value = to;
+        graph->symbol.data[node->number].value = to;
     }
     return coti_map_add(&graph->consed, node->hash, to);
 }

@@ -13,28 +13,21 @@ static bool swaps(cot_op op, int32_t n_inputs, const uint32_t *input) {
            input[0] > input[1];
 }
 
-enum { PACKED_INPUTS = 8 }; /* with more, the rest is hashed apart */
-
-/* Op, dtype, extents and inputs go through the hash as one block. */
 uint64_t coti_cons_hash(const coti_infer *key) {
-    uint64_t block[1 + COT_MAX_RANK + PACKED_INPUTS / 2] = {0};
-    const size_t rank = (size_t)key->shape.rank, n = (size_t)key->n_inputs;
-    const size_t packed = n < PACKED_INPUTS ? n : PACKED_INPUTS;
-    block[0] = (uint64_t)key->op | (uint64_t)key->dtype << 16 | (uint64_t)rank << 24 |
-               (uint64_t)key->shape.batched << 31 | (uint64_t)n << 32;
-    memcpy(block + 1, key->shape.dim, rank * sizeof key->shape.dim[0]);
-    uint32_t *input = (uint32_t *)(block + 1 + rank);
+    uint64_t hash = coti_hash_word((uint64_t)key->op | (uint64_t)key->dtype << 16,
+                                   (uint64_t)key->shape.rank | (uint64_t)key->shape.batched << 31 |
+                                       (uint64_t)key->n_inputs << 32);
+    for (int32_t i = 0; i < key->shape.rank; i++) {
+        hash = coti_hash_word(hash, (uint64_t)key->shape.dim[i]);
+    }
     if (swaps(key->op, key->n_inputs, key->input)) {
-        input[0] = key->input[1];
-        input[1] = key->input[0];
-    } else if (packed > 0) {
-        memcpy(input, key->input, packed * sizeof key->input[0]);
+        hash = coti_hash_word(coti_hash_word(hash, key->input[1]), key->input[0]);
+    } else {
+        for (int32_t i = 0; i < key->n_inputs; i++) {
+            hash = coti_hash_word(hash, key->input[i]);
+        }
     }
-    uint64_t hash = coti_hash(0, block, (1 + rank + (packed + 1) / 2) * sizeof block[0]);
-    if (n > packed) {
-        hash = coti_hash(hash, key->input + packed, (n - packed) * sizeof key->input[0]);
-    }
-    return coti_attr_hash(hash, coti_op_table[key->op].attr, key->attr);
+    return coti_hash_end(coti_attr_hash(hash, coti_op_table[key->op].attr, key->attr));
 }
 
 static bool inputs_equal(const coti_infer *key, const coti_node *node) {

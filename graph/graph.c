@@ -217,13 +217,17 @@ static coti_symbol *state_symbol(cot_graph *graph, const coti_infer *key) {
 
 /* ---- adding ---- */
 
-/* Copy the key's lists and attributes into the arena; name the node. */
+static bool is_named(cot_op op) {
+    return op == COT_OP_INPUT || op == COT_OP_STATE;
+}
+
+/* Make the node, with copies of the key's lists and attributes in the arena, behind the last one.
+ */
 static cot_status fill_node(cot_graph *graph, const coti_infer *key, uint64_t hash,
                             coti_node *node) {
     const uint32_t *input =
         coti_arena_copy(&graph->arena, key->input, (size_t)key->n_inputs * sizeof key->input[0]);
     const void *attr = NULL;
-    bool leaf = key->op == COT_OP_INPUT || key->op == COT_OP_STATE;
     if (input == NULL) {
         return COT_E_NOMEM;
     }
@@ -235,47 +239,58 @@ static cot_status fill_node(cot_graph *graph, const coti_infer *key, uint64_t ha
                         .shape = key->shape,
                         .attr = attr,
                         .layer = key->layer,
-                        .region = leaf ? 0 : graph->region,
+                        .region = is_named(key->op) ? 0 : graph->region,
                         .hash = hash};
     return COT_OK;
+}
+
+/* What an INPUT or a STATE has that others have not: a name, and a place in its list. Fails before
+ * anything is changed that can be seen. */
+static cot_status name_node(cot_graph *graph, const coti_infer *key, coti_node *node) {
+    const bool is_input = key->op == COT_OP_INPUT;
+    COTI_TRY(coti_vec_reserve(graph->context, &graph->input, graph->input.count + 1));
+    COTI_TRY(coti_vec_reserve(graph->context, &graph->state, graph->state.count + 1));
+    const coti_symbol *symbol = is_input ? input_symbol(graph, key) : state_symbol(graph, key);
+    if (symbol == NULL) {
+        return graph->context->error.status;
+    }
+    node->name = symbol->text;
+    node->number = (uint32_t)(symbol - graph->symbol.data);
+    return COT_OK;
+}
+
+/* Enter a named node's name and list. */
+static void list_node(cot_graph *graph, const coti_node *node, uint32_t id) {
+    graph->symbol.data[node->number].value = id;
+    if (node->op == COT_OP_INPUT) {
+        graph->input.data[graph->input.count++] = id;
+    } else {
+        cot_variable_retain(((const coti_attr_VARIABLE *)node->attr)->variable);
+        graph->state.data[graph->state.count++] = id;
+    }
 }
 
 /* Enter a node that has no equal. On failure the graph is as before. */
 static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint64_t hash,
                              uint32_t *id_out) {
-    size_t id = graph->node.count;
-    coti_node node = {0};
-    coti_symbol *symbol = NULL;
-    if (id >= UINT32_MAX - 1) {
+    const uint32_t id = (uint32_t)graph->node.count;
+    const bool named = is_named(key->op);
+    if (graph->node.count >= UINT32_MAX - 1) {
         return COTI_FAIL(graph->context, COT_E_UNSUPPORTED, "a graph holds at most %u nodes",
                          UINT32_MAX - 2);
     }
-    COTI_TRY(fill_node(graph, key, hash, &node));
-    COTI_TRY(coti_vec_reserve(graph->context, &graph->node, id + 1));
-    COTI_TRY(coti_vec_reserve(graph->context, &graph->input, graph->input.count + 1));
-    COTI_TRY(coti_vec_reserve(graph->context, &graph->state, graph->state.count + 1));
-    if (key->op == COT_OP_INPUT || key->op == COT_OP_STATE) {
-        symbol = key->op == COT_OP_INPUT ? input_symbol(graph, key) : state_symbol(graph, key);
-        if (symbol == NULL) {
-            return graph->context->error.status;
-        }
-    }
-    COTI_TRY(coti_map_add(&graph->consed, node.hash, (uint32_t)id));
-    if (symbol == NULL) {
-        node.number = graph->n_numbered++;
+    COTI_TRY(coti_vec_reserve(graph->context, &graph->node, graph->node.count + 1));
+    coti_node *node = &graph->node.data[id]; /* not yet among the nodes */
+    COTI_TRY(fill_node(graph, key, hash, node));
+    COTI_TRY(named ? name_node(graph, key, node) : COT_OK);
+    COTI_TRY(coti_map_add(&graph->consed, hash, id));
+    if (named) {
+        list_node(graph, node, id);
     } else {
-        node.name = symbol->text;
-        symbol->value = (uint32_t)id;
+        node->number = graph->n_numbered++;
     }
-    if (key->op == COT_OP_INPUT) {
-        graph->input.data[graph->input.count++] = (uint32_t)id;
-    } else if (key->op == COT_OP_STATE) {
-        cot_variable_retain(((const coti_attr_VARIABLE *)node.attr)->variable);
-        graph->state.data[graph->state.count++] = (uint32_t)id;
-    }
-    graph->node.data[id] = node;
     graph->node.count++;
-    *id_out = (uint32_t)id;
+    *id_out = id;
     return COT_OK;
 }
 
@@ -333,8 +348,9 @@ cot_value coti_graph_add(cot_graph *graph, cot_op op, const cot_value *input, in
     for (int32_t i = 0; i < n_inputs; i++) {
         ids[i] = input[i].id;
     }
-    coti_infer key = {graph, op, graph->layer, n_inputs, ids, attr, dtype, {.rank = 0}};
-    key.shape = shape != NULL ? *shape : key.shape;
+    const cot_shape scalar = {.rank = 0};
+    coti_infer key = {graph, op,   graph->layer, n_inputs,
+                      ids,   attr, dtype,        shape != NULL ? *shape : scalar};
     cot_value value = {graph, 0};
     cot_status status = coti_infer_run(&key);
     if (status == COT_OK && !simplifies(graph, &key, input, &value)) {
@@ -423,8 +439,7 @@ cot_status cot_graph_update(cot_value state, cot_value value) {
         return refuse_update(graph, to, from);
     }
     COTI_TRY(coti_vec_reserve(graph->context, &graph->update, graph->update.count + 1));
-    coti_symbol *symbol = coti_graph_find_symbol(graph, to->name);
-    COTI_ASSERT(graph->context, symbol != NULL);
+    coti_symbol *symbol = &graph->symbol.data[to->number];
     if (symbol->update != 0) {
         char type[COTI_TYPE_BYTES];
         return COTI_OP_FAIL(graph->context, COT_E_ARG, "update", graph->layer,

@@ -113,7 +113,8 @@ typedef struct coti_node {
     uint64_t hash;
     uint32_t region;  /* of recomputation; 0: none. Not part of a node's identity either */
     const char *name; /* of INPUT and STATE: unique in the graph, as in the text; NULL elsewhere */
-    uint32_t number;  /* of all others: their number in the text, %0, %1, ... in order of making */
+    uint32_t number;  /* of INPUT and STATE the index of their symbol; of all others their number in
+                         the text, %0, %1, ... in order of making */
 } coti_node;
 
 /* An interned string and what it names in this graph. */
@@ -235,7 +236,13 @@ cot_graph *coti_graph_of(const char *op, const cot_value *value, int32_t n);
 
 /* ---- shape helpers (shape.c) ---- */
 
-bool coti_shape_equal(const cot_shape *a, const cot_shape *b);
+static inline bool coti_shape_equal(const cot_shape *a, const cot_shape *b) {
+    bool equal = a->rank == b->rank && a->batched == b->batched;
+    for (int32_t i = 0; i < a->rank && equal; i++) {
+        equal = a->dim[i] == b->dim[i];
+    }
+    return equal;
+}
 /* Has it an extent of 0? */
 bool coti_shape_is_empty(const cot_shape *shape);
 /* COT_OK if the shape itself is valid: rank, extents >= 0, product within COTI_SIZE_MAX; else the

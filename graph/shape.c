@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-bool coti_shape_equal(const cot_shape *a, const cot_shape *b) {
-    return a->rank == b->rank && a->batched == b->batched &&
-           memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]) == 0;
-}
-
 /* An empty axis limits the others no less than one of extent 1: strides, parts and axes that are
  * dropped or permuted then overflow nowhere. */
 static bool extents_fit(const cot_shape *shape) {
@@ -32,9 +27,14 @@ bool coti_shape_is_empty(const cot_shape *shape) {
     return false;
 }
 
-cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,
-                            const char *layer) {
-    const char *who = op != NULL ? op : "shape";
+static bool is_valid(const cot_shape *shape) {
+    return shape->rank >= 0 && shape->rank <= COT_MAX_RANK &&
+           (!shape->batched || (shape->rank > 0 && shape->dim[0] >= 1)) && extents_fit(shape);
+}
+
+/* What is wrong with a shape that is not valid. */
+static cot_status refuse(cot_context *context, const cot_shape *shape, const char *who,
+                         const char *layer) {
     if (shape->rank < 0 || shape->rank > COT_MAX_RANK) {
         return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer, "rank %d is out of range 0..%d",
                             shape->rank, COT_MAX_RANK);
@@ -56,12 +56,14 @@ cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const 
                                 (long long)shape->dim[i], i);
         }
     }
-    if (!extents_fit(shape)) {
-        char text[COTI_TYPE_BYTES];
-        const char *type = coti_type_text(text, COT_F32, shape);
-        return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer,
-                            "%s has more than %lld elements, counting an empty axis as 1",
-                            strchr(type, '['), (long long)COTI_SIZE_MAX);
-    }
-    return COT_OK;
+    char text[COTI_TYPE_BYTES];
+    const char *type = coti_type_text(text, COT_F32, shape);
+    return COTI_OP_FAIL(context, COT_E_SHAPE, who, layer,
+                        "%s has more than %lld elements, counting an empty axis as 1",
+                        strchr(type, '['), (long long)COTI_SIZE_MAX);
+}
+
+cot_status coti_shape_check(cot_context *context, const cot_shape *shape, const char *op,
+                            const char *layer) {
+    return is_valid(shape) ? COT_OK : refuse(context, shape, op != NULL ? op : "shape", layer);
 }

@@ -97,7 +97,8 @@ static cot_status check_names(const cot_graph *graph, uint32_t id, met *so_far) 
     }
     const coti_symbol *symbol =
         node->name != NULL ? coti_graph_find_symbol(graph, node->name) : NULL;
-    if (symbol == NULL || symbol->text != node->name || symbol->value != id) {
+    if (symbol == NULL || symbol->text != node->name || symbol->value != id ||
+        symbol != &graph->symbol.data[node->number]) {
         return BROKEN(graph, node, "node %u does not own its name", id);
     }
     if (input && strcmp(((const coti_attr_NAME *)node->attr)->name, node->name) != 0) {

@@ -53,7 +53,8 @@ static bool add_block(coti_arena *arena, size_t bytes) {
     return true;
 }
 
-void *coti_arena_alloc(coti_arena *arena, size_t bytes) {
+/* Room, as it was left. */
+static void *take(coti_arena *arena, size_t bytes) {
     if (bytes > SIZE_MAX / 2) {
         COTI_FAIL(arena->context, COT_E_NOMEM, "out of memory");
         return NULL;
@@ -71,8 +72,12 @@ void *coti_arena_alloc(coti_arena *arena, size_t bytes) {
     }
     void *object = (char *)(arena->blocks + 1) + arena->used;
     arena->used += rounded;
-    memset(object, 0, bytes);
     return object;
+}
+
+void *coti_arena_alloc(coti_arena *arena, size_t bytes) {
+    void *object = take(arena, bytes);
+    return object != NULL ? memset(object, 0, bytes) : NULL;
 }
 
 void *coti_arena_array(coti_arena *arena, size_t n, size_t size) {
@@ -84,7 +89,7 @@ void *coti_arena_array(coti_arena *arena, size_t n, size_t size) {
 }
 
 void *coti_arena_copy(coti_arena *arena, const void *data, size_t bytes) {
-    void *copy = coti_arena_alloc(arena, bytes);
+    void *copy = take(arena, bytes);
     if (copy != NULL && bytes > 0) {
         memcpy(copy, data, bytes);
     }
