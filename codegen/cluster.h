@@ -60,8 +60,10 @@ typedef struct coti_member {
     uint8_t leaves;  /* ... that many buffers */
     uint8_t arrays;  /* ... of which are no scalars */
     uint32_t reader; /* the latest member that reads it */
-    uint32_t era;    /* the last barrier, in order of appearance, that it depends on; 0: none */
-    bool barred;     /* a view through a barrier: what it views is read from memory */
+    int32_t expr;    /* while its cluster is lowered: what it has become; -1: nothing yet */
+    const coti_view *gathered; /* of a GATHER: its operands over its frame; else NULL */
+    uint32_t era; /* the last barrier, in order of appearance, that it depends on; 0: none */
+    bool barred;  /* a view through a barrier: what it views is read from memory */
 } coti_member;
 
 typedef struct coti_cluster {
@@ -135,8 +137,9 @@ typedef struct coti_fusion {
 /* ---- prepare.c ---- */
 
 /* See the head of prepare.c. The graph becomes another only where it must; nobody else has seen it,
- * and on failure it may hold nodes without a use. */
-cot_status coti_prepare(cot_graph **in_out);
+ * and on failure it may hold nodes without a use. *views_out, unless NULL: views of it, of as many
+ * nodes as have been seen on the way; the caller frees them. */
+cot_status coti_prepare(cot_graph **in_out, coti_views *views_out);
 
 /* Axes that a SUM, REDUCE_MAX or ARGMAX reduces. */
 uint32_t coti_reduced_axes(const coti_node *node);
@@ -199,12 +202,15 @@ static inline const coti_node *coti_fnode(const coti_fusion *f, uint32_t id) {
 const cot_shape *coti_frame(const coti_fusion *f, uint32_t id);
 /* The place of a node's own axes. */
 coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *place);
-/* Operand i as a view over the node's frame (of a DOT or SCATTER_ADD: over the operand's own axes;
- * of a GATHER's x: at the first element along its axis). */
-coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i);
-/* The same over the operand's own axes: of the same root and bounds. */
+/* Operand i over its own axes. */
 static inline const coti_view *coti_operand_own(const coti_fusion *f, uint32_t id, int32_t i) {
-    return &f->views.view.data[coti_fnode(f, id)->input[i]];
+    return coti_view_at(&f->views, coti_fnode(f, id)->input[i]);
+}
+/* The same over the node's frame (of a DOT or SCATTER_ADD: over the operand's own axes; of a
+ * GATHER's x: at the first element along its axis): of the same root and bounds. */
+static inline const coti_view *coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i) {
+    const coti_view *gathered = f->member[id].gathered;
+    return gathered != NULL ? &gathered[i] : coti_operand_own(f, id, i);
 }
 static inline uint32_t coti_operand_root(const coti_fusion *f, uint32_t id, int32_t i) {
     return coti_operand_own(f, id, i)->root;
@@ -292,7 +298,7 @@ typedef enum coti_source_kind {
 typedef struct coti_element {
     coti_source_kind kind;
     uint32_t node;
-    coti_view view;
+    const coti_view *view;
     const cot_shape *shape; /* of the view */
     coti_place place;       /* of the view's axes; AGAIN: of the node's frame */
 } coti_element;

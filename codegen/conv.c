@@ -55,14 +55,14 @@ static bool fits_as_images(const coti_view *view, const cot_shape *shape) {
 
 bool coti_conv_fits(const coti_views *views, const coti_node *node, int32_t i) {
     const cot_shape *shape = &coti_node_at(views->graph, node->input[i])->shape;
-    const coti_view view = coti_view_at(views, node->input[i]);
+    const coti_view *view = coti_view_at(views, node->input[i]);
     const coti_conv c = conv_of(views->graph, node);
     other o;
-    if (coti_node_at(views->graph, view.root)->op == COT_OP_ROWS) {
+    if (coti_node_at(views->graph, view->root)->op == COT_OP_ROWS) {
         return false;
     }
-    return i == 0 ? fits_as_images(&view, shape)
-                  : collapse_other(&view, shape, &c, (cot_op)node->op, &o);
+    return i == 0 ? fits_as_images(view, shape)
+                  : collapse_other(view, shape, &c, (cot_op)node->op, &o);
 }
 
 cot_value coti_conv_copy(const coti_node *node, int32_t i, cot_value x) {
@@ -109,13 +109,13 @@ void coti_lower_conv(coti_lowering *l, const coti_cluster *cluster) {
     const coti_node *node = coti_fnode(f, cluster->anchor);
     const cot_op op = (cot_op)node->op;
     const coti_conv c = conv_of(f->graph, node);
-    const coti_view x = coti_operand_view(f, cluster->anchor, 0);
-    const coti_view view = coti_operand_view(f, cluster->anchor, 1);
+    const coti_view *x = coti_operand_view(f, cluster->anchor, 0);
+    const coti_view *view = coti_operand_view(f, cluster->anchor, 1);
     const bool rows = op != COT_OP_CONV_DW;
     coti_gemm *g = &l->kernel.gemm;
     other o = {.offset = 0};
-    (void)collapse_other(&view, &coti_fnode(f, node->input[1])->shape, &c, op, &o);
-    g->window = window_of(&c, &x, op);
+    (void)collapse_other(view, &coti_fnode(f, node->input[1])->shape, &c, op, &o);
+    g->window = window_of(&c, x, op);
     const coti_window *w = &g->window;
     const int64_t places = c.batch * w->o[0] * w->o[1], taps = w->k[0] * w->k[1] * w->channels;
     g->dtype = (cot_dtype)node->dtype;
@@ -125,11 +125,11 @@ void coti_lower_conv(coti_lowering *l, const coti_cluster *cluster) {
     g->k = rows ? taps : places;
     g->m_rows = rows && c.batched;
     g->k_rows = !rows && c.batched;
-    g->a_slot = coti_lowering_slot(l, coti_root_kind(f, x.root), x.root);
-    g->b_slot = coti_lowering_slot(l, coti_root_kind(f, view.root), view.root);
+    g->a_slot = coti_lowering_slot(l, coti_root_kind(f, x->root), x->root);
+    g->b_slot = coti_lowering_slot(l, coti_root_kind(f, view->root), view->root);
     l->operand[g->a_slot].read = true;
     l->operand[g->b_slot].read = true;
-    g->a_offset = x.offset;
+    g->a_offset = x->offset;
     g->b_offset = o.offset;
     g->b_stride[1] = o.k.stride;
     g->b_stride[2] = o.n.stride;

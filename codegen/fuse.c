@@ -40,27 +40,34 @@ coti_place coti_own_place(const coti_fusion *f, uint32_t id, const coti_place *p
  * bounds (prepare.c). */
 static coti_view gather_operand(const coti_fusion *f, const coti_node *node, int32_t i) {
     const coti_attr_GATHER *attr = node->attr;
-    const coti_view own = coti_view_at(&f->views, node->input[i]);
+    const coti_view *own = coti_view_at(&f->views, node->input[i]);
     const int32_t n_batch = (int32_t)attr->n_batch;
     const int32_t n_index = coti_fnode(f, node->input[1])->shape.rank - n_batch;
     const int32_t rank = coti_fnode(f, node->input[i])->shape.rank;
-    coti_view view = own;
+    coti_view view = *own;
     memset(view.stride, 0, sizeof view.stride);
     for (int32_t a = 0; a < rank; a++) {
         if (i == 1) {
-            view.stride[a < n_batch ? a : attr->axis + a - n_batch] = own.stride[a];
+            view.stride[a < n_batch ? a : attr->axis + a - n_batch] = own->stride[a];
         } else if (a != attr->axis) {
-            view.stride[a < attr->axis ? a : a - 1 + n_index] = own.stride[a];
+            view.stride[a < attr->axis ? a : a - 1 + n_index] = own->stride[a];
         }
     }
     return view;
 }
 
-/* A one_hot's last axis and a random's axes are not its operands': their strides are 0. */
-coti_view coti_operand_view(const coti_fusion *f, uint32_t id, int32_t i) {
-    const coti_node *node = coti_fnode(f, id);
-    return node->op == COT_OP_GATHER ? gather_operand(f, node, i)
-                                     : coti_view_at(&f->views, node->input[i]);
+/* Of all other nodes they are the operands' own: a one_hot's last axis and a random's axes are not
+ * its operands', their strides are 0. */
+static cot_status view_gathers(coti_fusion *f) {
+    for (uint32_t id = 1; id < f->graph->node.count; id++) {
+        const coti_node *node = coti_fnode(f, id);
+        if (node->op == COT_OP_GATHER) {
+            const coti_view both[2] = {gather_operand(f, node, 0), gather_operand(f, node, 1)};
+            f->member[id].gathered = coti_arena_copy(&f->views.arena, both, sizeof both);
+            COTI_TRY(f->member[id].gathered != NULL ? COT_OK : COT_E_NOMEM);
+        }
+    }
+    return COT_OK;
 }
 
 bool coti_is_inline(const coti_fusion *f, const coti_view *view) {
@@ -298,7 +305,7 @@ static cot_status collect_writes(coti_fusion *f) {
     f->write.data[f->write.count++] = (coti_write){.state = 0};
     for (size_t i = 0; i < f->graph->update.count; i++) {
         const coti_update *update = &f->graph->update.data[i];
-        const uint32_t root = coti_view_at(&f->views, update->state).root;
+        const uint32_t root = coti_view_at(&f->views, update->state)->root;
         uint32_t *first = &f->first_write[update->value];
         f->write.data[f->write.count] = (coti_write){
             .state = root, .value = update->value, .view = update->state, .next = *first};
@@ -436,7 +443,6 @@ static cot_status walk(coti_fusion *f) {
 /* ---- coti_fuse ---- */
 
 static cot_status fusion_init(coti_fusion *f) {
-    coti_views_init(&f->views, f->graph);
     coti_map_init(&f->loops, f->context);
     size_t n_nodes = f->graph->node.count;
     f->member = coti_calloc(f->context, n_nodes, sizeof *f->member);
@@ -445,6 +451,7 @@ static cot_status fusion_init(coti_fusion *f) {
         return COT_E_NOMEM;
     }
     COTI_TRY(coti_views_extend(&f->views));
+    COTI_TRY(view_gathers(f));
     COTI_TRY(note_eras(f));
     mark_used(f);
     COTI_TRY(collect_users(f));
@@ -476,7 +483,7 @@ static coti_groups *new_groups(cot_context *context, int64_t max_rows) {
     return groups;
 }
 
-/* Fuse the prepared graph that the groups have. */
+/* Fuse the prepared graph that the groups have; the views that there are of it are taken. */
 static cot_status fuse(coti_fusion *f, coti_groups *groups) {
     f->context = groups->context;
     f->groups = groups;
@@ -496,6 +503,7 @@ cot_status coti_fuse_body(const coti_fusion *f, cot_graph **graph, coti_groups *
     }
     groups->graph = *graph;
     *graph = NULL;
+    coti_views_init(&inner.views, groups->graph);
     cot_status status = fuse(&inner, groups);
     if (status != COT_OK) {
         coti_groups_destroy(groups);
@@ -526,7 +534,7 @@ cot_status coti_fuse(cot_graph **graph, const coti_target *target, int64_t max_r
     coti_interned interned;
     coti_fusion f = {.target = target, .interned = &interned};
     coti_interned_init(&interned, &groups->arena);
-    cot_status status = coti_prepare(&groups->graph);
+    cot_status status = coti_prepare(&groups->graph, &f.views);
     status = status == COT_OK ? fuse(&f, groups) : status;
     status = status == COT_OK ? list_kernels(groups, &interned) : status;
     coti_interned_free(&interned, context);

@@ -39,6 +39,16 @@ static bool is_collapsed(const coti_cluster *c, int32_t d) {
     return c->skeleton == COTI_SKELETON_COLRED && d >= c->n_kept;
 }
 
+/* Does it so with any? Else every access fits, and every index can be had. */
+static bool collapses(const coti_cluster *c) {
+    for (int32_t d = 0; d + 1 < c->n_dims; d++) {
+        if (is_collapsed(c, d)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool coti_access_fits(const coti_cluster *c, const int64_t stride[COT_MAX_RANK], uint32_t bounded) {
     for (int32_t d = 0; d + 1 < c->n_dims; d++) {
         if (is_collapsed(c, d) &&
@@ -69,20 +79,21 @@ bool coti_operands_fit(const coti_fusion *f, const coti_cluster *c, uint32_t id,
     int64_t stride[COT_MAX_RANK];
     uint32_t bounded = 0;
     int32_t axis = indexed_axis(node);
+    if (!collapses(c)) {
+        return true;
+    }
     if (axis >= 0 && !index_fits(c, place->dim[axis])) {
         return false;
     }
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        coti_view view = coti_operand_view(f, id, i);
-        coti_place_strides(&view, coti_frame(f, id), place, stride, &bounded);
+        coti_place_strides(coti_operand_view(f, id, i), coti_frame(f, id), place, stride, &bounded);
         if (!coti_access_fits(c, stride, bounded)) {
             return false;
         }
     }
     /* What it makes may be stored, or counted as elements of a random stream. */
     coti_place own = coti_own_place(f, id, place);
-    coti_view made = coti_view_at(&f->views, id);
-    coti_place_strides(&made, &node->shape, &own, stride, &bounded);
+    coti_place_strides(coti_view_at(&f->views, id), &node->shape, &own, stride, &bounded);
     return coti_access_fits(c, stride, bounded);
 }
 
@@ -91,17 +102,17 @@ bool coti_operands_fit(const coti_fusion *f, const coti_cluster *c, uint32_t id,
 /* A cluster that a node may join, and a value that gives it its place there. */
 typedef struct candidate {
     uint32_t cluster;
-    coti_view view, base;    /* of the value: by the node's frame, by the member's axes */
-    const cot_shape *shape;  /* of base */
-    coti_place place;        /* of base's axes */
-    coti_reason_kind reason; /* if it joins */
-    uint32_t node;           /* for the reason */
+    const coti_view *view, *base; /* of the value: by the node's frame, by the member's axes */
+    const cot_shape *shape;       /* of base */
+    coti_place place;             /* of base's axes */
+    coti_reason_kind reason;      /* if it joins */
+    uint32_t node;                /* for the reason */
 } candidate;
 
 /* The node's place, as far as the value tells it; other axes are -1. False: it does not fit. */
 static bool place_by(const coti_fusion *f, uint32_t id, const candidate *at, coti_place *place) {
     int8_t axis[COT_MAX_RANK];
-    if (!coti_view_match(&at->view, coti_frame(f, id), &at->base, at->shape, axis)) {
+    if (!coti_view_match(at->view, coti_frame(f, id), at->base, at->shape, axis)) {
         return false;
     }
     memset(place, -1, sizeof *place);
@@ -177,17 +188,16 @@ static bool same_points(const coti_fusion *f, uint32_t cluster, uint32_t id,
                         const coti_place *place) {
     const coti_node *node = coti_fnode(f, id);
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        coti_view view = coti_operand_view(f, id, i);
-        if (!coti_is_computed(coti_fnode(f, view.root)) ||
-            coti_cluster_of(f, view.root) != cluster) {
+        const coti_view *view = coti_operand_view(f, id, i);
+        const uint32_t root = view->root;
+        if (coti_cluster_of(f, root) != cluster) {
             continue;
         }
-        coti_view made = coti_view_at(&f->views, view.root);
-        const cot_shape *shape = &coti_fnode(f, view.root)->shape;
-        coti_place own = coti_own_place(f, view.root, &f->member[view.root].place);
+        const cot_shape *shape = &coti_fnode(f, root)->shape;
+        coti_place own = coti_own_place(f, root, &f->member[root].place);
         int8_t axis[COT_MAX_RANK];
         if (coti_reads_memory(node, i) ||
-            !coti_view_match(&view, coti_frame(f, id), &made, shape, axis)) {
+            !coti_view_match(view, coti_frame(f, id), coti_view_at(&f->views, root), shape, axis)) {
             return false;
         }
         for (int32_t j = 0; j < shape->rank; j++) {
@@ -277,18 +287,18 @@ static cot_status try_elementwise(coti_fusion *f, uint32_t id, const candidate *
 
 /* Through operand i, which a cluster makes. False: none makes it. */
 static bool candidate_of_maker(const coti_fusion *f, uint32_t id, int32_t i, candidate *at) {
-    coti_view view = coti_operand_view(f, id, i);
-    uint32_t cluster = coti_cluster_of(f, view.root);
+    const coti_view *view = coti_operand_view(f, id, i);
+    uint32_t cluster = coti_cluster_of(f, view->root);
     if (cluster == 0 || coti_reads_memory(coti_fnode(f, id), i) ||
         coti_cluster_at(f, cluster)->skeleton == COTI_SKELETON_SCATTER) {
         return false;
     }
     *at = (candidate){.cluster = cluster,
                       .view = view,
-                      .base = coti_view_at(&f->views, view.root),
-                      .shape = &coti_fnode(f, view.root)->shape,
-                      .place = coti_own_place(f, view.root, &f->member[view.root].place),
-                      .node = view.root};
+                      .base = coti_view_at(&f->views, view->root),
+                      .shape = &coti_fnode(f, view->root)->shape,
+                      .place = coti_own_place(f, view->root, &f->member[view->root].place),
+                      .node = view->root};
     coti_skeleton skeleton = coti_cluster_at(f, cluster)->skeleton;
     at->reason = skeleton == COTI_SKELETON_GEMM     ? COTI_REASON_EPILOGUE
                  : skeleton == COTI_SKELETON_ROWRED ? COTI_REASON_ROW
@@ -300,15 +310,15 @@ static bool candidate_of_maker(const coti_fusion *f, uint32_t id, int32_t i, can
 /* Through operand i, which a member reads too. False: none does, or not from a map or a reduction.
  */
 static bool candidate_of_reader(const coti_fusion *f, uint32_t id, int32_t i, candidate *at) {
-    coti_view view = coti_operand_view(f, id, i);
-    uint32_t reader = f->member[view.root].reader;
+    const coti_view *view = coti_operand_view(f, id, i);
+    uint32_t reader = f->member[view->root].reader;
     uint32_t cluster = reader != 0 ? coti_cluster_of(f, reader) : 0;
     if (cluster == 0 || coti_reads_memory(coti_fnode(f, id), i) ||
         coti_cluster_at(f, cluster)->skeleton == COTI_SKELETON_GEMM) {
         return false;
     }
     int32_t of_reader = 0;
-    while (coti_operand_root(f, reader, of_reader) != view.root ||
+    while (coti_operand_root(f, reader, of_reader) != view->root ||
            coti_reads_memory(coti_fnode(f, reader), of_reader)) {
         of_reader++;
     }

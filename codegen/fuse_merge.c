@@ -49,14 +49,14 @@ static bool map_dims(const coti_fusion *f, uint32_t into, uint32_t from, uint32_
                      int8_t to[COT_MAX_RANK]) {
     const coti_cluster *c = coti_cluster_at(f, into);
     const coti_cluster *h = coti_cluster_at(f, from);
-    coti_view view = coti_operand_view(f, id, i);
-    coti_view made = coti_view_at(&f->views, view.root);
-    const cot_shape *shape = &coti_fnode(f, view.root)->shape;
-    coti_place own = coti_own_place(f, view.root, &f->member[view.root].place);
+    const coti_view *view = coti_operand_view(f, id, i);
+    const coti_view *made = coti_view_at(&f->views, view->root);
+    const cot_shape *shape = &coti_fnode(f, view->root)->shape;
+    coti_place own = coti_own_place(f, view->root, &f->member[view->root].place);
     int8_t axis[COT_MAX_RANK];
     uint32_t mask = 0;
     memset(to, -1, COT_MAX_RANK);
-    if (!coti_view_match(&view, coti_frame(f, id), &made, shape, axis)) {
+    if (!coti_view_match(view, coti_frame(f, id), made, shape, axis)) {
         return false;
     }
     for (int32_t j = 0; j < shape->rank; j++) {
@@ -140,17 +140,17 @@ static bool takes_in_place(const coti_fusion *f, uint32_t m, uint32_t from,
                            const int8_t to[COT_MAX_RANK]) {
     const coti_node *node = coti_fnode(f, m);
     for (int32_t i = 0; i < node->n_inputs; i++) {
-        coti_view view = coti_operand_view(f, m, i);
-        if (coti_cluster_of(f, view.root) != from) {
+        const coti_view *view = coti_operand_view(f, m, i);
+        if (coti_cluster_of(f, view->root) != from) {
             continue;
         }
-        coti_view made = coti_view_at(&f->views, view.root);
-        const cot_shape *shape = &coti_fnode(f, view.root)->shape;
-        coti_place own = coti_own_place(f, view.root, &f->member[view.root].place);
+        const coti_view *made = coti_view_at(&f->views, view->root);
+        const cot_shape *shape = &coti_fnode(f, view->root)->shape;
+        coti_place own = coti_own_place(f, view->root, &f->member[view->root].place);
         coti_place moved = move_place(&own, to);
         int8_t axis[COT_MAX_RANK];
         if (coti_reads_memory(node, i) ||
-            !coti_view_match(&view, coti_frame(f, m), &made, shape, axis)) {
+            !coti_view_match(view, coti_frame(f, m), made, shape, axis)) {
             return false;
         }
         for (int32_t j = 0; j < shape->rank; j++) {
@@ -262,8 +262,8 @@ static bool is_plain_column_sum(const coti_fusion *f, uint32_t cluster) {
         kept.skeleton = COTI_SKELETON_GEMM;
         kept.n_dims = c->n_kept;
         memset(kept.axis_class, 2, sizeof kept.axis_class);
-        coti_view view = coti_operand_view(f, c->anchor, 0);
-        coti_place_strides(&view, coti_frame(f, c->anchor), &f->member[c->anchor].place, stride,
+        const coti_view *view = coti_operand_view(f, c->anchor, 0);
+        coti_place_strides(view, coti_frame(f, c->anchor), &f->member[c->anchor].place, stride,
                            &bounded);
         bool fits = m == c->anchor ? coti_access_fits(&kept, stride, bounded)
                                    : coti_operands_fit(f, &kept, m, &f->member[m].place);

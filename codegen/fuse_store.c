@@ -23,8 +23,8 @@ static bool is_scalar(const cot_shape *shape) {
 /* Where a root lies at the axes of a view of it; false: the view is no rearrangement of it. */
 static bool root_axes(const coti_fusion *f, const coti_view *view, const cot_shape *shape,
                       int8_t axis[COT_MAX_RANK]) {
-    coti_view made = coti_view_at(&f->views, view->root);
-    return coti_view_match(view, shape, &made, &coti_fnode(f, view->root)->shape, axis);
+    const coti_view *made = coti_view_at(&f->views, view->root);
+    return coti_view_match(view, shape, made, &coti_fnode(f, view->root)->shape, axis);
 }
 
 coti_element coti_element_of(const coti_fusion *f, uint32_t cluster, uint32_t id,
@@ -33,8 +33,8 @@ coti_element coti_element_of(const coti_fusion *f, uint32_t cluster, uint32_t id
                       .view = coti_operand_view(f, id, i),
                       .shape = coti_frame(f, id),
                       .place = *place};
-    e.node = e.view.root;
-    if (coti_is_inline(f, &e.view)) {
+    e.node = e.view->root;
+    if (coti_is_inline(f, e.view)) {
         e.kind = coti_fnode(f, e.node)->op == COT_OP_ROWS ? COTI_FROM_ROWS : COTI_FROM_CONST;
         return e;
     }
@@ -46,7 +46,7 @@ coti_element coti_element_of(const coti_fusion *f, uint32_t cluster, uint32_t id
         return e;
     }
     int8_t axis[COT_MAX_RANK];
-    if (!f->member[e.node].stored && root_axes(f, &e.view, e.shape, axis)) {
+    if (!f->member[e.node].stored && root_axes(f, e.view, e.shape, axis)) {
         e.kind = COTI_FROM_AGAIN;
         for (int32_t j = 0; j < COT_MAX_RANK; j++) {
             bool live = j < coti_fnode(f, e.node)->shape.rank && axis[j] >= 0;
@@ -69,11 +69,11 @@ static void note_readers(coti_fusion *f) {
             if (maker == 0 || maker == cluster) {
                 continue;
             }
-            const coti_view view = coti_operand_view(f, id, i);
-            f->member[view.root].outside = true;
+            const coti_view *view = coti_operand_view(f, id, i);
+            f->member[view->root].outside = true;
             if (coti_reads_memory(node, i) || f->member[node->input[i]].barred ||
-                !root_axes(f, &view, coti_frame(f, id), axis)) {
-                f->member[view.root].stored = true;
+                !root_axes(f, view, coti_frame(f, id), axis)) {
+                f->member[view->root].stored = true;
             }
         }
     }
@@ -92,18 +92,18 @@ static bool depends_on_rows_alone(const coti_fusion *f, uint32_t id) {
 
 /* Take up operand i into what computing the member again needs. False: it cannot be had. */
 static bool add_operand(const coti_fusion *f, uint32_t id, int32_t i, coti_member *m) {
-    coti_view view = coti_operand_view(f, id, i);
-    const coti_member *from = &f->member[view.root];
+    const coti_view *view = coti_operand_view(f, id, i);
+    const coti_member *from = &f->member[view->root];
     int8_t axis[COT_MAX_RANK];
-    if (coti_is_inline(f, &view)) {
+    if (coti_is_inline(f, view)) {
         return true;
     }
-    if (!coti_is_computed(coti_fnode(f, view.root)) || from->stored) {
+    if (!coti_is_computed(coti_fnode(f, view->root)) || from->stored) {
         m->leaves++;
-        m->arrays = (uint8_t)(m->arrays + !is_scalar(&coti_fnode(f, view.root)->shape));
+        m->arrays = (uint8_t)(m->arrays + !is_scalar(&coti_fnode(f, view->root)->shape));
         return true;
     }
-    if (!from->again || !root_axes(f, &view, coti_frame(f, id), axis)) {
+    if (!from->again || !root_axes(f, view, coti_frame(f, id), axis)) {
         return false;
     }
     m->leaves = (uint8_t)(m->leaves + from->leaves);

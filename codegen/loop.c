@@ -192,7 +192,7 @@ static cot_status make_graph(loop_body *b) {
         return COT_E_NOMEM;
     }
     COTI_TRY(unroll_once(b));
-    COTI_TRY(coti_prepare(&b->graph));
+    COTI_TRY(coti_prepare(&b->graph, NULL));
     return write_memory(b);
 }
 

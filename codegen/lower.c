@@ -30,7 +30,8 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
     }
     COTI_ASSERT(f->context, coti_dot_collapse(&f->views, dot, run[0], run[1], &n_first));
     int32_t a = c->swapped ? 1 : 0; /* the operand whose free axes are m */
-    coti_view view[2] = {coti_operand_view(f, c->anchor, 0), coti_operand_view(f, c->anchor, 1)};
+    const coti_view *view[2] = {coti_operand_view(f, c->anchor, 0),
+                                coti_operand_view(f, c->anchor, 1)};
     g->dtype = (cot_dtype)dot->dtype;
     g->b = run[a][0].extent;
     g->m = run[a][1].extent;
@@ -44,12 +45,12 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
         }
         g->m_rows = !g->b_rows && !g->k_rows;
     }
-    g->a_slot = coti_lowering_slot(l, coti_root_kind(f, view[a].root), view[a].root);
-    g->b_slot = coti_lowering_slot(l, coti_root_kind(f, view[1 - a].root), view[1 - a].root);
+    g->a_slot = coti_lowering_slot(l, coti_root_kind(f, view[a]->root), view[a]->root);
+    g->b_slot = coti_lowering_slot(l, coti_root_kind(f, view[1 - a]->root), view[1 - a]->root);
     l->operand[g->a_slot].read = true;
     l->operand[g->b_slot].read = true;
-    g->a_offset = view[a].offset;
-    g->b_offset = view[1 - a].offset;
+    g->a_offset = view[a]->offset;
+    g->b_offset = view[1 - a]->offset;
     for (int32_t i = 0; i < 4; i++) {
         g->a_stride[i] = run[a][i].stride;
     }

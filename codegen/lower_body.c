@@ -193,7 +193,7 @@ static int32_t load(coti_lowering *l, const coti_element *e) {
     int32_t slot = coti_lowering_slot(l, coti_root_kind(l->f, e->node), e->node);
     l->operand[slot].read = true;
     coti_expr expr = {.kind = COTI_EXPR_LOAD, .dtype = l->kernel.slot_dtype[slot]};
-    expr.index = coti_lowering_access(l, slot, &e->view, e->shape, &e->place);
+    expr.index = coti_lowering_access(l, slot, e->view, e->shape, &e->place);
     expr.full = access_is_full(l, &l->body->access[expr.index]);
     return leaf(l, &expr);
 }
@@ -291,16 +291,16 @@ static int32_t random(coti_lowering *l, uint32_t id, const coti_place *place, co
 static int32_t gather(coti_lowering *l, uint32_t id, const coti_place *place, int32_t index) {
     const coti_node *node = coti_fnode(l->f, id);
     const coti_attr_GATHER *attr = node->attr;
-    coti_view view = coti_operand_view(l->f, id, 0);
-    int32_t slot = coti_lowering_slot(l, coti_root_kind(l->f, view.root), view.root);
+    const coti_view *view = coti_operand_view(l->f, id, 0);
+    int32_t slot = coti_lowering_slot(l, coti_root_kind(l->f, view->root), view->root);
     l->operand[slot].read = true;
     coti_expr expr = {.kind = COTI_EXPR_GATHER,
                       .dtype = (cot_dtype)node->dtype,
                       .n_args = 1,
                       .arg = {index},
                       .integer = coti_fnode(l->f, node->input[0])->shape.dim[attr->axis],
-                      .step = coti_view_at(&l->f->views, node->input[0]).stride[attr->axis]};
-    expr.index = coti_lowering_access(l, slot, &view, &node->shape, place);
+                      .step = coti_view_at(&l->f->views, node->input[0])->stride[attr->axis]};
+    expr.index = coti_lowering_access(l, slot, view, &node->shape, place);
     expr.full = access_is_full(l, &l->body->access[expr.index]) || l->body->expr[index].full;
     return coti_lowering_expr(l, &expr);
 }
@@ -345,10 +345,10 @@ typedef struct frame {
     int32_t arg[3];
 } frame;
 
-static int32_t find_made(const coti_lowering *l, uint32_t node, const coti_place *place) {
+/* A node that has been computed again at a place; -1: it has not. */
+static int32_t find_again(const coti_lowering *l, uint32_t node, const coti_place *place) {
     for (int32_t i = 0; i < l->n_made; i++) {
-        if (l->made[i].node == node &&
-            (place == NULL || memcmp(&l->made[i].place, place, sizeof *place) == 0)) {
+        if (l->made[i].node == node && memcmp(&l->made[i].place, place, sizeof *place) == 0) {
             return l->made[i].expr;
         }
     }
@@ -362,7 +362,7 @@ static void note_node(coti_lowering *l, uint32_t id, coti_reason reason) {
     }
 }
 
-static void note_made(coti_lowering *l, const frame *at, int32_t expr) {
+static void note_again(coti_lowering *l, const frame *at, int32_t expr) {
     if (l->n_made == COTI_MAX_EXPRS) {
         l->overflow = true;
         return;
@@ -380,9 +380,9 @@ static int32_t ready(coti_lowering *l, const coti_element *e) {
     case COTI_FROM_MEMORY:
         return load(l, e);
     case COTI_FROM_REGISTER:
-        return find_made(l, e->node, NULL);
+        return l->f->member[e->node].expr;
     case COTI_FROM_AGAIN:
-        return find_made(l, e->node, &e->place);
+        return find_again(l, e->node, &e->place);
     }
     return -1;
 }
@@ -424,7 +424,9 @@ static int32_t make(coti_lowering *l, uint32_t id) {
         }
         expr = is_accumulator(l, at->node) ? accumulator(l)
                                            : emit_node(l, at->node, &at->place, at->arg);
-        note_made(l, at, expr);
+        if (depth > 0) {
+            note_again(l, at, expr);
+        }
         depth--;
     }
     return expr;
@@ -437,21 +439,22 @@ static void store_view(coti_lowering *l, uint32_t id, int32_t expr, coti_operand
     coti_fusion *f = l->f;
     const cot_shape *shape = &coti_fnode(f, id)->shape;
     coti_place own = coti_own_place(f, id, &f->member[id].place);
-    coti_view view = coti_view_at(&f->views, target);
+    const coti_view *view = coti_view_at(&f->views, target);
     bool full = false;
     for (int32_t a = 0; a < shape->rank; a++) {
         full = full || own.dim[a] >= cluster_of(l)->n_kept;
     }
-    int32_t slot = coti_lowering_slot(l, kind, view.root);
-    int32_t access = coti_lowering_access(l, slot, &view, shape, &own);
+    int32_t slot = coti_lowering_slot(l, kind, view->root);
+    int32_t access = coti_lowering_access(l, slot, view, shape, &own);
     coti_lowering_store(l, full ? as_full(l, expr) : expr, access);
 }
 
-/* Live members in order of id. */
+/* Live members in order of id, none of which is an expression yet. */
 static int32_t live_members(const coti_lowering *l, uint32_t *list) {
     const coti_cluster *c = cluster_of(l);
     int32_t n = 0;
     for (uint32_t m = c->head; m != 0; m = l->f->member[m].next) {
+        l->f->member[m].expr = -1;
         if (!l->f->member[m].live || n == COTI_MAX_EXPRS) {
             continue;
         }
@@ -473,10 +476,10 @@ void coti_lower_body(coti_lowering *l, uint32_t cluster, coti_body *body) {
     int32_t n = live_members(l, list);
     for (int32_t i = 0; i < n && !l->overflow; i++) {
         note_node(l, list[i], f->member[list[i]].reason);
-        make(l, list[i]);
+        f->member[list[i]].expr = make(l, list[i]);
     }
     for (int32_t i = 0; i < n && !l->overflow; i++) {
-        int32_t expr = find_made(l, list[i], NULL);
+        const int32_t expr = f->member[list[i]].expr;
         if (f->member[list[i]].stored) {
             store_view(l, list[i], expr, COTI_OPERAND_VALUE, list[i]);
         }
@@ -491,7 +494,7 @@ void coti_lower_body(coti_lowering *l, uint32_t cluster, coti_body *body) {
 void coti_lower_copy(coti_lowering *l, uint32_t cluster, const coti_write *write,
                      const coti_place *place) {
     const cot_shape *shape = &coti_fnode(l->f, write->value)->shape;
-    coti_view state = coti_view_at(&l->f->views, write->view);
+    const coti_view *state = coti_view_at(&l->f->views, write->view);
     coti_element value = {.kind = COTI_FROM_MEMORY,
                           .node = write->value,
                           .view = coti_view_at(&l->f->views, write->value),
@@ -501,5 +504,5 @@ void coti_lower_copy(coti_lowering *l, uint32_t cluster, const coti_write *write
     l->body = &l->kernel.body;
     int32_t expr = load(l, &value);
     int32_t slot = coti_lowering_slot(l, COTI_OPERAND_STATE, write->state);
-    coti_lowering_store(l, expr, coti_lowering_access(l, slot, &state, shape, place));
+    coti_lowering_store(l, expr, coti_lowering_access(l, slot, state, shape, place));
 }

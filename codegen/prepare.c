@@ -48,6 +48,10 @@ static bool see(preparation *p, cot_value x) {
     return !p->undecided;
 }
 
+static cot_value keep_node(const preparation *p, coti_rewrite *rewrite, uint32_t id) {
+    return p->in_place ? rewrite->map[id] : coti_rewrite_keep(rewrite, id);
+}
+
 static cot_value reshape_to(cot_value x, const cot_shape *shape) {
     if (x.graph == NULL || coti_shape_equal(&node_of(x)->shape, shape)) {
         return x;
@@ -148,8 +152,8 @@ static cot_value fit_operand_of_sum(preparation *p, cot_value x, uint32_t part) 
     if (!see(p, x)) {
         return coti_poison();
     }
-    coti_view view = coti_view_at(&p->views, x.id);
-    return coti_view_collapse(&view, shape, axes, n, &run) ? x : coti_copy_of(x);
+    const coti_view *view = coti_view_at(&p->views, x.id);
+    return coti_view_collapse(view, shape, axes, n, &run) ? x : coti_copy_of(x);
 }
 
 /* A sum of no elements is 0 whatever they are: no kernel may read what is not there. */
@@ -321,14 +325,14 @@ bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run 
                        coti_run b_out[4], int32_t *n_first_out) {
     const cot_shape *a_shape = &coti_node_at(views->graph, node->input[0])->shape;
     const cot_shape *b_shape = &coti_node_at(views->graph, node->input[1])->shape;
-    coti_view a_view = coti_view_at(views, node->input[0]);
-    coti_view b_view = coti_view_at(views, node->input[1]);
+    const coti_view *a_view = coti_view_at(views, node->input[0]);
+    const coti_view *b_view = coti_view_at(views, node->input[1]);
     dot_side a;
     dot_side b;
     dot_sides(node, a_shape, b_shape, &a, &b);
     for (int32_t n = a.n_batch; n > 0 || n == a.n_batch; n--) {
-        if (collapse_side(&a_view, a_shape, &a, n, a_out) &&
-            collapse_side(&b_view, b_shape, &b, n, b_out)) {
+        if (collapse_side(a_view, a_shape, &a, n, a_out) &&
+            collapse_side(b_view, b_shape, &b, n, b_out)) {
             *n_first_out = n;
             return true;
         }
@@ -345,10 +349,10 @@ static void append_axes(int32_t *order, int32_t *n, int32_t *axis, int32_t n_axe
 
 /* Can a product read x as it lies, n_first of its batch axes as one run? */
 static bool operand_fits(const preparation *p, cot_value x, const dot_side *side, int32_t n_first) {
-    coti_view view = coti_view_at(&p->views, x.id);
+    const coti_view *view = coti_view_at(&p->views, x.id);
     coti_run run[4];
-    cot_op root = (cot_op)coti_node_at(p->views.graph, view.root)->op;
-    return root != COT_OP_ROWS && collapse_side(&view, &node_of(x)->shape, side, n_first, run);
+    cot_op root = (cot_op)coti_node_at(p->views.graph, view->root)->op;
+    return root != COT_OP_ROWS && collapse_side(view, &node_of(x)->shape, side, n_first, run);
 }
 
 /* How many batch axes to take as one run, so that as few operands as can be are copied. */
@@ -383,13 +387,26 @@ static cot_value copy_operand(cot_value x, dot_side *side) {
     return coti_copy_of(cot_op_permute(x, order, n));
 }
 
-static cot_value prepare_dot(preparation *p, cot_value a, cot_value b, const coti_node *node) {
+/* Are the contracted axes in the order in which they are named? */
+static bool is_sorted(const coti_node *node, const dot_side *a) {
+    const coti_attr_AXES_type *named = &((const coti_attr_DOT *)node->attr)->a_contract;
+    return memcmp(named->v, a->contract, (size_t)named->n * sizeof *named->v) == 0;
+}
+
+static cot_value prepare_dot(preparation *p, coti_rewrite *rewrite, uint32_t id,
+                             const coti_node *node) {
+    cot_value a = rewrite->map[node->input[0]], b = rewrite->map[node->input[1]];
     dot_side a_side;
     dot_side b_side;
     dot_sides(node, &node_of(a)->shape, &node_of(b)->shape, &a_side, &b_side);
-    int32_t n_first = choose_first(p, a, &a_side, b, &b_side);
-    a = operand_fits(p, a, &a_side, n_first) ? a : copy_operand(a, &a_side);
-    b = operand_fits(p, b, &b_side, n_first) ? b : copy_operand(b, &b_side);
+    const int32_t n_first = choose_first(p, a, &a_side, b, &b_side);
+    const bool a_fits = operand_fits(p, a, &a_side, n_first);
+    const bool b_fits = operand_fits(p, b, &b_side, n_first);
+    if (a_fits && b_fits && is_sorted(node, &a_side)) {
+        return keep_node(p, rewrite, id);
+    }
+    a = a_fits ? a : copy_operand(a, &a_side);
+    b = b_fits ? b : copy_operand(b, &b_side);
     cot_dot_axes axes = {.n_batch = a_side.n_batch, .n_contract = a_side.n_contract};
     memcpy(axes.a_batch, a_side.batch, sizeof axes.a_batch);
     memcpy(axes.b_batch, b_side.batch, sizeof axes.b_batch);
@@ -416,8 +433,8 @@ static cot_value prepare_conv(preparation *p, coti_rewrite *rewrite, const coti_
 
 /* Has the value memory, all of it there to be read? */
 static bool is_plain_memory(const preparation *p, cot_value x) {
-    coti_view view = coti_view_at(&p->views, x.id);
-    return view.bounds == NULL && coti_node_at(p->views.graph, view.root)->op != COT_OP_ROWS;
+    const coti_view *view = coti_view_at(&p->views, x.id);
+    return view->bounds == NULL && coti_node_at(p->views.graph, view->root)->op != COT_OP_ROWS;
 }
 
 /* A gather of nothing is 0. */
@@ -455,15 +472,15 @@ static cot_value prepare_scatter(preparation *p, cot_value updates, cot_value in
 /* Does a value stand in memory as a tensor of its type does, whatever it is called there? */
 static bool is_dense(const preparation *p, cot_value x) {
     const cot_shape *shape = &node_of(x)->shape;
-    const coti_view view = coti_view_at(&p->views, x.id);
-    const coti_node *root = coti_node_at(p->views.graph, view.root);
+    const coti_view *view = coti_view_at(&p->views, x.id);
+    const coti_node *root = coti_node_at(p->views.graph, view->root);
     int64_t stride[COT_MAX_RANK], count = 0;
     bool one = !root->shape.batched && coti_shape_elements(&root->shape, 1, &count) && count == 1;
-    bool dense = view.bounds == NULL && view.offset == 0 && root->op != COT_OP_ROWS &&
+    bool dense = view->bounds == NULL && view->offset == 0 && root->op != COT_OP_ROWS &&
                  !(root->op == COT_OP_CONST && one);
     coti_view_dense(shape, stride);
     for (int32_t a = 0; a < shape->rank && dense; a++) {
-        dense = !coti_axis_live(shape, a) || view.stride[a] == stride[a];
+        dense = !coti_axis_live(shape, a) || view->stride[a] == stride[a];
     }
     return dense && root->shape.batched == shape->batched;
 }
@@ -521,7 +538,7 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     case COT_OP_SCATTER_ADD:
         return prepare_scatter(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
     case COT_OP_DOT:
-        return prepare_dot(p, rewrite->map[node->input[0]], rewrite->map[node->input[1]], node);
+        return prepare_dot(p, rewrite, id, node);
     case COT_OP_CONV:
     case COT_OP_CONV_DX:
     case COT_OP_CONV_DW:
@@ -529,7 +546,7 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     case COT_OP_SCAN:
         return prepare_scan(p, rewrite, node);
     default:
-        return p->in_place ? rewrite->map[id] : coti_rewrite_keep(rewrite, id);
+        return keep_node(p, rewrite, id);
     }
 }
 
@@ -560,19 +577,24 @@ static void preparation_free(preparation *p) {
     }
 }
 
-static cot_status is_prepared(cot_graph *graph, bool *prepared_out) {
+/* Where it is, *views_out is what has been seen of it. */
+static cot_status is_prepared(cot_graph *graph, bool *prepared_out, coti_views *views_out) {
     preparation p = {.in_place = true};
     cot_value *map = coti_calloc(graph->context, graph->node.count, sizeof *map);
     const cot_status status = map != NULL ? ask_nodes(graph, &p, map, prepared_out) : COT_E_NOMEM;
-    preparation_free(&p);
+    if (status == COT_OK && *prepared_out && p.started) {
+        *views_out = p.views;
+    } else {
+        preparation_free(&p);
+    }
     coti_free(graph->context, map);
     return status;
 }
 
 /* The walk, if it changes anything. */
-static cot_status prepare_nodes(cot_graph **in_out) {
+static cot_status prepare_nodes(cot_graph **in_out, coti_views *views_out) {
     bool prepared = false;
-    COTI_TRY(is_prepared(*in_out, &prepared));
+    COTI_TRY(is_prepared(*in_out, &prepared, views_out));
     if (prepared) {
         return COT_OK;
     }
@@ -587,7 +609,17 @@ static cot_status prepare_nodes(cot_graph **in_out) {
     return status;
 }
 
-cot_status coti_prepare(cot_graph **in_out) {
-    COTI_TRY(prepare_nodes(in_out));
-    return coti_own_results(*in_out);
+cot_status coti_prepare(cot_graph **in_out, coti_views *views_out) {
+    coti_views views = {.context = (*in_out)->context};
+    cot_status status = prepare_nodes(in_out, &views);
+    status = status == COT_OK ? coti_own_results(*in_out) : status;
+    if (status == COT_OK && views.graph == NULL) {
+        coti_views_init(&views, *in_out);
+    }
+    if (status == COT_OK && views_out != NULL) {
+        *views_out = views;
+    } else {
+        coti_views_free(&views);
+    }
+    return status;
 }

@@ -31,23 +31,23 @@ bool coti_scatter_collapse(const coti_views *views, const coti_node *node, coti_
     const cot_shape *index = &coti_node_at(views->graph, node->input[1])->shape;
     const int32_t n_batch = (int32_t)attr->n_batch;
     const int32_t after = attr->axis + index->rank - n_batch; /* the first trailing axis */
-    coti_view u = coti_view_at(views, node->input[0]);
-    coti_view x = coti_view_at(views, node->input[1]);
-    return is_readable(views, &u) && is_readable(views, &x) &&
-           collapse(&u, updates, 0, n_batch, &updates_out[0]) &&
-           collapse(&u, updates, n_batch, attr->axis, &updates_out[1]) &&
-           collapse(&u, updates, attr->axis, after, &updates_out[2]) &&
-           collapse(&u, updates, after, updates->rank, &updates_out[3]) &&
-           collapse(&x, index, 0, n_batch, &index_out[0]) &&
-           collapse(&x, index, n_batch, index->rank, &index_out[1]);
+    const coti_view *u = coti_view_at(views, node->input[0]);
+    const coti_view *x = coti_view_at(views, node->input[1]);
+    return is_readable(views, u) && is_readable(views, x) &&
+           collapse(u, updates, 0, n_batch, &updates_out[0]) &&
+           collapse(u, updates, n_batch, attr->axis, &updates_out[1]) &&
+           collapse(u, updates, attr->axis, after, &updates_out[2]) &&
+           collapse(u, updates, after, updates->rank, &updates_out[3]) &&
+           collapse(x, index, 0, n_batch, &index_out[0]) &&
+           collapse(x, index, n_batch, index->rank, &index_out[1]);
 }
 
 /* The slot of an operand; *offset_out: of its first element. */
 static int32_t operand_slot(coti_lowering *l, uint32_t id, int64_t *offset_out) {
-    coti_view view = coti_view_at(&l->f->views, id);
-    int32_t slot = coti_lowering_slot(l, coti_root_kind(l->f, view.root), view.root);
+    const coti_view *view = coti_view_at(&l->f->views, id);
+    int32_t slot = coti_lowering_slot(l, coti_root_kind(l->f, view->root), view->root);
     l->operand[slot].read = true;
-    *offset_out = view.offset;
+    *offset_out = view->offset;
     return slot;
 }
 

@@ -290,46 +290,48 @@ void coti_views_free(coti_views *views) {
     coti_arena_clear(&views->arena);
 }
 
-/* A node that is no view: its memory is dense, but for a state's home. */
-static coti_view memory_of(const coti_node *node, uint32_t id) {
-    coti_view view = {.root = id};
-    coti_view_dense(&node->shape, view.stride);
+/* A node that is no view, and node 0, which is none: its memory is dense, but for a state's home.
+ */
+static void add_memory(coti_views *views, uint32_t id) {
+    const coti_node *node = coti_node_at(views->graph, id);
+    coti_view *view = &views->view.data[id];
+    *view = (coti_view){.root = id};
+    coti_view_dense(&node->shape, view->stride);
     if (node->op == COT_OP_STATE &&
         ((const coti_attr_VARIABLE *)node->attr)->variable->transposed) {
-        view.stride[0] = coti_axis_live(&node->shape, 0) ? 1 : 0;
-        view.stride[1] = coti_axis_live(&node->shape, 1) ? node->shape.dim[0] : 0;
+        view->stride[0] = coti_axis_live(&node->shape, 0) ? 1 : 0;
+        view->stride[1] = coti_axis_live(&node->shape, 1) ? node->shape.dim[0] : 0;
     }
-    return view;
 }
 
 static bool view_of(const coti_views *views, const coti_node *node, bounded_view *y) {
-    coti_view x = coti_view_at(views, node->input[0]);
+    const coti_view *x = coti_view_at(views, node->input[0]);
     const cot_shape *x_shape = &coti_node_at(views->graph, node->input[0])->shape;
     switch (node->op) {
     case COT_OP_PERMUTE:
-        *y = permute(&x, &node->shape, node->attr);
+        *y = permute(x, &node->shape, node->attr);
         return true;
     case COT_OP_BROADCAST:
-        *y = broadcast(&x, x_shape, &node->shape, node->attr);
+        *y = broadcast(x, x_shape, &node->shape, node->attr);
         return true;
     case COT_OP_SLICE:
-        *y = slice(&x, &node->shape, node->attr);
+        *y = slice(x, &node->shape, node->attr);
         return true;
     case COT_OP_FLIP:
-        *y = flip(&x, &node->shape, node->attr);
+        *y = flip(x, &node->shape, node->attr);
         return true;
     case COT_OP_PAD:
-        return pad(&x, x_shape, &node->shape, node->attr, y);
+        return pad(x, x_shape, &node->shape, node->attr, y);
     case COT_OP_WINDOW:
-        return window(&x, x_shape, &node->shape, node->attr, y);
+        return window(x, x_shape, &node->shape, node->attr, y);
     case COT_OP_BARRIER:
-        *y = (bounded_view){.view = x, .has_bounds = x.bounds != NULL};
+        *y = (bounded_view){.view = *x, .has_bounds = x->bounds != NULL};
         if (y->has_bounds) {
-            y->bounds = *x.bounds;
+            y->bounds = *x->bounds;
         }
         return true;
     case COT_OP_RESHAPE:
-        return reshape(&x, x_shape, &node->shape, y);
+        return reshape(x, x_shape, &node->shape, y);
     default:
         return false;
     }
@@ -338,11 +340,7 @@ static bool view_of(const coti_views *views, const coti_node *node, bounded_view
 static cot_status add_view(coti_views *views, uint32_t id) {
     const coti_node *node = coti_node_at(views->graph, id);
     bounded_view y = {.has_bounds = false};
-    if (id == 0) {
-        y.view.root = 0; /* no node */
-    } else if (coti_op_table[node->op].kind != COTI_KIND_VIEW) {
-        y.view = memory_of(node, id);
-    } else if (!view_of(views, node, &y)) {
+    if (!view_of(views, node, &y)) {
         return COTI_FAIL_OP(views->context, COT_E_INTERNAL, cot_op_name((cot_op)node->op),
                             node->layer, "%s is not affine", cot_op_name((cot_op)node->op));
     }
@@ -353,7 +351,7 @@ static cot_status add_view(coti_views *views, uint32_t id) {
             return COT_E_NOMEM;
         }
     }
-    views->view.data[views->view.count++] = y.view;
+    views->view.data[id] = y.view;
     return COT_OK;
 }
 
@@ -365,27 +363,32 @@ cot_status coti_views_extend_to(coti_views *views, size_t n) {
     if (n > views->view.capacity) {
         COTI_TRY(coti_vec_reserve(views->context, &views->view, n));
     }
-    while (views->view.count < n) {
-        COTI_TRY(add_view(views, (uint32_t)views->view.count));
+    for (; views->view.count < n; views->view.count++) {
+        const uint32_t id = (uint32_t)views->view.count;
+        if (coti_op_table[coti_node_at(views->graph, id)->op].kind == COTI_KIND_VIEW) {
+            COTI_TRY(add_view(views, id));
+        } else {
+            add_memory(views, id);
+        }
     }
     return COT_OK;
 }
 
 bool coti_view_can_reshape(const coti_views *views, uint32_t x, const cot_shape *shape) {
-    coti_view view = coti_view_at(views, x);
+    const coti_view *view = coti_view_at(views, x);
     bounded_view y;
-    return reshape(&view, &coti_node_at(views->graph, x)->shape, shape, &y);
+    return reshape(view, &coti_node_at(views->graph, x)->shape, shape, &y);
 }
 
 bool coti_view_can_pad(const coti_views *views, uint32_t x, const coti_attr_PAD *attr) {
-    coti_view view = coti_view_at(views, x);
-    return view.bounds == NULL || !pads_anything(attr) ||
-           coti_same_bits(view.bounds->fill, attr->value);
+    const coti_view *view = coti_view_at(views, x);
+    return view->bounds == NULL || !pads_anything(attr) ||
+           coti_same_bits(view->bounds->fill, attr->value);
 }
 
 bool coti_view_can_window(const coti_views *views, uint32_t x, const coti_attr_WINDOW *attr) {
-    coti_view view = coti_view_at(views, x);
-    return !windows_bounded(&view, attr);
+    const coti_view *view = coti_view_at(views, x);
+    return !windows_bounded(view, attr);
 }
 
 /* ---- comparison ---- */
@@ -397,6 +400,12 @@ static bool axis_is_batched(const cot_shape *shape, int32_t axis) {
 bool coti_view_match(const coti_view *view, const cot_shape *view_shape, const coti_view *base,
                      const cot_shape *base_shape, int8_t axis_out[COT_MAX_RANK]) {
     uint32_t taken = 0;
+    if (view == base && view->bounds == NULL) { /* each axis runs along itself */
+        for (int32_t j = 0; j < base_shape->rank; j++) {
+            axis_out[j] = coti_axis_live(base_shape, j) ? (int8_t)j : (int8_t)-1;
+        }
+        return true;
+    }
     if (view->root != base->root || view->offset != base->offset || view->bounds != NULL ||
         base->bounds != NULL) {
         return false;

@@ -47,9 +47,10 @@ cot_status coti_views_extend(coti_views *views);
 /* To the first n nodes. */
 cot_status coti_views_extend_to(coti_views *views, size_t n);
 
-/* The view of a node that has been extended to; of one that is no view, its own memory. */
-static inline coti_view coti_view_at(const coti_views *views, uint32_t id) {
-    return views->view.data[id];
+/* The view of a node that has been extended to; of one that is no view, its own memory. Views move
+ * when more are made. */
+static inline const coti_view *coti_view_at(const coti_views *views, uint32_t id) {
+    return &views->view.data[id];
 }
 
 /* Would a RESHAPE of x to this shape, or this PAD or WINDOW of x, be affine? */
@@ -70,7 +71,9 @@ void coti_view_dense(const cot_shape *shape, int64_t stride[COT_MAX_RANK]);
 /*
  * Is `view` a rearrangement of `base`, whose axes it may permute and repeat? Then axis_out[j] is
  * the view's axis that runs along axis j of base (-1: j is not live), and axes of the view not
- * named have stride 0. False too if their roots differ, or an element is left out or padded.
+ * named have stride 0. False too if their roots differ, or an element is left out or padded. Where
+ * both are the very same view, the shapes are one's too, but for axes of stride 0 that one may have
+ * behind the other's.
  */
 bool coti_view_match(const coti_view *view, const cot_shape *view_shape, const coti_view *base,
                      const cot_shape *base_shape, int8_t axis_out[COT_MAX_RANK]);

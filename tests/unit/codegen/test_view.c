@@ -42,7 +42,7 @@ static bool is_inside(const coti_view *view, const int64_t *index, int32_t rank)
 /* Every element of node `id`, whose root holds 0, 1, 2, ..., through its view. */
 static void check_view(const coti_views *views, uint32_t id, int64_t rows, const float *expected) {
     cot_shape shape = coti_shape_bind(&coti_node_at(views->graph, id)->shape, rows);
-    coti_view view = coti_view_at(views, id);
+    coti_view view = *coti_view_at(views, id);
     int64_t count = 0;
     assert_true(coti_shape_elements(&shape, 1, &count));
     for (int64_t i = 0; i < count; i++) {
@@ -201,10 +201,10 @@ static void test_match(void **state) {
     int8_t axis[COT_MAX_RANK];
     coti_views_init(&views, graph);
     CHECK_OK(context, coti_views_extend(&views));
-    coti_view base = coti_view_at(&views, graph->input.data[0]);
+    coti_view base = *coti_view_at(&views, graph->input.data[0]);
     const cot_shape *shape = &coti_node_at(graph, graph->input.data[0])->shape;
     uint32_t id = output(graph, "spread");
-    coti_view view = coti_view_at(&views, id);
+    coti_view view = *coti_view_at(&views, id);
     assert_true(coti_view_match(&view, &coti_node_at(graph, id)->shape, &base, shape, axis));
     assert_int_equal(axis[0], 0);
     assert_int_equal(axis[1], -1); /* an extent of 1 is nowhere */
@@ -212,11 +212,11 @@ static void test_match(void **state) {
     assert_int_equal(axis[3], 1);
     for (size_t i = 0; i < sizeof unlike / sizeof unlike[0]; i++) {
         id = output(graph, unlike[i]);
-        view = coti_view_at(&views, id);
+        view = *coti_view_at(&views, id);
         assert_false(coti_view_match(&view, &coti_node_at(graph, id)->shape, &base, shape, axis));
     }
     id = output(graph, "permuted");
-    view = coti_view_at(&views, id);
+    view = *coti_view_at(&views, id);
     coti_run run;
     assert_true(coti_view_collapse(&view, &coti_node_at(graph, id)->shape, (const int32_t[]){3, 1},
                                    2, &run));
