@@ -2,6 +2,7 @@
  * Clusters: what the files of fusion and lowering share. A cluster is a group while it grows.
  *
  *     prepare.c      graph -> graph whose nodes are each part of exactly one kernel
+ *     dot.c          how products read their operands
  *     own.c          its outputs and updates have values of their own
  *     fuse.c         the walk: each node joins a cluster or starts one
  *     fuse_join.c    may a node join a cluster, and where do its elements lie in it
@@ -172,6 +173,23 @@ static inline bool coti_reads_memory(const coti_node *node, int32_t i) {
  * updates, b and i of index. False if they do not, or cannot be read as they are. */
 bool coti_scatter_collapse(const coti_views *views, const coti_node *node, coti_run updates_out[4],
                            coti_run index_out[2]);
+
+/* ---- dot.c ---- */
+
+/* Axes of one operand of a product, in the order in which its kernel walks them. */
+typedef struct coti_dot_side {
+    int32_t n_batch, n_free, n_contract;
+    int32_t batch[COT_MAX_RANK], free[COT_MAX_RANK], contract[COT_MAX_RANK];
+} coti_dot_side;
+
+/* Both operands' of a DOT: contracted pairs are in the order of a's axes, so that rows come first.
+ */
+void coti_dot_sides(const coti_node *node, const cot_shape *a_shape, const cot_shape *b_shape,
+                    coti_dot_side *a, coti_dot_side *b);
+
+/* Do the axes collapse, n_first of the batch as one run and those after them as another? */
+bool coti_dot_collapse_side(const coti_view *view, const cot_shape *shape,
+                            const coti_dot_side *side, int32_t n_first, coti_run out[4]);
 
 /*
  * The collapsed axes of a product's operands: batch, free, contracted, and the second part of the

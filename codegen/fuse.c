@@ -58,16 +58,11 @@ static coti_view gather_operand(const coti_fusion *f, const coti_node *node, int
 
 /* Of all other nodes they are the operands' own: a one_hot's last axis and a random's axes are not
  * its operands', their strides are 0. */
-static cot_status view_gathers(coti_fusion *f) {
-    for (uint32_t id = 1; id < f->graph->node.count; id++) {
-        const coti_node *node = coti_fnode(f, id);
-        if (node->op == COT_OP_GATHER) {
-            const coti_view both[2] = {gather_operand(f, node, 0), gather_operand(f, node, 1)};
-            f->member[id].gathered = coti_arena_copy(&f->views.arena, both, sizeof both);
-            COTI_TRY(f->member[id].gathered != NULL ? COT_OK : COT_E_NOMEM);
-        }
-    }
-    return COT_OK;
+static cot_status view_gathered(coti_fusion *f, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
+    const coti_view both[2] = {gather_operand(f, node, 0), gather_operand(f, node, 1)};
+    f->member[id].gathered = coti_arena_copy(&f->views.arena, both, sizeof both);
+    return f->member[id].gathered != NULL ? COT_OK : COT_E_NOMEM;
 }
 
 bool coti_is_inline(const coti_fusion *f, const coti_view *view) {
@@ -245,8 +240,24 @@ static cot_status check_supported(const coti_fusion *f, uint32_t id) {
     return COT_OK;
 }
 
-/* Which nodes outputs and updates need. */
-static void mark_used(coti_fusion *f) {
+/* What a used node reads is used, too; a computed one is a user of its operands' roots, which
+ * users_of counts as yet. */
+static void use_operands(coti_fusion *f, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
+    const bool computed = coti_is_computed(node);
+    for (int32_t i = 0; i < node->n_inputs; i++) {
+        f->member[node->input[i]].used = true;
+        if (computed) {
+            const uint32_t root = coti_operand_root(f, id, i);
+            f->member[root].must = f->member[root].must || coti_reads_memory(node, i);
+            f->users_of[root]++;
+        }
+    }
+}
+
+/* Which nodes outputs and updates need, and how many users each root has. Is there a barrier? */
+static bool mark_used(coti_fusion *f) {
+    bool has_barrier = false;
     for (size_t i = 0; i < f->graph->output.count; i++) {
         f->member[f->graph->output.data[i].value].used = true;
         f->member[f->graph->output.data[i].value].must = true;
@@ -255,40 +266,17 @@ static void mark_used(coti_fusion *f) {
         f->member[f->graph->update.data[i].value].used = true;
     }
     for (uint32_t id = (uint32_t)f->graph->node.count; id-- > 1;) {
-        const coti_node *node = coti_fnode(f, id);
-        for (int32_t i = 0; f->member[id].used && i < node->n_inputs; i++) {
-            f->member[node->input[i]].used = true;
-            if (coti_reads_memory(node, i)) {
-                f->member[coti_operand_root(f, id, i)].must = true;
-            }
+        has_barrier = has_barrier || coti_fnode(f, id)->op == COT_OP_BARRIER;
+        if (f->member[id].used) {
+            use_operands(f, id);
         }
     }
-}
-
-/* Count the users of each root; or, when there is room for them, put them in place. */
-static void visit_users(coti_fusion *f) {
-    for (uint32_t id = (uint32_t)f->graph->node.count; id-- > 1;) {
-        const coti_node *node = coti_fnode(f, id);
-        bool counts = f->member[id].used && coti_is_computed(node);
-        for (int32_t i = 0; counts && i < node->n_inputs; i++) {
-            uint32_t root = coti_operand_root(f, id, i);
-            if (f->users == NULL) {
-                f->users_of[root]++;
-            } else {
-                f->users[--f->users_of[root]] = id;
-            }
-        }
-    }
+    return has_barrier;
 }
 
 /* Fill users: for each root, the computed nodes that read it. */
 static cot_status collect_users(coti_fusion *f) {
     size_t n_nodes = f->graph->node.count;
-    f->users_of = coti_calloc(f->context, n_nodes + 1, sizeof *f->users_of);
-    if (f->users_of == NULL) {
-        return COT_E_NOMEM;
-    }
-    visit_users(f);
     for (size_t i = 0; i < n_nodes; i++) {
         f->users_of[i + 1] += f->users_of[i]; /* where each one's end */
     }
@@ -296,7 +284,13 @@ static cot_status collect_users(coti_fusion *f) {
     if (f->users == NULL) {
         return COT_E_NOMEM;
     }
-    visit_users(f); /* where each one's begin, now */
+    for (uint32_t id = (uint32_t)n_nodes; id-- > 1;) {
+        const coti_node *node = coti_fnode(f, id);
+        bool counts = f->member[id].used && coti_is_computed(node);
+        for (int32_t i = 0; counts && i < node->n_inputs; i++) {
+            f->users[--f->users_of[coti_operand_root(f, id, i)]] = id; /* and begin, at last */
+        }
+    }
     return COT_OK;
 }
 
@@ -403,6 +397,7 @@ static cot_status place_node(coti_fusion *f, uint32_t id) {
         return COT_OK;
     }
     COTI_TRY(check_supported(f, id));
+    COTI_TRY(coti_fnode(f, id)->op == COT_OP_GATHER ? view_gathered(f, id) : COT_OK);
     if (coti_fnode(f, id)->op == COT_OP_SCAN) {
         return coti_place_loop(f, id);
     }
@@ -447,13 +442,12 @@ static cot_status fusion_init(coti_fusion *f) {
     size_t n_nodes = f->graph->node.count;
     f->member = coti_calloc(f->context, n_nodes, sizeof *f->member);
     f->first_write = coti_calloc(f->context, n_nodes, sizeof *f->first_write);
-    if (f->member == NULL || f->first_write == NULL) {
+    f->users_of = coti_calloc(f->context, n_nodes + 1, sizeof *f->users_of);
+    if (f->member == NULL || f->first_write == NULL || f->users_of == NULL) {
         return COT_E_NOMEM;
     }
     COTI_TRY(coti_views_extend(&f->views));
-    COTI_TRY(view_gathers(f));
-    COTI_TRY(note_eras(f));
-    mark_used(f);
+    COTI_TRY(mark_used(f) ? note_eras(f) : COT_OK);
     COTI_TRY(collect_users(f));
     return collect_writes(f);
 }

@@ -162,7 +162,9 @@ static cot_value zeros_like(cot_graph *graph, const coti_node *node) {
     return node->shape.rank == 0 ? zero : cot_op_broadcast(zero, node->shape, NULL, 0);
 }
 
-static cot_value prepare_reduction(preparation *p, cot_value x, const coti_node *node) {
+static cot_value prepare_reduction(preparation *p, coti_rewrite *rewrite, uint32_t id,
+                                   const coti_node *node) {
+    cot_value x = rewrite->map[node->input[0]];
     uint32_t reduced = coti_reduced_axes(node);
     const cot_op op = (cot_op)node->op;
     const cot_shape result = node->shape;
@@ -177,6 +179,9 @@ static cot_value prepare_reduction(preparation *p, cot_value x, const coti_node 
             break;
         }
         part |= reduced & ~live; /* extents of 1 go along with the first */
+        if (part == coti_reduced_axes(node) && x.id == rewrite->map[node->input[0]].id) {
+            return keep_node(p, rewrite, id);
+        }
         int32_t axes[COT_MAX_RANK];
         int32_t n = mask_to_axes(part, axes);
         x = cot_op_reduce(op, x, axes, n, false);
@@ -262,84 +267,6 @@ static cot_value prepare_concat(preparation *p, coti_rewrite *rewrite, const cot
 
 /* ---- products ---- */
 
-/* Axes of one operand of a product, in the order in which its kernel walks them. */
-typedef struct dot_side {
-    int32_t n_batch, n_free, n_contract;
-    int32_t batch[COT_MAX_RANK], free[COT_MAX_RANK], contract[COT_MAX_RANK];
-} dot_side;
-
-static dot_side side_of(const cot_shape *shape, const coti_attr_AXES_type *batch,
-                        const coti_attr_AXES_type *contract) {
-    dot_side side = {.n_batch = batch->n, .n_contract = contract->n};
-    uint32_t bound = 0;
-    for (int32_t i = 0; i < batch->n; i++) {
-        side.batch[i] = batch->v[i];
-        bound |= (uint32_t)1 << batch->v[i];
-    }
-    for (int32_t i = 0; i < contract->n; i++) {
-        side.contract[i] = contract->v[i];
-        bound |= (uint32_t)1 << contract->v[i];
-    }
-    for (int32_t a = 0; a < shape->rank; a++) {
-        if ((bound >> a & 1) == 0) {
-            side.free[side.n_free++] = a;
-        }
-    }
-    return side;
-}
-
-/* The contracted pairs in the order of a's axes, so that rows come first. */
-static void sort_contracted(dot_side *a, dot_side *b) {
-    for (int32_t i = 1; i < a->n_contract; i++) {
-        for (int32_t j = i; j > 0 && a->contract[j - 1] > a->contract[j]; j--) {
-            int32_t of_a = a->contract[j];
-            int32_t of_b = b->contract[j];
-            a->contract[j] = a->contract[j - 1];
-            b->contract[j] = b->contract[j - 1];
-            a->contract[j - 1] = of_a;
-            b->contract[j - 1] = of_b;
-        }
-    }
-}
-
-/* Do the axes collapse, n_first of the batch as one run and those after them as another? */
-static bool collapse_side(const coti_view *view, const cot_shape *shape, const dot_side *side,
-                          int32_t n_first, coti_run out[4]) {
-    return view->bounds == NULL && coti_view_collapse(view, shape, side->batch, n_first, &out[0]) &&
-           coti_view_collapse(view, shape, side->free, side->n_free, &out[1]) &&
-           coti_view_collapse(view, shape, side->contract, side->n_contract, &out[2]) &&
-           coti_view_collapse(view, shape, side->batch + n_first, side->n_batch - n_first,
-                              &out[3]) &&
-           out[0].stride >= 0 && out[1].stride >= 0 && out[2].stride >= 0 && out[3].stride >= 0;
-}
-
-static void dot_sides(const coti_node *node, const cot_shape *a_shape, const cot_shape *b_shape,
-                      dot_side *a, dot_side *b) {
-    const coti_attr_DOT *attr = node->attr;
-    *a = side_of(a_shape, &attr->a_batch, &attr->a_contract);
-    *b = side_of(b_shape, &attr->b_batch, &attr->b_contract);
-    sort_contracted(a, b);
-}
-
-bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[4],
-                       coti_run b_out[4], int32_t *n_first_out) {
-    const cot_shape *a_shape = &coti_node_at(views->graph, node->input[0])->shape;
-    const cot_shape *b_shape = &coti_node_at(views->graph, node->input[1])->shape;
-    const coti_view *a_view = coti_view_at(views, node->input[0]);
-    const coti_view *b_view = coti_view_at(views, node->input[1]);
-    dot_side a;
-    dot_side b;
-    dot_sides(node, a_shape, b_shape, &a, &b);
-    for (int32_t n = a.n_batch; n > 0 || n == a.n_batch; n--) {
-        if (collapse_side(a_view, a_shape, &a, n, a_out) &&
-            collapse_side(b_view, b_shape, &b, n, b_out)) {
-            *n_first_out = n;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void append_axes(int32_t *order, int32_t *n, int32_t *axis, int32_t n_axes) {
     for (int32_t i = 0; i < n_axes; i++) {
         order[*n] = axis[i];
@@ -348,16 +275,18 @@ static void append_axes(int32_t *order, int32_t *n, int32_t *axis, int32_t n_axe
 }
 
 /* Can a product read x as it lies, n_first of its batch axes as one run? */
-static bool operand_fits(const preparation *p, cot_value x, const dot_side *side, int32_t n_first) {
+static bool operand_fits(const preparation *p, cot_value x, const coti_dot_side *side,
+                         int32_t n_first) {
     const coti_view *view = coti_view_at(&p->views, x.id);
     coti_run run[4];
     cot_op root = (cot_op)coti_node_at(p->views.graph, view->root)->op;
-    return root != COT_OP_ROWS && collapse_side(view, &node_of(x)->shape, side, n_first, run);
+    return root != COT_OP_ROWS &&
+           coti_dot_collapse_side(view, &node_of(x)->shape, side, n_first, run);
 }
 
 /* How many batch axes to take as one run, so that as few operands as can be are copied. */
-static int32_t choose_first(const preparation *p, cot_value a, const dot_side *a_side, cot_value b,
-                            const dot_side *b_side) {
+static int32_t choose_first(const preparation *p, cot_value a, const coti_dot_side *a_side,
+                            cot_value b, const coti_dot_side *b_side) {
     int32_t best = a_side->n_batch, most = -1;
     for (int32_t n = a_side->n_batch; n > 0; n--) {
         int32_t n_fit = operand_fits(p, a, a_side, n) + operand_fits(p, b, b_side, n);
@@ -371,7 +300,7 @@ static int32_t choose_first(const preparation *p, cot_value a, const dot_side *a
 
 /* x copied so that its axes of each kind are adjacent, rows first; `side` then tells the new axes.
  */
-static cot_value copy_operand(cot_value x, dot_side *side) {
+static cot_value copy_operand(cot_value x, coti_dot_side *side) {
     const cot_shape shape = node_of(x)->shape;
     int32_t order[COT_MAX_RANK];
     int32_t n = 0;
@@ -388,7 +317,7 @@ static cot_value copy_operand(cot_value x, dot_side *side) {
 }
 
 /* Are the contracted axes in the order in which they are named? */
-static bool is_sorted(const coti_node *node, const dot_side *a) {
+static bool is_sorted(const coti_node *node, const coti_dot_side *a) {
     const coti_attr_AXES_type *named = &((const coti_attr_DOT *)node->attr)->a_contract;
     return memcmp(named->v, a->contract, (size_t)named->n * sizeof *named->v) == 0;
 }
@@ -396,9 +325,9 @@ static bool is_sorted(const coti_node *node, const dot_side *a) {
 static cot_value prepare_dot(preparation *p, coti_rewrite *rewrite, uint32_t id,
                              const coti_node *node) {
     cot_value a = rewrite->map[node->input[0]], b = rewrite->map[node->input[1]];
-    dot_side a_side;
-    dot_side b_side;
-    dot_sides(node, &node_of(a)->shape, &node_of(b)->shape, &a_side, &b_side);
+    coti_dot_side a_side;
+    coti_dot_side b_side;
+    coti_dot_sides(node, &node_of(a)->shape, &node_of(b)->shape, &a_side, &b_side);
     const int32_t n_first = choose_first(p, a, &a_side, b, &b_side);
     const bool a_fits = operand_fits(p, a, &a_side, n_first);
     const bool b_fits = operand_fits(p, b, &b_side, n_first);
@@ -522,7 +451,7 @@ static cot_value prepare_node(coti_rewrite *rewrite, uint32_t id, void *user) {
     switch (node->op) {
     case COT_OP_SUM:
     case COT_OP_REDUCE_MAX:
-        return prepare_reduction(p, rewrite->map[node->input[0]], node);
+        return prepare_reduction(p, rewrite, id, node);
     case COT_OP_ARGMAX:
         return prepare_argmax(rewrite, id, node);
     case COT_OP_CONCAT:

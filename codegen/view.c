@@ -337,7 +337,7 @@ static bool view_of(const coti_views *views, const coti_node *node, bounded_view
     }
 }
 
-static cot_status add_view(coti_views *views, uint32_t id) {
+static cot_status add_affine(coti_views *views, uint32_t id) {
     const coti_node *node = coti_node_at(views->graph, id);
     bounded_view y = {.has_bounds = false};
     if (!view_of(views, node, &y)) {
@@ -355,6 +355,14 @@ static cot_status add_view(coti_views *views, uint32_t id) {
     return COT_OK;
 }
 
+static cot_status add_view(coti_views *views, uint32_t id) {
+    if (coti_op_table[coti_node_at(views->graph, id)->op].kind == COTI_KIND_VIEW) {
+        return add_affine(views, id);
+    }
+    add_memory(views, id);
+    return COT_OK;
+}
+
 cot_status coti_views_extend(coti_views *views) {
     return coti_views_extend_to(views, views->graph->node.count);
 }
@@ -364,12 +372,7 @@ cot_status coti_views_extend_to(coti_views *views, size_t n) {
         COTI_TRY(coti_vec_reserve(views->context, &views->view, n));
     }
     for (; views->view.count < n; views->view.count++) {
-        const uint32_t id = (uint32_t)views->view.count;
-        if (coti_op_table[coti_node_at(views->graph, id)->op].kind == COTI_KIND_VIEW) {
-            COTI_TRY(add_view(views, id));
-        } else {
-            add_memory(views, id);
-        }
+        COTI_TRY(add_view(views, (uint32_t)views->view.count));
     }
     return COT_OK;
 }

@@ -128,7 +128,7 @@ static cot_status copy_TEXT(cot_graph *graph, void *field) {
 /* A variable is itself: two of equal name and shape are two. */
 static uint64_t hash_VARIABLE(uint64_t seed, const void *field) {
     const coti_attr_VARIABLE_type *variable = (const coti_attr_VARIABLE_type *)field;
-    return coti_hash_word(seed, (*variable)->id);
+    return coti_hash_word(seed, (uint64_t)(uintptr_t)*variable);
 }
 static bool equal_VARIABLE(const void *a, const void *b) {
     const coti_attr_VARIABLE_type *left = (const coti_attr_VARIABLE_type *)a;

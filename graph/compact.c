@@ -1,15 +1,14 @@
 /*
  * Taking nodes out of a graph that a pass has just made, before anyone has seen it: what is left is
- * renumbered in its place. A copy would give the same, at ten times the cost: every node would be
- * inferred, looked for and entered again.
+ * renumbered in its place. A copy would give the same, at many times the cost: every node would be
+ * looked for and entered again. Nodes are filed under their new keys only when one is looked for,
+ * which need not happen any more.
  *
  * Order is kept, so an input's id stays smaller than its user's, and the operands of a commutative
  * operation stay in order. Where a state or a body might go, names and lists of bodies would have
  * to be made anew; such a graph is copied by the caller.
  */
-#include "attr.h"
-#include "cons.h"
-#include "symbol.h"
+#include "graph.h"
 
 /* Is all that would go a node of the ordinary kind? */
 static bool can_compact(const cot_graph *graph, const bool *reached) {
@@ -21,8 +20,8 @@ static bool can_compact(const cot_graph *graph, const bool *reached) {
     return graph->body.count == 0;
 }
 
-/* One node at its new place, filed under its new hash. */
-static cot_status move_node(cot_graph *graph, uint32_t from, uint32_t to, const uint32_t *id) {
+/* One node at its new place. */
+static void move_node(cot_graph *graph, uint32_t from, uint32_t to, const uint32_t *id) {
     coti_node *node = &graph->node.data[to];
     *node = graph->node.data[from];
     /* In the graph's own arena; const is for those who see the graph. */
@@ -30,15 +29,11 @@ static cot_status move_node(cot_graph *graph, uint32_t from, uint32_t to, const 
     for (int32_t i = 0; i < node->n_inputs; i++) {
         input[i] = id[input[i]];
     }
-    const coti_infer key = {graph,      (cot_op)node->op,       node->layer, node->n_inputs, input,
-                            node->attr, (cot_dtype)node->dtype, node->shape};
-    node->hash = coti_cons_hash(&key);
     if (node->name == NULL) {
         node->number = graph->n_numbered++;
     } else {
         graph->symbol.data[node->number].value = to;
     }
-    return coti_map_add(&graph->consed, node->hash, to);
 }
 
 static void renumber(cot_graph *graph, const uint32_t *id) {
@@ -66,20 +61,18 @@ cot_status coti_graph_compact(cot_graph *graph, const bool *reached, bool *done_
     if (id == NULL) {
         return COT_E_NOMEM;
     }
-    cot_status status = COT_OK;
     uint32_t n = 1;
-    coti_map_clear(&graph->consed); /* with room for as many: nothing fails from here on */
+    coti_map_clear(&graph->consed);
+    graph->n_consed = 1;
     graph->n_numbered = 0;
-    for (uint32_t i = 1; i < graph->node.count && status == COT_OK; i++) {
+    for (uint32_t i = 1; i < graph->node.count; i++) {
         if (reached[i] || graph->node.data[i].op == COT_OP_INPUT) {
             id[i] = n;
-            status = move_node(graph, i, n++, id);
+            move_node(graph, i, n++, id);
         }
     }
-    if (status == COT_OK) {
-        renumber(graph, id);
-        graph->node.count = n;
-    }
+    renumber(graph, id);
+    graph->node.count = n;
     coti_free(graph->context, id);
-    return status;
+    return COT_OK;
 }

@@ -49,6 +49,18 @@ static bool key_equal(const void *user, uint32_t id) {
            coti_attr_equal(coti_op_table[key->op].attr, key->attr, node->attr);
 }
 
+cot_status coti_cons_fill(cot_graph *graph) {
+    for (; graph->n_consed < graph->node.count; graph->n_consed++) {
+        coti_node *node = &graph->node.data[graph->n_consed];
+        const coti_infer key = {
+            graph,      (cot_op)node->op,       node->layer, node->n_inputs, node->input,
+            node->attr, (cot_dtype)node->dtype, node->shape};
+        node->hash = coti_cons_hash(&key);
+        COTI_TRY(coti_map_add(&graph->consed, node->hash, graph->n_consed));
+    }
+    return COT_OK;
+}
+
 bool coti_cons_find(const coti_infer *key, uint64_t hash, uint32_t *id_out) {
     return coti_map_find(&key->graph->consed, hash, key_equal, key, id_out);
 }

@@ -11,7 +11,11 @@
 
 uint64_t coti_cons_hash(const coti_infer *key);
 
-/* The node of key->graph that is equal to the key, whose hash this is. False: there is none. */
+/* File the nodes that are not yet, each under its hash: a key's own. COT_E_NOMEM. */
+cot_status coti_cons_fill(cot_graph *graph);
+
+/* The node of key->graph, all of whose nodes are filed, that is equal to the key, whose hash this
+ * is. False: there is none. */
 bool coti_cons_find(const coti_infer *key, uint64_t hash, uint32_t *id_out);
 
 #endif

@@ -56,6 +56,7 @@ cot_graph *cot_graph_create(cot_context *context, const char *name) {
     }
     graph->node.data[0] = (coti_node){0};
     graph->node.count = 1;
+    graph->n_consed = 1;
     return graph;
 }
 
@@ -289,13 +290,14 @@ static cot_status enter_node(cot_graph *graph, const coti_infer *key, uint64_t h
     } else {
         node->number = graph->n_numbered++;
     }
-    graph->node.count++;
+    graph->n_consed = (uint32_t)++graph->node.count;
     *id_out = id;
     return COT_OK;
 }
 
 static cot_status find_or_enter(cot_graph *graph, const coti_infer *key, uint32_t *id_out) {
     const uint64_t hash = coti_cons_hash(key);
+    COTI_TRY(coti_cons_fill(graph));
     /* A second INPUT of a name is not found but entered, which refuses it. */
     if (key->op != COT_OP_INPUT && coti_cons_find(key, hash, id_out)) {
         return COT_OK;

@@ -153,7 +153,8 @@ struct cot_graph {
     coti_map bodies; /* to indices in body */
     coti_arena arena;
     COTI_VEC(coti_node) node; /* id = index; node 0 is reserved and is never a valid value */
-    coti_map consed;
+    coti_map consed;          /* nodes by their keys ... */
+    uint32_t n_consed; /* ... but from this one on, which are filed when a node is looked for */
     COTI_VEC(uint32_t) input; /* ids of INPUT nodes in order of making */
     COTI_VEC(uint32_t)
     state; /* ids of STATE nodes in order of making; the graph holds a reference to each variable */

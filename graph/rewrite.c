@@ -7,7 +7,7 @@
  * pass can forget them. The old graph is only read. With the context's `verify` on, the new graph
  * is verified before anyone sees it.
  */
-#include "graph.h"
+#include "cons.h"
 
 enum { FEW_INPUTS = 8 };
 
@@ -235,7 +235,8 @@ cot_status coti_graph_rewrite(const cot_graph *graph, coti_rewrite_fn rewrite, v
         status = sweep(&copied);
     }
     if (status == COT_OK && copied != NULL && graph->context->verify) {
-        status = coti_graph_verify(copied);
+        status = coti_cons_fill(copied); /* so that equal nodes are looked for, too */
+        status = status == COT_OK ? coti_graph_verify(copied) : status;
     }
     if (status == COT_OK) {
         *result_out = copied;

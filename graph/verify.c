@@ -57,10 +57,13 @@ static cot_status check_type(const cot_graph *graph, uint32_t id) {
                       coti_type_text(found, (cot_dtype)node->dtype, &node->shape),
                       coti_type_text(expected, infer.dtype, &infer.shape));
     }
-    if (node->hash != coti_cons_hash(&infer)) {
+    const uint64_t hash = coti_cons_hash(&infer);
+    const bool filed = id < graph->n_consed;
+    if (filed && node->hash != hash) {
         return BROKEN(graph, node, "node %u is not filed under its hash", id);
     }
-    if (!coti_cons_find(&infer, node->hash, &equal) || equal != id) {
+    const bool is_there = coti_cons_find(&infer, hash, &equal);
+    if (is_there ? equal != id : filed) {
         return BROKEN(graph, node, "node %u is equal to node %u", id, equal);
     }
     return COT_OK;

@@ -292,6 +292,7 @@ typedef struct update {
     cot_value rate;            /* f32 */
     cot_value global_scale;    /* of all gradients, by their norm; poison: none */
     cot_value product, new_product;
+    coti_alpha alpha; /* of the last weight */
 } update;
 
 /* floor(x / k) of i64 x >= 0, exact below 2^53. */
@@ -441,7 +442,8 @@ static cot_status update_weight(update *u, const coti_trainee *trainee, cot_valu
                    .weight = before,
                    .gradient = clip(u, gradient),
                    .rate = cot_op_cast(u->rate, dtype),
-                   .t = cot_op_cast(binary(COT_OP_ADD, u->done, one), dtype)};
+                   .t = cot_op_cast(binary(COT_OP_ADD, u->done, one), dtype),
+                   .alpha = &u->alpha};
     if (u->class->has_product) {
         s.product = cot_op_cast(u->product, dtype);
     }

@@ -43,6 +43,12 @@ typedef struct coti_slot {
     double initial; /* of every element */
 } coti_slot;
 
+/* What Adam makes of a rate and a count, kept for the next weight that has the same: without it a
+ * third of its nodes would be made in vain. */
+typedef struct coti_alpha {
+    cot_value rate, t, value;
+} coti_alpha;
+
 /* One weight's update. All values are in the weight's dtype; a rule reads the first group and sets
  * the second. */
 typedef struct coti_step {
@@ -51,6 +57,7 @@ typedef struct coti_step {
     cot_value undecayed; /* the weight before its decay */
     cot_value weight, gradient, rate;
     cot_value t; /* number of this update, from 1 */
+    coti_alpha *alpha;
     cot_value slot[COTI_MOST_SLOTS];
     cot_value product; /* Nadam's, before the update; shared by all weights */
 

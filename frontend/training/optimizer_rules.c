@@ -113,6 +113,17 @@ static void move_moments(coti_step *s, double beta_1, double beta_2) {
     s->new_slot[1] = approach(s->slot[1], square(s->gradient), beta_2);
 }
 
+/* rate sqrt(1 - beta_2^t) / (1 - beta_1^t) */
+static cot_value adam_alpha(const coti_step *s) {
+    const cot_adam_options *options = &s->optimizer->adam;
+    coti_alpha *last = s->alpha;
+    if (last->value.graph == NULL || last->rate.id != s->rate.id || last->t.id != s->t.id) {
+        cot_value above = coti_mul(s->rate, root(correction(options->beta_2, s->t)));
+        *last = (coti_alpha){s->rate, s->t, coti_div(above, correction(options->beta_1, s->t))};
+    }
+    return last->value;
+}
+
 static void adam_update(coti_step *s) {
     const cot_adam_options *options = &s->optimizer->adam;
     move_moments(s, options->beta_1, options->beta_2);
@@ -128,8 +139,7 @@ static void adam_update(coti_step *s) {
         s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m_hat, s->rate), below));
         return;
     }
-    cot_value alpha = coti_div(coti_mul(s->rate, root(correction(options->beta_2, s->t))),
-                               correction(options->beta_1, s->t));
+    const cot_value alpha = adam_alpha(s);
     cot_value below = coti_plus(root(v), options->epsilon);
     s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m, alpha), below));
 }
