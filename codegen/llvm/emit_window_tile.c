@@ -35,7 +35,13 @@
 
 #include <stdio.h>
 
-enum { ARGS = COTI_WINDOW_ARGS, SECOND_CACHE = 2, LINE_BYTES = 64, MOST_LINES = 128 };
+enum {
+    ARGS = COTI_WINDOW_ARGS,
+    SECOND_CACHE = 2,
+    LINE_BYTES = 64,
+    MOST_LINES = 128,
+    MOST_PLACES = 4
+};
 
 /* What is carried through the loops of a tile: its sums, where the next elements of x and v are. */
 typedef struct flow {
@@ -87,6 +93,29 @@ static void end_loop(coti_emit *e, coti_loop *loop, flow *f) {
     f->v_ahead = f->v_ahead != NULL ? loop->v_result[n + 2] : NULL;
 }
 
+/* By lanes, where positions lie apart and the processor does not see them coming, each asks for
+ * what the same one of the next row reads. */
+static void ask_by_lanes(coti_emit *e, const flow *f, LLVMValueRef v_stride) {
+    const coti_window *w = f->w;
+    const coti_gemm_plan *plan = f->t->plan;
+    const int64_t line = LINE_BYTES / plan->bytes, width = (int64_t)f->t->vectors * plan->lanes;
+    const int64_t run = width / w->columns * w->channels;
+    const int64_t n_places = w->stride[1] < w->k[1] ? w->stride[1] : w->k[1];
+    if (w->stride[1] == 1 || n_places > MOST_PLACES) {
+        return;
+    }
+    LLVMValueRef v_v = at(e, f->v_v, coti_i64_times(e, v_stride, w->o[1]));
+    for (int64_t l = 0; l < width; l += line) {
+        coti_gemm_emit_prefetch(e, at(e, v_v, coti_l_i64(e, l)), SECOND_CACHE);
+    }
+    for (int64_t p = 0; p < n_places; p++) {
+        for (int64_t l = 0; l < run; l += line) {
+            const int64_t x = w->stride[0] * w->x_stride[0] + p * w->x_stride[1] + l;
+            coti_gemm_emit_prefetch(e, at(e, f->v_x, coti_l_i64(e, x)), SECOND_CACHE);
+        }
+    }
+}
+
 /* Steps of k in [v_begin, v_end), x_step elements of x apart, for some rows of the tile. */
 static void emit_steps(coti_emit *e, flow *f, LLVMValueRef v_begin, LLVMValueRef v_end,
                        coti_gemm_rows rows, int64_t x_step, LLVMValueRef v_stride) {
@@ -95,6 +124,9 @@ static void emit_steps(coti_emit *e, flow *f, LLVMValueRef v_begin, LLVMValueRef
     if (f->v_ahead != NULL) {
         coti_gemm_emit_prefetch(e, f->v_ahead, SECOND_CACHE);
         f->v_ahead = at(e, f->v_ahead, f->v_ahead_step);
+    }
+    if (f->t->plan->by_lanes) {
+        ask_by_lanes(e, f, v_stride);
     }
     if (f->t->plan->n_fetches > 0) {
         coti_gemm_emit_fetch(e, f->t->plan, f->t->v_fetches, loop.v_i);
