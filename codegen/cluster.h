@@ -234,10 +234,15 @@ static inline uint32_t coti_operand_root(const coti_fusion *f, uint32_t id, int3
     return coti_operand_own(f, id, i)->root;
 }
 
-/* The cluster that a node is in, or was merged into; 0: it is in none. */
-uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id);
+/* The cluster that a node's own was merged into. */
+uint32_t coti_cluster_follow(const coti_fusion *f, uint32_t id);
 static inline coti_cluster *coti_cluster_at(const coti_fusion *f, uint32_t cluster) {
     return &f->cluster.data[cluster];
+}
+/* The cluster that a node is in, or was merged into; 0: it is in none. */
+static inline uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id) {
+    const uint32_t joined = f->member[id].cluster;
+    return coti_cluster_at(f, joined)->merged_into == 0 ? joined : coti_cluster_follow(f, id);
 }
 
 /* Is the root a scalar that is written into kernels: a constant of one element, N? */

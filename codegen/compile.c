@@ -138,17 +138,17 @@ static cot_status simplify(compilation *c, bool *changed_out) {
 }
 
 /*
- * Until nothing changes, and at most a few rounds; of the first, simplification has been done.
- * Equal nodes become one, and dead ones go, with every copy that a pass makes: the passes of that
- * name have nothing left to do here.
+ * Until nothing changes, and at most a few rounds; of the first, simplification has been done,
+ * which leaves nothing for a second: each node has been made through the rules, of operands that
+ * had been. Equal nodes become one, and dead ones go, with every copy that a pass makes: the passes
+ * of that name have nothing left to do here.
  */
-static cot_status optimize(compilation *c, bool simplified) {
-    bool changed = true;
-    for (int32_t round = 0; round < MAX_ROUNDS && changed; round++) {
-        bool folded = false;
-        COTI_TRY(round > 0 ? simplify(c, &simplified) : COT_OK);
+static cot_status optimize(compilation *c) {
+    bool folded = false, simplified = true;
+    for (int32_t round = 0; round < MAX_ROUNDS && simplified; round++) {
         COTI_TRY(apply_if(c, coti_fold_applies(c->owned), coti_pass_fold, &folded));
-        changed = simplified || folded;
+        simplified = false;
+        COTI_TRY(folded ? simplify(c, &simplified) : COT_OK);
     }
     return COT_OK;
 }
@@ -160,7 +160,7 @@ static cot_status expand(compilation *c) {
         return apply(c, coti_pass_expand_for_kernels, &changed);
     }
     COTI_TRY(apply(c, coti_pass_expand_simplified, &changed));
-    return optimize(c, changed);
+    return optimize(c);
 }
 
 /* ---- from graph to machine code ---- */
@@ -310,7 +310,7 @@ static cot_status compile_reference(compilation *c) {
     COTI_TRY(apply(c, coti_pass_dce, &changed)); /* at least a copy */
     if (c->context->optimize) {
         COTI_TRY(simplify(c, &changed));
-        COTI_TRY(optimize(c, changed));
+        COTI_TRY(optimize(c));
     }
     return coti_program_take_reference(c->program, &c->owned, c->max_rows);
 }

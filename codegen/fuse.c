@@ -75,14 +75,12 @@ bool coti_is_inline(const coti_fusion *f, const coti_view *view) {
            coti_shape_elements(&root->shape, 1, &count) && count == 1;
 }
 
-uint32_t coti_cluster_of(const coti_fusion *f, uint32_t id) {
+uint32_t coti_cluster_follow(const coti_fusion *f, uint32_t id) {
     uint32_t cluster = f->member[id].cluster;
-    while (cluster != 0 && f->cluster.data[cluster].merged_into != 0) {
+    while (f->cluster.data[cluster].merged_into != 0) {
         cluster = f->cluster.data[cluster].merged_into;
     }
-    if (f->member[id].cluster != cluster) {
-        f->member[id].cluster = cluster; /* shorten the way for the next */
-    }
+    f->member[id].cluster = cluster; /* shorten the way for the next */
     return cluster;
 }
 

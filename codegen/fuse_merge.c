@@ -255,23 +255,19 @@ static bool is_plain_column_sum(const coti_fusion *f, uint32_t cluster) {
         }
     }
     /* The product has one axis for all that are kept. */
-    for (uint32_t m = c->head; m != 0; m = f->member[m].next) {
-        int64_t stride[COT_MAX_RANK];
-        uint32_t bounded = 0;
-        coti_cluster kept = *c;
-        kept.skeleton = COTI_SKELETON_GEMM;
-        kept.n_dims = c->n_kept;
-        memset(kept.axis_class, 2, sizeof kept.axis_class);
-        const coti_view *view = coti_operand_view(f, c->anchor, 0);
-        coti_place_strides(view, coti_frame(f, c->anchor), &f->member[c->anchor].place, stride,
-                           &bounded);
-        bool fits = m == c->anchor ? coti_access_fits(&kept, stride, bounded)
-                                   : coti_operands_fit(f, &kept, m, &f->member[m].place);
-        if (!fits) {
-            return false;
-        }
+    coti_cluster kept = *c;
+    kept.skeleton = COTI_SKELETON_GEMM;
+    kept.n_dims = c->n_kept;
+    memset(kept.axis_class, 2, sizeof kept.axis_class);
+    int64_t stride[COT_MAX_RANK];
+    uint32_t bounded = 0;
+    coti_place_strides(coti_operand_view(f, c->anchor, 0), coti_frame(f, c->anchor),
+                       &f->member[c->anchor].place, stride, &bounded);
+    bool fits = coti_access_fits(&kept, stride, bounded);
+    for (uint32_t m = c->head; m != 0 && fits; m = f->member[m].next) {
+        fits = m == c->anchor || coti_operands_fit(f, &kept, m, &f->member[m].place);
     }
-    return true;
+    return fits;
 }
 
 static uint32_t axes_mask(const coti_attr_AXES_type *axes) {

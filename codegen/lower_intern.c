@@ -185,6 +185,14 @@ static bool is_equal(const void *user, uint32_t value) {
                   wanted->n_words * sizeof *interned->word.data) == 0;
 }
 
+static uint64_t hash_words(const int64_t *word, size_t n) {
+    uint64_t hash = n;
+    for (size_t i = 0; i < n; i++) {
+        hash = coti_hash_word(hash, (uint64_t)word[i]);
+    }
+    return coti_hash_end(hash);
+}
+
 static cot_status copy_body(coti_arena *arena, const coti_body *from, coti_body *to) {
     *to = *from;
     to->expr = coti_arena_copy(arena, from->expr, (size_t)from->n_exprs * sizeof *from->expr);
@@ -241,8 +249,7 @@ cot_status coti_intern_kernel(coti_lowering *l, coti_kernel **kernel_out) {
     writer w = {&interned->word.data[interned->word.count]};
     put_kernel(&w, &l->kernel);
     lookup wanted = {interned, (size_t)(w.at - &interned->word.data[interned->word.count])};
-    uint64_t hash = coti_hash(0, &interned->word.data[interned->word.count],
-                              wanted.n_words * sizeof *interned->word.data);
+    const uint64_t hash = hash_words(&interned->word.data[interned->word.count], wanted.n_words);
     uint32_t found = 0;
     if (coti_map_find(&interned->map, hash, is_equal, &wanted, &found)) {
         *kernel_out = interned->kernel.data[found];

@@ -127,7 +127,9 @@ cot_status coti_map_add(coti_map *map, uint64_t hash, uint32_t value) {
     if (value == UINT32_MAX) {
         return COTI_FAIL(map->context, COT_E_INTERNAL, "a map cannot hold the value %u", value);
     }
-    COTI_TRY(coti_map_reserve(map, map->count + 1));
+    if (map->count >= map->capacity / 2) { /* below, there is room */
+        COTI_TRY(coti_map_reserve(map, map->count + 1));
+    }
     place(map->entry, map->capacity, (struct coti_map_entry){(uint32_t)hash, value + 1});
     map->count++;
     return COT_OK;
