@@ -59,9 +59,11 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], commands[i].name) != 0) {
             continue;
         }
-        if (argc > 2 && strcmp(argv[2], "--help") == 0) {
-            (void)fputs(*commands[i].help, stdout);
-            return COMMAND_OK;
+        for (int k = 2; k < argc; k++) {
+            if (strcmp(argv[k], "--help") == 0) {
+                (void)fputs(*commands[i].help, stdout);
+                return COMMAND_OK;
+            }
         }
         return commands[i].run(argc - 2, argv + 2);
     }

@@ -224,9 +224,15 @@ static bool has(const search_options *o, int option) {
     return o->given[option].text != NULL;
 }
 
+/* A zero that is given is meant; as an option's zero it would be the default. */
+static double given_number(double number) {
+    return number == 0.0 ? COT_ZERO : number;
+}
+
 static cot_status compile(cot_model *model, const cot_trial *trial, const search_options *o,
                           int64_t batch) {
-    const double rate = has(o, LEARNING_RATE) ? cot_trial_float(trial, "learning_rate") : 0.0;
+    const double rate =
+        has(o, LEARNING_RATE) ? given_number(cot_trial_float(trial, "learning_rate")) : 0.0;
     const double momentum = has(o, MOMENTUM) ? cot_trial_float(trial, "momentum") : 0.0;
     const char *name =
         has(o, OPTIMIZER) ? cot_trial_text(trial, "optimizer") : o->example->optimizer;

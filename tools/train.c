@@ -4,6 +4,7 @@
 #include "../examples/console.h"
 #include "builtin.h"
 
+#include <math.h>
 #include <string.h>
 
 const char *const command_train_help =
@@ -34,10 +35,13 @@ typedef struct train_options {
 } train_options;
 
 static cot_status compile(cot_model *model, const builtin *example, const train_options *options) {
-    const cot_optimizer *sgd =
-        cot_sgd(.learning_rate = options->learning_rate, .momentum = options->momentum,
-                .nesterov = options->nesterov);
-    const cot_optimizer *adam = cot_adam(.learning_rate = options->learning_rate);
+    /* not given: the default; a zero that is given is meant */
+    const double rate = isnan(options->learning_rate)   ? 0.0
+                        : options->learning_rate == 0.0 ? COT_ZERO
+                                                        : options->learning_rate;
+    const cot_optimizer *sgd = cot_sgd(.learning_rate = rate, .momentum = options->momentum,
+                                       .nesterov = options->nesterov);
+    const cot_optimizer *adam = cot_adam(.learning_rate = rate);
     return cot_model_compile(
         model, .optimizer = strcmp(options->optimizer, "sgd") == 0 ? sgd : adam,
         .loss = example->loss, .metrics = {COT_ACCURACY}, .max_batch = options->batch,
@@ -112,7 +116,8 @@ static bool complete(const builtin *example, train_options *options) {
 
 int command_train(int argc, char **argv) {
     const char *name = NULL;
-    train_options options = {.epochs = 10, .batch = 128, .validation_split = 0.1};
+    train_options options = {
+        .epochs = 10, .batch = 128, .validation_split = 0.1, .learning_rate = NAN};
     const command_option table[] = {{"--data", 's', (void *)&options.data},
                                     {"--optimizer", 's', (void *)&options.optimizer},
                                     {"--epochs", 'i', &options.epochs},

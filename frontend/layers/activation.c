@@ -8,10 +8,12 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_known(cot_activation_kind activation) {
 #define ONE(constant, name, formula) +1
-    return (int)activation >= 0 && (int)activation < 0 COT_ACTIVATION_LIST(ONE);
+enum { N_ACTIVATIONS = 0 COT_ACTIVATION_LIST(ONE) };
 #undef ONE
+
+static bool is_known(cot_activation_kind activation) {
+    return (int)activation >= 0 && (int)activation < N_ACTIVATIONS;
 }
 
 const char *cot_activation_name(cot_activation_kind activation) {
@@ -288,7 +290,7 @@ typedef struct told {
     const coti_option *numbers;
     cot_value (*build)(cot_value x, const cot_activation_options *options);
 } told;
-static const told told_kinds[] = {
+static const told told_kinds[N_ACTIVATIONS] = {
     [COT_RELU] = {relu_numbers, relu_of},
     [COT_LEAKY_RELU] = {leaky_numbers, leaky_relu_of},
     [COT_ELU] = {elu_numbers, elu_of},

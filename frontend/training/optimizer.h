@@ -81,6 +81,12 @@ typedef struct coti_optimizer_class {
  * 0.999 in f32 it is 1.3e-5 of itself less. optimizer_rules.c */
 double coti_rounded_rest(cot_value weight, double beta);
 
+/* What rules share. x + (target - x) share. optimizer_rules.c */
+cot_value coti_move_by(cot_value x, cot_value target, double share);
+/* 1 - beta^t, in the weights' dtype, as Keras: cancellation at small t is part of the result.
+ * optimizer_rules.c */
+cot_value coti_correction(double beta, cot_value t);
+
 /* optimizer_more.c: Muon, schedule-free AdamW, one's own. */
 int32_t coti_muon_slots(const coti_optimizer *optimizer, const coti_place_of *place,
                         coti_slot slot_out[COTI_MOST_SLOTS]);

@@ -12,14 +12,6 @@ static cot_value square(cot_value x) {
 static cot_value root(cot_value x) {
     return cot_op_unary(COT_OP_SQRT, x);
 }
-/* x + (target - x) share */
-static cot_value move_by(cot_value x, cot_value target, double share) {
-    return coti_add(x, coti_scale(coti_sub(target, x), share));
-}
-/* 1 - beta^t */
-static cot_value correction(double beta, cot_value t) {
-    return coti_sub(coti_number(t, 1.0), cot_op_binary(COT_OP_POW, coti_number(t, beta), t));
-}
 
 /* ---- Muon ---- */
 
@@ -68,12 +60,13 @@ static cot_value orthogonalize(const cot_muon_options *options, cot_value u) {
 
 static void muon_adamw_update(coti_step *s) {
     const cot_muon_options *options = &s->optimizer->muon;
-    cot_value m = s->new_slot[0] = move_by(s->slot[0], s->gradient, 1.0 - options->adam_beta_1);
+    cot_value m = s->new_slot[0] =
+        coti_move_by(s->slot[0], s->gradient, 1.0 - options->adam_beta_1);
     cot_value v = s->new_slot[1] =
-        move_by(s->slot[1], square(s->gradient), 1.0 - options->adam_beta_2);
+        coti_move_by(s->slot[1], square(s->gradient), 1.0 - options->adam_beta_2);
     cot_value rate = coti_scale(s->rate, options->adam_lr_ratio);
-    cot_value alpha = coti_div(coti_mul(rate, root(correction(options->adam_beta_2, s->t))),
-                               correction(options->adam_beta_1, s->t));
+    cot_value alpha = coti_div(coti_mul(rate, root(coti_correction(options->adam_beta_2, s->t))),
+                               coti_correction(options->adam_beta_1, s->t));
     cot_value below = coti_plus(root(v), options->epsilon);
     s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m, alpha), below));
 }
@@ -118,9 +111,9 @@ void coti_schedule_free_update(coti_step *s) {
     /* z begins as the weight: as it is at the first step, whenever it was set, before its decay. */
     cot_value is_first = cot_op_binary(COT_OP_EQ, s->t, one);
     cot_value before = cot_op_select(is_first, s->undecayed, s->slot[0]);
-    cot_value v = s->new_slot[1] =
-        move_by(s->slot[1], square(s->gradient), coti_rounded_rest(s->weight, options->beta_2));
-    cot_value v_hat = coti_div(v, correction(options->beta_2, s->t));
+    cot_value v = s->new_slot[1] = coti_move_by(s->slot[1], square(s->gradient),
+                                                coti_rounded_rest(s->weight, options->beta_2));
+    cot_value v_hat = coti_div(v, coti_correction(options->beta_2, s->t));
     cot_value change =
         coti_div(coti_mul(s->gradient, rate), coti_plus(root(v_hat), options->epsilon));
     cot_value z = s->new_slot[0] = coti_sub(before, change);

@@ -26,19 +26,17 @@ static cot_value decayed(double beta, cot_value t) {
     return cot_op_binary(COT_OP_POW, coti_number(t, beta), t);
 }
 
-/* 1 - beta^t, in the weights' dtype, as Keras: cancellation at small t is part of the result. */
-static cot_value correction(double beta, cot_value t) {
+cot_value coti_correction(double beta, cot_value t) {
     return coti_sub(coti_number(t, 1.0), decayed(beta, t));
 }
 
-/* x + (target - x) share */
-static cot_value move_by(cot_value x, cot_value target, double share) {
+cot_value coti_move_by(cot_value x, cot_value target, double share) {
     return coti_add(x, coti_scale(coti_sub(target, x), share));
 }
 
 /* x + (target - x) * (1 - beta), the factor rounded once from double. */
 static cot_value approach(cot_value x, cot_value target, double beta) {
-    return move_by(x, target, 1.0 - beta);
+    return coti_move_by(x, target, 1.0 - beta);
 }
 
 double coti_rounded_rest(cot_value weight, double beta) {
@@ -118,8 +116,9 @@ static cot_value adam_alpha(const coti_step *s) {
     const cot_adam_options *options = &s->optimizer->adam;
     coti_alpha *last = s->alpha;
     if (last->value.graph == NULL || last->rate.id != s->rate.id || last->t.id != s->t.id) {
-        cot_value above = coti_mul(s->rate, root(correction(options->beta_2, s->t)));
-        *last = (coti_alpha){s->rate, s->t, coti_div(above, correction(options->beta_1, s->t))};
+        cot_value above = coti_mul(s->rate, root(coti_correction(options->beta_2, s->t)));
+        *last =
+            (coti_alpha){s->rate, s->t, coti_div(above, coti_correction(options->beta_1, s->t))};
     }
     return last->value;
 }
@@ -133,8 +132,8 @@ static void adam_update(coti_step *s) {
         v = s->new_slot[2] = larger(s->slot[2], v);
     }
     if (options->epsilon_inside) {
-        cot_value m_hat = coti_div(m, correction(options->beta_1, s->t));
-        cot_value v_hat = coti_div(v, correction(options->beta_2, s->t));
+        cot_value m_hat = coti_div(m, coti_correction(options->beta_1, s->t));
+        cot_value v_hat = coti_div(v, coti_correction(options->beta_2, s->t));
         cot_value below = root(coti_plus(v_hat, options->epsilon));
         s->new_weight = coti_sub(s->weight, coti_div(coti_mul(m_hat, s->rate), below));
         return;
@@ -157,7 +156,8 @@ static void adamax_update(coti_step *s) {
     cot_value m = s->new_slot[0] = approach(s->slot[0], s->gradient, options->beta_1);
     cot_value size = cot_op_unary(COT_OP_ABS, s->gradient);
     cot_value u = s->new_slot[1] = larger(coti_scale(s->slot[1], options->beta_2), size);
-    cot_value below = coti_mul(correction(options->beta_1, s->t), coti_plus(u, options->epsilon));
+    cot_value below =
+        coti_mul(coti_correction(options->beta_1, s->t), coti_plus(u, options->epsilon));
     s->new_weight = coti_sub(s->weight, coti_div(coti_mul(s->rate, m), below));
 }
 
@@ -175,11 +175,11 @@ static void nadam_update(coti_step *s) {
     cot_value product_next = coti_mul(product, u_next);
     const double share_1 = coti_rounded_rest(s->weight, options->beta_1);
     const double share_2 = coti_rounded_rest(s->weight, options->beta_2);
-    s->new_slot[0] = move_by(s->slot[0], s->gradient, share_1);
-    s->new_slot[1] = move_by(s->slot[1], square(s->gradient), share_2);
+    s->new_slot[0] = coti_move_by(s->slot[0], s->gradient, share_1);
+    s->new_slot[1] = coti_move_by(s->slot[1], square(s->gradient), share_2);
     cot_value ahead = coti_div(coti_mul(u_next, s->new_slot[0]), coti_sub(one, product_next));
     cot_value now = coti_div(coti_mul(coti_sub(one, u), s->gradient), coti_sub(one, product));
-    cot_value v_hat = coti_div(s->new_slot[1], correction(options->beta_2, s->t));
+    cot_value v_hat = coti_div(s->new_slot[1], coti_correction(options->beta_2, s->t));
     cot_value below = coti_plus(root(v_hat), options->epsilon);
     s->new_weight = coti_sub(s->weight, coti_div(coti_mul(coti_add(ahead, now), s->rate), below));
 }
@@ -191,8 +191,8 @@ static cot_value where_positive(cot_value x, cot_value then, cot_value otherwise
 static void lamb_update(coti_step *s) {
     const cot_adamax_options *options = &s->optimizer->adamax;
     move_moments(s, options->beta_1, options->beta_2);
-    cot_value m_hat = coti_div(s->new_slot[0], correction(options->beta_1, s->t));
-    cot_value v_hat = coti_div(s->new_slot[1], correction(options->beta_2, s->t));
+    cot_value m_hat = coti_div(s->new_slot[0], coti_correction(options->beta_1, s->t));
+    cot_value v_hat = coti_div(s->new_slot[1], coti_correction(options->beta_2, s->t));
     cot_value u = coti_div(m_hat, coti_plus(root(v_hat), options->epsilon));
     cot_value of_weight = norm(s->weight);
     cot_value of_update = norm(u);

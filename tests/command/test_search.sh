@@ -34,6 +34,19 @@ perl -e '
     }
   }' "$work/data"
 
+# Help, wherever it is asked for.
+for place in "--help" "fashion-mnist --help" "fashion-mnist --trials 2 --help"; do
+  # shellcheck disable=SC2086
+  "$cotangent" search $place >"$work/out" || fail "$place: exit status $?"
+  expect 'usage: cotangent search EXAMPLE RANGES' "$work/out"
+done
+
+# A rate of 0 is 0, and no default: the first epoch, whose number is that of the second, is the best.
+"$cotangent" search fashion-mnist --data "$work/data" --method grid --learning-rate 0,0.01 --units 4 --batch 16 --epochs 2 --no-test \
+  --validation-split 0.25 --csv "$work/zero.csv" >"$work/out"
+tr -d '\r' <"$work/zero.csv" | awk -F, '$8 == 0 { print $4, $5 }' | grep -qx '0 2' || fail "a rate of 0 trains: $(cat "$work/zero.csv")"
+tr -d '\r' <"$work/zero.csv" | awk -F, '$8 == 0.01 { print $4, $5 }' | grep -qx '1 2' || fail "a rate of 0.01 does not train"
+
 # A grid: every pair, the best first, the test set's number last.
 "$cotangent" search fashion-mnist --data "$work/data" --method grid --learning-rate 1e-5,0.01 --units 4,8 --batch 16 --epochs 3 \
   --validation-split 0.25 --output "$work/page.html" --csv "$work/table.csv" --save "$work/best.safetensors" >"$work/out"

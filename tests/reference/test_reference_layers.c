@@ -4,7 +4,8 @@
  *
  * The golden numbers, by which the library was specified before it had this folder, are checked
  * here and in:
- *     activations, Dense                  unit/frontend/test_layers.c
+ *     activations                         unit/frontend/test_activations.c
+ *     Dense                               unit/frontend/test_layers.c
  *     PReLU                               unit/frontend/test_units.c
  *     optimizers                          unit/frontend/test_optimizers.c; Nadam's differ in 4e-6
  *                                         between Keras's backends and are TensorFlow's

@@ -10,10 +10,23 @@
 
 enum { LABEL_ROOM = 96, COLOR_ROOM = 32, MOST_NAMED = 12 };
 
+/* What of a text fits, whole characters of UTF-8: one that would be cut is left out. */
+static void copy_text(char *to, size_t room, const char *from) {
+    size_t n = strlen(from);
+    if (n >= room) {
+        n = room - 1;
+        while (n > 0 && ((unsigned char)from[n] & 0xc0) == 0x80) {
+            n--;
+        }
+    }
+    memcpy(to, from, n);
+    to[n] = '\0';
+}
+
 /* A trial's value of an option as text. */
 static void write_value(char *text, size_t room, const cot_trial *trial, const cot_range *range) {
     if (range->kind == COT_RANGE_TEXTS) {
-        (void)snprintf(text, room, "%s", cot_trial_text(trial, range->name));
+        copy_text(text, room, cot_trial_text(trial, range->name));
     } else {
         (void)snprintf(text, room, "%.5g", cot_trial_float(trial, range->name));
     }

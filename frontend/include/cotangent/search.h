@@ -167,7 +167,8 @@ COT_API cot_trial_info cot_trial_get_info(const cot_trial *trial);
  * COT_SEARCH_HALVING: random choices; after min_epochs only the best 1/factor of them, rounded down
  * but at least one, go on to factor times as many epochs, and so on up to `epochs`; one that is
  * alone goes on to the end at once (Jamieson, Talwalkar: Non-stochastic Best Arm Identification and
- * Hyperparameter Optimization, AISTATS 2016).
+ * Hyperparameter Optimization, AISTATS 2016). This is one bracket of Hyperband, of min_epochs; its
+ * others are searches of their own, with more min_epochs and fewer trials.
  */
 typedef enum cot_search_method {
     COT_SEARCH_RANDOM = 0,
