@@ -28,7 +28,60 @@ static cot_value score_cotangent(const coti_vjp *v, cot_value weights, cot_value
                                  : cot_op_select(allowed, d_scores, coti_make_scalar(v, 0.0));
 }
 
+/* The gradient of a step, in the loop's body: sums of what all steps see, pieces of the rest. */
+static void make_step(const coti_vjp *v, coti_attention_loop *loop) {
+    cot_value sum[3], wrt[3], part[3], formal[3];
+    int32_t n = 0;
+    for (int32_t i = 0; i < 3; i++) {
+        const bool summed = v->needs[i] && !loop->cut[i];
+        sum[i] = summed ? coti_attention_loop_carry(loop, v->input[i]) : coti_poison();
+    }
+    const cot_value g = coti_attention_loop_sequence(loop, v->g);
+    const cot_value y = coti_attention_loop_step(loop, formal);
+    for (int32_t i = 0; i < 3; i++) {
+        if (v->needs[i]) {
+            wrt[n++] = formal[i];
+        }
+    }
+    if (y.graph == NULL || g.graph == NULL ||
+        coti_vjp_sum(loop->body, &y, &g, 1, wrt, n, part) != COT_OK) {
+        return;
+    }
+    for (int32_t pieces = 0; pieces < 2; pieces++) {
+        for (int32_t i = 0, k = 0; i < 3; k += v->needs[i++]) {
+            if (v->needs[i] && loop->cut[i] == (pieces == 1)) {
+                coti_attention_loop_output(loop, pieces ? part[k] : coti_make_add(sum[i], part[k]));
+            }
+        }
+    }
+}
+
+static void by_loop(const coti_vjp *v, cot_value *grad) {
+    coti_attention_loop loop;
+    cot_value result[3] = {coti_poison(), coti_poison(), coti_poison()};
+    int32_t n = 0;
+    if (coti_attention_loop_begin(&loop, &v->node, v->input) == COT_OK) {
+        make_step(v, &loop);
+    }
+    coti_attention_loop_end(&loop, result);
+    for (int32_t i = 0; i < 3; i++) {
+        if (v->needs[i] && !loop.cut[i]) {
+            grad[i] = result[n++];
+        }
+    }
+    for (int32_t i = 0; i < 3; i++) {
+        if (v->needs[i] && loop.cut[i]) {
+            const cot_shape shape = cot_value_shape(v->input[i]);
+            grad[i] = coti_attention_loop_join(&loop, result[n++], &shape);
+        }
+    }
+}
+
 void coti_vjp_ATTENTION(const coti_vjp *v, cot_value *grad) {
+    if (coti_attention_loops(v->input)) {
+        by_loop(v, grad);
+        return;
+    }
     cot_value allowed = coti_attention_allowed(&v->node, v->input);
     cot_value weights = coti_attention_weights(&v->node, v->input, allowed);
     if (v->needs[2]) {

@@ -193,11 +193,11 @@ bool coti_dot_collapse_side(const coti_view *view, const cot_shape *shape,
 
 /*
  * The collapsed axes of a product's operands: batch, free, contracted, and the second part of the
- * batch: the last of its axes, where one run does not take all. *n_first_out: how many one does.
- * False if they do not collapse.
+ * batch: the last of its axes, where one run does not take all, or more than n_most of them.
+ * *n_first_out: how many one does. False if they do not collapse.
  */
-bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[4],
-                       coti_run b_out[4], int32_t *n_first_out);
+bool coti_dot_collapse(const coti_views *views, const coti_node *node, int32_t n_most,
+                       coti_run a_out[4], coti_run b_out[4], int32_t *n_first_out);
 
 /* ---- own.c ---- */
 
@@ -252,6 +252,11 @@ bool coti_is_inline(const coti_fusion *f, const coti_view *view);
 cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out);
 /* Append a node whose place is set; its operands are counted as read. */
 cot_status coti_cluster_append(coti_fusion *f, uint32_t cluster, uint32_t id);
+
+/* The axes of a product of the graph as its kernel takes them: coti_dot_collapse, of no more batch
+ * axes in one run than are one in the memory that the product is to be written to. (fuse.c) */
+bool coti_product_collapse(const coti_fusion *f, uint32_t id, coti_run a_out[4], coti_run b_out[4],
+                           int32_t *n_first_out);
 
 /* ---- fuse_join.c ---- */
 

@@ -56,8 +56,8 @@ void coti_dot_sides(const coti_node *node, const cot_shape *a_shape, const cot_s
     sort_contracted(a, b);
 }
 
-bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run a_out[4],
-                       coti_run b_out[4], int32_t *n_first_out) {
+bool coti_dot_collapse(const coti_views *views, const coti_node *node, int32_t n_most,
+                       coti_run a_out[4], coti_run b_out[4], int32_t *n_first_out) {
     const cot_shape *a_shape = &coti_node_at(views->graph, node->input[0])->shape;
     const cot_shape *b_shape = &coti_node_at(views->graph, node->input[1])->shape;
     const coti_view *a_view = coti_view_at(views, node->input[0]);
@@ -65,7 +65,7 @@ bool coti_dot_collapse(const coti_views *views, const coti_node *node, coti_run 
     coti_dot_side a;
     coti_dot_side b;
     coti_dot_sides(node, a_shape, b_shape, &a, &b);
-    for (int32_t n = a.n_batch; n > 0 || n == a.n_batch; n--) {
+    for (int32_t n = a.n_batch < n_most ? a.n_batch : n_most; n > 0 || n == a.n_batch; n--) {
         if (coti_dot_collapse_side(a_view, a_shape, &a, n, a_out) &&
             coti_dot_collapse_side(b_view, b_shape, &b, n, b_out)) {
             *n_first_out = n;

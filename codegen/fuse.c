@@ -112,14 +112,38 @@ static void start_product(coti_cluster *c, coti_place *place, const coti_node *n
     c->rows = node->shape.batched;
 }
 
-static cot_status start_dot(const coti_fusion *f, coti_cluster *c, coti_place *place,
-                            const coti_node *node) {
+/* Batch axes of a product that are one run wherever it is to be written; at least 1. */
+static int32_t run_of_writes(const coti_fusion *f, uint32_t id, int32_t n_batch) {
+    static const int32_t axes[COT_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    coti_run run;
+    for (uint32_t w = f->first_write[id]; w != 0; w = f->write.data[w].next) {
+        const coti_view *view = coti_view_at(&f->views, f->write.data[w].view);
+        while (n_batch > 1 &&
+               !coti_view_collapse(view, &coti_fnode(f, id)->shape, axes, n_batch, &run)) {
+            n_batch--;
+        }
+    }
+    return n_batch;
+}
+
+/* Where the operands do not go by that, the product is copied there. */
+bool coti_product_collapse(const coti_fusion *f, uint32_t id, coti_run a_out[4], coti_run b_out[4],
+                           int32_t *n_first_out) {
+    const coti_node *node = coti_fnode(f, id);
+    const int32_t n_batch = ((const coti_attr_DOT *)node->attr)->a_batch.n;
+    return coti_dot_collapse(&f->views, node, run_of_writes(f, id, n_batch), a_out, b_out,
+                             n_first_out) ||
+           coti_dot_collapse(&f->views, node, n_batch, a_out, b_out, n_first_out);
+}
+
+static cot_status start_dot(const coti_fusion *f, coti_cluster *c, coti_place *place, uint32_t id) {
+    const coti_node *node = coti_fnode(f, id);
     const coti_attr_DOT *attr = node->attr;
     const cot_shape *a_shape = &coti_fnode(f, node->input[0])->shape;
     const int32_t n_free = a_shape->rank - attr->a_batch.n - attr->a_contract.n;
     int32_t n_first = 0;
     coti_run run[2][4];
-    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, node, run[0], run[1], &n_first));
+    COTI_ASSERT(f->context, coti_product_collapse(f, id, run[0], run[1], &n_first));
     start_product(c, place, node, n_first, attr->a_batch.n, n_free);
     return COT_OK;
 }
@@ -160,7 +184,7 @@ cot_status coti_cluster_start(coti_fusion *f, uint32_t id, uint32_t *cluster_out
     coti_place *place = &f->member[id].place;
     memset(place, -1, sizeof *place);
     if (node->op == COT_OP_DOT) {
-        COTI_TRY(start_dot(f, &c, place, node));
+        COTI_TRY(start_dot(f, &c, place, id));
         c.anchor = id;
     } else if (coti_is_product(node)) {
         start_product(&c, place, node, 0, 0, node->shape.rank - 1);

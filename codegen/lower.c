@@ -28,7 +28,7 @@ static cot_status lower_product(coti_lowering *l, const coti_cluster *c) {
         coti_lower_conv(l, c);
         return COT_OK;
     }
-    COTI_ASSERT(f->context, coti_dot_collapse(&f->views, dot, run[0], run[1], &n_first));
+    COTI_ASSERT(f->context, coti_product_collapse(f, c->anchor, run[0], run[1], &n_first));
     int32_t a = c->swapped ? 1 : 0; /* the operand whose free axes are m */
     const coti_view *view[2] = {coti_operand_view(f, c->anchor, 0),
                                 coti_operand_view(f, c->anchor, 1)};
@@ -333,16 +333,20 @@ static bool reads_elsewhere(const coti_lowering *l, const coti_body *writer, int
     return false;
 }
 
-/* States that the kernel cannot write in place are to be copied. */
-static bool check_in_place(coti_lowering *l) {
+/* States that the kernel cannot write in place are to be copied; so is what it cannot write where
+ * that lies. */
+static bool check_in_place(coti_lowering *l, const coti_cluster *c) {
     coti_fusion *f = l->f;
     coti_body *bodies[2] = {&l->kernel.body, &l->kernel.gemm.side};
     bool changed = false;
     for (int32_t b = 0; b < 2; b++) {
         for (int32_t i = 0; i < bodies[b]->n_stores; i++) {
-            int32_t access = bodies[b]->store[i].access;
-            const coti_operand *operand = &l->operand[bodies[b]->access[access].slot];
-            if (operand->kind == COTI_OPERAND_STATE && reads_elsewhere(l, bodies[b], access)) {
+            int32_t i_access = bodies[b]->store[i].access;
+            const coti_access *access = &bodies[b]->access[i_access];
+            const coti_operand *operand = &l->operand[access->slot];
+            const bool fits = b == 1 || coti_access_fits(c, access->stride, access->bounded);
+            if (operand->kind == COTI_OPERAND_STATE &&
+                (!fits || reads_elsewhere(l, bodies[b], i_access))) {
                 f->write.data[f->first_write[operand->id]].copied = true;
                 changed = true;
             }
@@ -386,7 +390,7 @@ static cot_status lower_cluster(coti_lowering *l, coti_lowered_list *list, uint3
     if (!l->overflow && l->kernel.body.n_stores + l->kernel.gemm.side.n_stores == 0) {
         return COT_OK; /* all that it makes is made again by those who need it */
     }
-    if (!l->overflow && check_in_place(l)) {
+    if (!l->overflow && check_in_place(l, c)) {
         *changed_out = true;
         return COT_OK;
     }

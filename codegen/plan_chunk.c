@@ -82,7 +82,7 @@ static double row_bytes(const coti_planner *p, int32_t g) {
 /* What does not depend on the chunk, summed over a chain once. */
 typedef struct chain_facts {
     double row_time, row_bytes, shared_bytes, n_calls;
-    int64_t product_rows; /* the fewest that a row is to a product over rows; 0: there is none */
+    int64_t product_rows; /* the fewest that a row is to a product; 0: there is none */
     int32_t first, end;   /* of its groups, in order */
 } chain_facts;
 
@@ -91,14 +91,25 @@ static bool is_row_product(const coti_group *group) {
            group->kernel->gemm.m_rows;
 }
 
+/* How many rows a row of the batch is to a product; 0: it is none over rows. Of a product whose
+ * batch the rows are, each has all of m. */
+static int64_t rows_of_product(const coti_group *group) {
+    if (is_row_product(group)) {
+        return group->coefficient;
+    }
+    const bool batched = group->kernel != NULL && group->kernel->skeleton == COTI_SKELETON_GEMM &&
+                         group->kernel->gemm.b_rows;
+    return batched ? group->kernel->gemm.m : 0;
+}
+
 /* Add the time a row, and the calls, of a group that is made `times` times, but for products. */
 static void add_group(const coti_planner *p, const coti_group *group, double times,
                       chain_facts *facts) {
     if (group->loop == NULL) {
         const double work = is_row_product(group) ? 0 : group->work;
-        if (is_row_product(group) &&
-            (facts->product_rows == 0 || group->coefficient < facts->product_rows)) {
-            facts->product_rows = group->coefficient;
+        const int64_t rows = rows_of_product(group);
+        if (rows > 0 && (facts->product_rows == 0 || rows < facts->product_rows)) {
+            facts->product_rows = rows;
         }
         facts->row_time += times * work / (double)p->groups->max_rows / p->target->lanes;
         facts->n_calls += times;

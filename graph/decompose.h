@@ -4,7 +4,7 @@
  * Requirements on every rule: built by the public builders from the operands, and from nothing else
  * that an operand may depend on; result of the node's own dtype and shape; a maximum is subtracted
  * before any exp, so that no exp overflows. A composite inside must stand in an earlier row of the
- * op table: so expansion ends.
+ * op table, or be of the same row and smaller: so expansion ends.
  */
 #ifndef COTI_DECOMPOSE_H
 #define COTI_DECOMPOSE_H

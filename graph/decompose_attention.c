@@ -3,7 +3,8 @@
  *
  *     scores = scale q k^T    weights = softmax(allowed ? scores : low)    y = weights v
  *
- * The products stay under their leading axes (rows, heads), and read k and v where they are.
+ * The products stay under their leading axes (rows, heads), and read k and v where they are. Of
+ * scores that would not stay in cache it is a loop of pieces (attention_loop.c).
  */
 #include "attention.h"
 #include "decompose.h"
@@ -63,7 +64,20 @@ cot_value coti_attention_weights(const coti_node *node, const cot_value *input, 
     return cot_op_softmax(scores);
 }
 
+static cot_value by_loop(const coti_node *node, const cot_value *input) {
+    coti_attention_loop loop;
+    cot_value formal[3], stack = coti_poison();
+    if (coti_attention_loop_begin(&loop, node, input) == COT_OK) {
+        coti_attention_loop_output(&loop, coti_attention_loop_step(&loop, formal));
+    }
+    coti_attention_loop_end(&loop, &stack);
+    return coti_attention_loop_join(&loop, stack, &node->shape);
+}
+
 cot_value coti_decompose_ATTENTION(const coti_node *node, const cot_value *input) {
+    if (coti_attention_loops(input)) {
+        return by_loop(node, input);
+    }
     cot_value allowed = coti_attention_allowed(node, input);
     cot_value weights = coti_attention_weights(node, input, allowed);
     return coti_attention_dot(weights, -1, input[2], -2);

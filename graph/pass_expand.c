@@ -139,16 +139,54 @@ static cot_status expand_one_simplified(const cot_graph *graph, cot_graph **resu
     return COT_OK;
 }
 
+/* Have all bodies been expanded? A decomposition may be a scan of what has a decomposition. */
+static cot_status find_unexpanded(const cot_graph *graph, bool for_kernels, bool *found_out) {
+    coti_bodies bodies;
+    cot_status status = coti_bodies_find(&bodies, graph);
+    *found_out = false;
+    for (size_t i = 0; i < bodies.body.count && status == COT_OK; i++) {
+        *found_out = *found_out || !is_expanded(bodies.body.data[i], for_kernels);
+    }
+    coti_bodies_free(&bodies);
+    return status;
+}
+
+/* `pass` over the graph and its bodies, as many rounds as it makes bodies that want one more. */
+static cot_status expand_bodies(const cot_graph *graph, coti_pass_fn pass, bool for_kernels,
+                                cot_graph **result_out, bool *changed_out) {
+    cot_graph *expanded = NULL;
+    bool more = false;
+    COTI_TRY(coti_graph_map_bodies(graph, pass, &expanded, changed_out));
+    cot_status status = find_unexpanded(expanded, for_kernels, &more);
+    while (status == COT_OK && more) {
+        cot_graph *next = NULL;
+        bool changed = false;
+        status = coti_graph_map_bodies(expanded, pass, &next, &changed);
+        *changed_out = *changed_out || changed;
+        if (status == COT_OK) {
+            cot_graph_destroy(expanded);
+            expanded = next;
+            status = find_unexpanded(expanded, for_kernels, &more);
+        }
+    }
+    if (status != COT_OK) {
+        cot_graph_destroy(expanded);
+        return status;
+    }
+    *result_out = expanded;
+    return COT_OK;
+}
+
 cot_status coti_pass_expand(const cot_graph *graph, cot_graph **result_out, bool *changed_out) {
-    return coti_graph_map_bodies(graph, expand_one, result_out, changed_out);
+    return expand_bodies(graph, expand_one, false, result_out, changed_out);
 }
 
 cot_status coti_pass_expand_for_kernels(const cot_graph *graph, cot_graph **result_out,
                                         bool *changed_out) {
-    return coti_graph_map_bodies(graph, expand_one_for_kernels, result_out, changed_out);
+    return expand_bodies(graph, expand_one_for_kernels, true, result_out, changed_out);
 }
 
 cot_status coti_pass_expand_simplified(const cot_graph *graph, cot_graph **result_out,
                                        bool *simplified_out) {
-    return coti_graph_map_bodies(graph, expand_one_simplified, result_out, simplified_out);
+    return expand_bodies(graph, expand_one_simplified, true, result_out, simplified_out);
 }

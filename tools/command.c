@@ -128,14 +128,26 @@ static bool is_float(cot_value value) {
     return cot_value_dtype(value) == COT_F32 || cot_value_dtype(value) == COT_F64;
 }
 
-/* Append the gradient of y with respect to one value as output d_<name>. */
-static cot_status differentiate_by(cot_value y, cot_value x, const char *name) {
-    char output[256];
-    cot_value gradient = {0};
-    cot_status status = cot_grad(y, &x, 1, &gradient);
-    if (status == COT_OK) {
-        (void)snprintf(output, sizeof output, "d_%s", name);
-        status = cot_graph_output(gradient, output);
+/* The first float scalar among the outputs. */
+static cot_value find_loss(const cot_graph *graph) {
+    for (int32_t i = 0; i < cot_graph_n_outputs(graph); i++) {
+        cot_value output = cot_graph_output_at(graph, i);
+        if (is_float(output) && cot_value_shape(output).rank == 0) {
+            return output;
+        }
+    }
+    return (cot_value){0};
+}
+
+/* Append the gradients of y with respect to n values x, all at once, as a training step has them:
+ * outputs d_<name>. */
+static cot_status append_gradients(cot_value y, const cot_value *x, const char *const *name,
+                                   int32_t n, cot_value *gradient) {
+    cot_status status = n > 0 ? cot_grad(y, x, n, gradient) : COT_OK;
+    for (int32_t i = 0; i < n && status == COT_OK; i++) {
+        char output[256];
+        (void)snprintf(output, sizeof output, "d_%s", name[i]);
+        status = cot_graph_output(gradient[i], output);
     }
     return status;
 }
@@ -144,27 +156,24 @@ cot_status command_differentiate(cot_graph *graph) {
     if (cot_graph_has_backward(graph)) {
         return COT_OK;
     }
-    cot_value y = {0};
-    for (int32_t i = cot_graph_n_outputs(graph) - 1; i >= 0; i--) {
-        cot_value output = cot_graph_output_at(graph, i);
-        if (is_float(output) && cot_value_shape(output).rank == 0) {
-            y = output;
-        }
-    }
+    cot_value y = find_loss(graph);
     if (y.graph == NULL) {
         return COT_E_ARG;
     }
-    cot_status status = COT_OK;
     bool by_states = cot_graph_n_states(graph) > 0;
     int32_t n = by_states ? cot_graph_n_states(graph) : cot_graph_n_inputs(graph);
-    for (int32_t i = 0; i < n && status == COT_OK; i++) {
-        cot_value x = by_states ? cot_graph_state_at(graph, i) : cot_graph_input_at(graph, i);
-        if (is_float(x)) {
-            status =
-                differentiate_by(y, x,
-                                 by_states ? cot_variable_name(cot_graph_state_variable(graph, i))
-                                           : cot_graph_input_name(graph, i));
-        }
+    cot_value *x = calloc(2 * (size_t)n + 1, sizeof *x); /* then their gradients */
+    const char **name = (const char **)calloc((size_t)n + 1, sizeof *name);
+    int32_t n_floats = 0;
+    for (int32_t i = 0; i < n && x != NULL && name != NULL; i++) {
+        x[n_floats] = by_states ? cot_graph_state_at(graph, i) : cot_graph_input_at(graph, i);
+        name[n_floats] = by_states ? cot_variable_name(cot_graph_state_variable(graph, i))
+                                   : cot_graph_input_name(graph, i);
+        n_floats += is_float(x[n_floats]);
     }
+    cot_status status =
+        x != NULL && name != NULL ? append_gradients(y, x, name, n_floats, x + n) : COT_E_NOMEM;
+    free(x);
+    free((void *)name);
     return status;
 }
