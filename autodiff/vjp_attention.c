@@ -11,6 +11,11 @@
  *
  * Reads q, k, v; P is made again of q and k, by the nodes that the decomposition makes, so a
  * program that keeps it from its forward part has it there.
+ *
+ * Where the decomposition is a loop (attention_loop.c), so is this, with the same steps: a step's
+ * gradient is this rule again, of a head or a block of queries, whose P is made again and forgotten
+ * (the paper's algorithm 4, but for blocks of keys). What all steps see, k and v of blocks, has
+ * its cotangent added up in carries, which products write in place.
  */
 #include "vjp.h"
 

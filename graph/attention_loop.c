@@ -5,14 +5,15 @@
  *     blocks   [N,t,c] is a sequence of [N,block,c], of q and g; k and v are the same at each step
  *
  * Without N alike. Blocks are of one size: the last has queries that are none, zeros, which see no
- * key, so that nothing of theirs, no NaN either, comes to the cotangents of k and v. Which queries
- * see which keys is told to a block by the position of its first.
+ * key, so that nothing of theirs, no NaN either, comes to the cotangents of k and v. Which keys
+ * its queries see is told to a block by the position of its first.
  *
  * A mask that has been broadcast is cut as it was before: of a mask of keys alone nothing as large
  * as the scores is made.
  *
- * The choice depends on shapes alone. The products of a step are as large as a processor wants them
- * and longer, so there is no price but that the backward part makes scores and weights again.
+ * The choice depends on shapes alone. Heads come first: a head's keys, values and their cotangents
+ * stay near while its blocks go by, and its products are the longer. The price is that the backward
+ * part makes scores and weights again, one product of seven.
  */
 #include "attention.h"
 

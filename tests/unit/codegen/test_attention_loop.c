@@ -4,6 +4,7 @@
  * same bits for any number of threads and rows; memory that grows with the tokens, not with their
  * square; and what is small as it was.
  */
+#include "alloc_fail.h"
 #include "check.h"
 
 #include "codegen/compile.h"
@@ -347,11 +348,48 @@ static void small_ones_are_no_loop(void **state) {
     }
 }
 
+/* Gradient and expansion: heads, then blocks with a mask and positions. */
+static cot_status expand_net(cot_context *context, void *user) {
+    (void)user;
+    cot_graph *graph = cot_graph_create(context, "g"), *expanded = NULL;
+    if (graph == NULL) {
+        return COT_E_NOMEM;
+    }
+    const cot_shape shape = COT_BATCH(2, 601, 1), keys = COT_BATCH(1, 1, 601);
+    cot_value x[4], grad[3];
+    for (int32_t i = 0; i < 4; i++) {
+        x[i] = cot_op_input(graph, i < 3 ? COT_F32 : COT_BOOL, i < 3 ? shape : keys,
+                            (char[2]){"qkvm"[i], 0});
+    }
+    const cot_attention_options options = {.struct_size = sizeof options, .causal = true};
+    const cot_value y = cot_op_attention(x[0], x[1], x[2], x[3], &options);
+    cot_status status =
+        y.graph != NULL ? cot_vjp(y, x[0], x, 3, grad) : cot_error_get(context).status;
+    for (int32_t i = 0; i < 3 && status == COT_OK; i++) {
+        status = cot_graph_output(grad[i], (char[2]){"abc"[i], 0});
+    }
+    bool changed = false;
+    status = status == COT_OK ? cot_graph_output(y, "y") : status;
+    status = status == COT_OK ? coti_pass_expand_simplified(graph, &expanded, &changed) : status;
+    cot_graph_destroy(expanded);
+    cot_graph_destroy(graph);
+    return status;
+}
+
+static void survives_without_memory(void **state) {
+    (void)state;
+    char text[256];
+    const cot_options options = {
+        .struct_size = sizeof options, .threads = 1, .environment = COT_OFF};
+    CHECK_NO_COMPLAINT(alloc_fail_every(text, 1, &options, expand_net, NULL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loops_are_the_formula),    cmocka_unit_test(masks_are_cut),
         cmocka_unit_test(gradients_have_gradients), cmocka_unit_test(filling_adds_nothing),
         cmocka_unit_test(memory_is_linear),         cmocka_unit_test(small_ones_are_no_loop),
+        cmocka_unit_test(survives_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,6 +235,42 @@ static void few_rows(void **state) {
     }
 }
 
+/* A product under two axes, and one whose free axes are two, go where the stack has their rows: not
+ * side by side. */
+static void products_are_stacked(void **state) {
+    (void)state;
+    static const char text[] =
+        "graph @step(%a: f32[N,2,5,3], %b: f32[N,2,7,3], %c: f32[N,2,3]) {\n"
+        "  %0 = exp %a : f32[N,2,5,3]\n"
+        "  %1 = dot %0, %b {a_batch=[0,1], b_batch=[0,1], a_contract=[3], b_contract=[3]} "
+        ": f32[N,2,5,7]\n"
+        "  %2 = neg %1 : f32[N,2,5,7]\n"
+        "  %3 = dot %0, %c {a_batch=[0], b_batch=[0], a_contract=[3], b_contract=[2]} "
+        ": f32[N,2,5,2]\n"
+        "  return y=%1, z=%2, s=%3\n}\n"
+        "graph @net(%x0: f32[N,4,2,5,3], %x1: f32[N,2,7,3], %x2: f32[N,2,3]) {\n"
+        "  %0 = scan %x0, %x1, %x2 {body=@step, n_carries=0, n_sequences=1, steps=4, reverse=0, "
+        "result=0} : f32[N,4,2,5,7]\n"
+        "  %1 = scan %x0, %x1, %x2 {body=@step, n_carries=0, n_sequences=1, steps=4, reverse=0, "
+        "result=1} : f32[N,4,2,5,7]\n"
+        "  %2 = scan %x0, %x1, %x2 {body=@step, n_carries=0, n_sequences=1, steps=4, reverse=0, "
+        "result=2} : f32[N,4,2,5,2]\n"
+        "  return y0=%0, y1=%1, y2=%2\n}\n";
+    net n = {.context = context_for(2), .n_inputs = 3, .n_outputs = 3};
+    size_t count = 0;
+    n.graph = cot_graph_parse(n.context, text, sizeof text - 1);
+    if (n.graph == NULL) {
+        fail_msg("%s", cot_error_message(n.context));
+    }
+    for (int32_t i = 0; i < n.n_inputs; i++) {
+        n.x[i] = cot_graph_input_at(n.graph, i);
+    }
+    float *y = run_program(&n, 9, 9, &count);
+    check_evaluator(&n, 9, y);
+    free(y);
+    drop_net(&n);
+}
+
 static bool append_text(const char *text, size_t bytes, void *user) {
     coti_str_append_bytes(user, text, bytes);
     return true;
@@ -428,6 +464,7 @@ int main(void) {
         cmocka_unit_test(steps_cost_no_kernels),
         cmocka_unit_test(threads_and_rows_change_no_bit),
         cmocka_unit_test(few_rows),
+        cmocka_unit_test(products_are_stacked),
         cmocka_unit_test(loops_are_over_rows),
         cmocka_unit_test(weights_are_summed_behind_the_loop),
         cmocka_unit_test(a_step_that_mixes_rows),
