@@ -281,7 +281,7 @@ static void add_operands(coti_attention_loop *loop, cot_value *formal, cot_value
 
 cot_value coti_attention_loop_step(coti_attention_loop *loop, cot_value *formal_out) {
     coti_attr_ATTENTION attr = *(const coti_attr_ATTENTION *)loop->node->attr;
-    cot_value operand[4], mask, position;
+    cot_value operand[4] = {coti_poison()}, mask, position;
     add_operands(loop, operand, &mask, &position);
     memcpy(formal_out, operand, 3 * sizeof *operand);
     if (loop->failed || operand[0].graph == NULL || operand[1].graph == NULL) {
