@@ -83,8 +83,7 @@ static void call_tile(coti_emit *e, const nest *n, const chunk *c, const tile_pl
     LLVMValueRef v_stride = coti_l_i64(e, packed ? plan->width : plan->v.k_stride);
     LLVMBuildCall2(e->builder, coti_gemm_tile_type(e), n->v_function,
                    (LLVMValueRef[]){v_s, v_v, place->v_c, c->v_k, v_stride, c->v_first,
-                                    place->v_ahead,
-                                    coti_gemm_scratch(e, plan->fetch_at, "v_fetches")},
+                                    place->v_ahead, e->v_scratch},
                    COTI_GEMM_TILE_ARGS, "");
 }
 
@@ -97,7 +96,13 @@ void coti_gemm_call_end(coti_emit *e, const nest *n, const tile_place *place) {
                            .v_v_first = n->v_v_first,
                            .v_v_end = n->v_v_end,
                            .v_c = place->v_c};
-    coti_gemm_emit_end(e, n->plan, &done, n->v_turn);
+    if (n->plan->beside) {
+        coti_gemm_view view = coti_gemm_emit_view(e, n->plan, &done, n->v_turn);
+        coti_gemm_emit_wait(e, n->plan, &view, &n->entry,
+                            coti_gemm_scratch(e, n->plan->wait_at, "v_waiting"));
+    } else {
+        coti_gemm_emit_end(e, n->plan, &done, n->v_turn);
+    }
 }
 
 /* Tile v_t of the range; its sums are number v_in_block of those in scratch. */
@@ -358,6 +363,9 @@ static void emit_units(coti_emit *e, nest *n) {
     if (n_i == 0 || n_j == 0) {
         return;
     }
+    if (n->plan->beside) {
+        coti_gemm_emit_waiting(e, coti_gemm_scratch(e, n->plan->wait_at, "v_waiting"));
+    }
     coti_loop units;
     coti_loop_begin(e, &units, e->v_begin, e->v_end, 1, "unit");
     LLVMValueRef v_rest = units.v_i;
@@ -379,6 +387,9 @@ static void emit_units(coti_emit *e, nest *n) {
     }
     emit_range(e, n);
     coti_loop_end(e, &units);
+    if (n->plan->beside) {
+        coti_gemm_emit_last(e, n->plan, coti_gemm_scratch(e, n->plan->wait_at, "v_waiting"));
+    }
 }
 
 static bool check(coti_emit *e) {

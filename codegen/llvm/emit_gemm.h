@@ -10,7 +10,8 @@
  *   tile functions   ... of an operand in windows, and the nest around them     emit_window*.c
  *   stream function  the same for a panel that is packed meanwhile             emit_gemm_stream.c
  *   pack functions   copy or transpose a panel of the v operand into scratch emit_gemm_pack.c the
- * epilogue     the kernel's expressions on a finished tile; side reduction    emit_gemm_end.c the
+ * epilogue     the kernel's expressions on a finished tile; side reduction    emit_gemm_end.c
+ *              ... beside the sums of the next                             emit_gemm_beside.c the
  * nest         panels, chunks, tiles; partitions                              emit_gemm.c
  *
  * Tiles are full always: the last one of a range begins early enough to end with it, so it computes
@@ -78,8 +79,9 @@ typedef struct coti_gemm_plan {
     int32_t t_stride;      /* distance of rows of a turned tile: its height, 4 at least */
     bool ahead_v, ahead_s; /* tiles ask for the next panel's lines, the next tile's */
     int32_t n_fetches;     /* lines of the epilogue's operands that a tile asks for; 0: none */
+    bool beside;           /* a tile's epilogue is done beside the sums of the next */
     int64_t row_at[COTI_GEMM_MAX_TILE]; /* elements from a tile's first row of s to each */
-    int64_t panel_at, c_at, t_at, square_at, fetch_at, side_at,
+    int64_t panel_at, c_at, t_at, square_at, fetch_at, side_at, wait_at,
         scratch_bytes; /* bytes from the scratch's start */
 } coti_gemm_plan;
 
@@ -140,7 +142,7 @@ LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const
 /* Return, and go back to the outer function. */
 void coti_gemm_function_end(coti_emit *e, const coti_gemm_function *f);
 
-/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead, ptr fetches): see
+/* tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead, ptr scratch): see
  * emit_gemm_tile.c. */
 enum { COTI_GEMM_TILE_ARGS = 8 };
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e);
@@ -151,7 +153,7 @@ LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32
 typedef struct coti_gemm_tile {
     const coti_gemm_plan *plan;
     int32_t height, vectors, n;
-    LLVMValueRef v_c, v_ahead, v_fetches;
+    LLVMValueRef v_c, v_ahead, v_fetches, v_waiting;
     LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
 } coti_gemm_tile;
 
@@ -312,11 +314,44 @@ typedef struct coti_gemm_done {
     LLVMValueRef v_c; /* ptr */
 } coti_gemm_done;
 
+/* The tile as its end goes over it: across the runs, and along them. */
+typedef struct coti_gemm_view {
+    const coti_gemm_axis *across, *along;
+    LLVMValueRef v_across_first, v_across_end, v_across_base;
+    LLVMValueRef v_along_first, v_along_end, v_along_base;
+    LLVMValueRef v_memory; /* ptr: sum of (across_base, along_base) */
+} coti_gemm_view;
+
+/* Elements from one of v_memory's runs to the next; may a run end within a vector? */
+int64_t coti_gemm_end_stride(const coti_gemm_plan *plan);
+bool coti_gemm_end_is_ragged(const coti_gemm_plan *plan);
+/* Turns the tile where the plan says so, by v_turn. */
+coti_gemm_view coti_gemm_emit_view(coti_emit *e, const coti_gemm_plan *plan,
+                                   const coti_gemm_done *done, LLVMValueRef v_turn);
+
 /* v_turn: the function, when the plan needs it. */
 void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
                         LLVMValueRef v_turn);
 /* The side reduction over v_k rows for columns [v_n0, v_n1) of batch entry v_b. */
 void coti_gemm_emit_side(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_b,
                          LLVMValueRef v_n0, LLVMValueRef v_n1, LLVMValueRef v_k);
+
+/* ---- ends beside the next tile's sums (emit_gemm_beside.c). v_waiting: ptr to the record ---- */
+
+int64_t coti_gemm_waiting_bytes(const coti_kernel *kernel);
+/* Can a tile's end be done vector by vector, in a function apart? */
+bool coti_gemm_can_wait(const coti_body *body);
+/* At entry: nothing waits; what the expressions need. */
+void coti_gemm_emit_waiting(coti_emit *e, LLVMValueRef v_waiting);
+/* A tile is finished, and waits. None may be waiting. */
+void coti_gemm_emit_wait(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_view *w,
+                         const coti_gemm_entry *entry, LLVMValueRef v_waiting);
+/* How many of its vectors are to be finished; the caller now has to. i64 */
+LLVMValueRef coti_gemm_take_waiting(coti_emit *e, LLVMValueRef v_waiting);
+/* Finish the next of them. */
+void coti_gemm_emit_waiting_vector(coti_emit *e, const coti_gemm_plan *plan,
+                                   LLVMValueRef v_waiting);
+/* Finish all of them. */
+void coti_gemm_emit_last(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_waiting);
 
 #endif

@@ -6,11 +6,19 @@
  * the addresses of the lines that the epilogue of a tile will touch are put into a table before the
  * tile is summed, and each step of k asks for one of them. By the end they are there.
  *
+ * What is finished beside the next tile's sums comes that much later, and a vector at a time: from
+ * the second cache, since the first has more use for its lines meanwhile.
+ *
  * A prefetch of an address outside an operand is harmless, so whole tiles are asked for.
  */
 #include "emit_gemm.h"
 
-enum { LINE = 16 /* f32 elements */, POINTERS = 8 /* written at once */, FIRST_CACHE = 3 };
+enum {
+    LINE = 16 /* f32 elements */,
+    POINTERS = 8 /* written at once */,
+    SECOND_CACHE = 2,
+    FIRST_CACHE = 3
+};
 
 void coti_gemm_emit_prefetch(coti_emit *e, LLVMValueRef v_ptr, int32_t locality) {
     LLVMValueRef v_read = coti_l_i32(e, 0), v_data = coti_l_i32(e, 1);
@@ -109,5 +117,5 @@ void coti_gemm_emit_fetch(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef
     LLVMValueRef v_i = coti_l_select(e, v_inside, v_k, v_last, "");
     LLVMValueRef v_line =
         coti_l_load(e, e->t_ptr, coti_l_element(e, e->t_ptr, v_table, v_i, ""), "v_line");
-    coti_gemm_emit_prefetch(e, v_line, FIRST_CACHE);
+    coti_gemm_emit_prefetch(e, v_line, plan->beside ? SECOND_CACHE : FIRST_CACHE);
 }

@@ -274,6 +274,16 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
     }
 }
 
+/*
+ * Are tiles finished beside the next one's sums? Those of updates whose arrays are asked for, tile
+ * by tile; where runs end within vectors, masks must cost nothing.
+ */
+static bool is_beside(const coti_kernel *kernel, const coti_gemm_plan *plan) {
+    return kernel->gemm.k_rows && plan->n_fetches > 0 && !plan->in_blocks &&
+           kernel->gemm.window.role == COTI_WINDOW_NONE && coti_gemm_can_wait(&kernel->body) &&
+           (plan->lanes == COTI_LANES || !coti_gemm_end_is_ragged(plan));
+}
+
 /* Elements from a tile's first row to each: rows of a row of taps follow the taps; of rows between
  * elements that are spread, to the one before. */
 static void set_rows(const coti_gemm *gemm, coti_gemm_plan *plan) {
@@ -290,7 +300,8 @@ static void set_rows(const coti_gemm *gemm, coti_gemm_plan *plan) {
 }
 
 /* The end of a tile may read as many rows as a tile of full height has, even where it has one. */
-static void place(const coti_gemm *gemm, coti_gemm_plan *plan) {
+static void place(const coti_kernel *kernel, coti_gemm_plan *plan) {
+    const coti_gemm *gemm = &kernel->gemm;
     const bool sums = gemm->window.role == COTI_WINDOW_TAPS && gemm->side.n_stores > 0;
     const int64_t side = sums ? (int64_t)plan->width * plan->bytes : 0;
     int64_t panel = plan->pack == COTI_GEMM_PACK_NONE ? 0 : plan->chunk * plan->width;
@@ -308,7 +319,8 @@ static void place(const coti_gemm *gemm, coti_gemm_plan *plan) {
     plan->fetch_at = plan->square_at + square * plan->bytes;
     int64_t table = plan->n_fetches > 0 ? (COTI_GEMM_MAX_FETCHES + 8) * (int64_t)sizeof(void *) : 0;
     plan->side_at = plan->fetch_at + table;
-    plan->scratch_bytes = plan->side_at + side;
+    plan->wait_at = plan->side_at + side;
+    plan->scratch_bytes = plan->wait_at + (plan->beside ? coti_gemm_waiting_bytes(kernel) : 0);
 }
 
 void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
@@ -345,8 +357,9 @@ void coti_gemm_plan_make(const coti_kernel *kernel, const coti_target *target,
     plan.block_tiles = block_tiles(gemm, &plan);
     choose_unit_rows(&plan);
     choose_ahead(kernel, &plan);
+    plan.beside = is_beside(kernel, &plan);
     set_rows(gemm, &plan);
-    place(gemm, &plan);
+    place(kernel, &plan);
     *plan_out = plan;
 }
 

@@ -2,7 +2,7 @@
  * The microkernel: one register tile over one chunk of k, in a function of its own, so that the
  * register allocator sees nothing else.
  *
- *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead, ptr fetches)
+ *   void tile(ptr s, ptr v, ptr c, i64 k, i64 v_k_stride, i1 first, i64 ahead, ptr scratch)
  *
  * s          element (first row of the tile, first k) of the broadcast operand; its strides are
  *            constants of the code
@@ -11,7 +11,8 @@
  * c          the tile's block in scratch: rows of plan->width elements, `vectors` vectors used
  * first      no chunk of this tile has been summed before
  * ahead      elements from v to a vector of the next panel
- * fetches    addresses that the steps ask for (emit_gemm_fetch.c)
+ * scratch    of the kernel: there are the addresses that the steps ask for (emit_gemm_fetch.c), and
+ *            what waits to be finished meanwhile (emit_gemm_beside.c)
  *
  * Sums go on from chunk to chunk (c is where they wait), but when k is the batch: then each chunk
  * is a block that is summed from 0 and added to the sum of the blocks before.
@@ -28,6 +29,7 @@
 #include "emit_gemm.h"
 
 #include <stdio.h>
+#include <string.h>
 
 LLVMValueRef coti_gemm_function_begin(coti_emit *e, coti_gemm_function *f, const char *name,
                                       LLVMTypeRef type) {
@@ -234,32 +236,88 @@ static void ask_ahead(coti_emit *e, const tile *t, LLVMValueRef v_s, LLVMValueRe
     }
 }
 
-static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef v_k,
-                       LLVMValueRef v_k_stride) {
-    coti_loop loop;
-    coti_loop_begin(e, &loop, coti_l_i64(e, 0), v_k, 1, "k");
-    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE] = {NULL};
+/* What is carried through the steps of k: the sums, and where the next elements of s and v are. */
+typedef struct flow {
+    LLVMValueRef v_acc[COTI_GEMM_MAX_TILE];
+    LLVMValueRef v_s, v_v;
+} flow;
+
+static void carry(coti_emit *e, const tile *t, coti_loop *loop, flow *w) {
     for (int32_t i = 0; i < t->n; i++) {
-        v_acc[i] = coti_loop_carry(e, &loop, t->v_acc[i], "v_acc");
+        w->v_acc[i] = coti_loop_carry(e, loop, w->v_acc[i], "v_acc");
     }
-    LLVMValueRef v_s_at = coti_loop_carry(e, &loop, v_s, "v_s_at");
-    LLVMValueRef v_v_at = coti_loop_carry(e, &loop, v_v, "v_v_at");
+    w->v_s = coti_loop_carry(e, loop, w->v_s, "v_s_at");
+    w->v_v = coti_loop_carry(e, loop, w->v_v, "v_v_at");
+}
+
+/* End the loop; the flow goes on after it. */
+static void end_loop(coti_emit *e, const tile *t, coti_loop *loop, flow *w) {
+    for (int32_t i = 0; i < t->n; i++) {
+        coti_loop_next(loop, i, w->v_acc[i]);
+    }
+    coti_loop_next(loop, t->n, w->v_s);
+    coti_loop_next(loop, t->n + 1, w->v_v);
+    coti_loop_end(e, loop);
+    for (int32_t i = 0; i < t->n; i++) {
+        w->v_acc[i] = loop->v_result[i];
+    }
+    w->v_s = loop->v_result[t->n];
+    w->v_v = loop->v_result[t->n + 1];
+}
+
+/* Steps [v_from, v_to) of k. v_s: where the tile's first step is. */
+static void emit_steps(coti_emit *e, const tile *t, flow *w, LLVMValueRef v_s, LLVMValueRef v_from,
+                       LLVMValueRef v_to, LLVMValueRef v_k_stride) {
+    coti_loop loop;
+    coti_loop_begin(e, &loop, v_from, v_to, 1, "k");
+    carry(e, t, &loop, w);
     if (t->height > 1) {
-        ask_ahead(e, t, v_s, v_s_at, v_v_at, loop.v_i);
+        ask_ahead(e, t, v_s, w->v_s, w->v_v, loop.v_i);
     }
     const coti_gemm_rows rows = {0, t->height, 1};
-    coti_gemm_emit_step(e, t->plan, rows, t->vectors, v_s_at, v_v_at, v_acc);
-    for (int32_t i = 0; i < t->n; i++) {
-        coti_loop_next(&loop, i, v_acc[i]);
-    }
+    coti_gemm_emit_step(e, t->plan, rows, t->vectors, w->v_s, w->v_v, w->v_acc);
     LLVMValueRef v_s_stride = coti_l_i64(e, t->plan->s.k_stride);
-    coti_loop_next(&loop, t->n, coti_l_element(e, coti_gemm_element(e), v_s_at, v_s_stride, ""));
-    coti_loop_next(&loop, t->n + 1,
-                   coti_l_element(e, coti_gemm_element(e), v_v_at, v_k_stride, ""));
-    coti_loop_end(e, &loop);
-    for (int32_t i = 0; i < t->n; i++) {
-        t->v_acc[i] = loop.v_result[i];
+    w->v_s = coti_l_element(e, coti_gemm_element(e), w->v_s, v_s_stride, "");
+    w->v_v = coti_l_element(e, coti_gemm_element(e), w->v_v, v_k_stride, "");
+    end_loop(e, t, &loop, w);
+}
+
+/*
+ * All steps of k in as many pieces as there are vectors that wait, each followed by one of them;
+ * the last piece has what does not divide.
+ */
+static void emit_pieces(coti_emit *e, const tile *t, flow *w, LLVMValueRef v_s, LLVMValueRef v_k,
+                        LLVMValueRef v_k_stride) {
+    LLVMValueRef v_zero = coti_l_i64(e, 0), v_one = coti_l_i64(e, 1);
+    LLVMValueRef v_left = coti_gemm_take_waiting(e, t->v_waiting);
+    LLVMValueRef v_n = coti_i64_larger(e, v_left, v_one);
+    LLVMValueRef v_each = LLVMBuildUDiv(e->builder, v_k, v_n, "v_each");
+    coti_loop pieces;
+    coti_loop_begin(e, &pieces, v_zero, v_n, 1, "piece");
+    carry(e, t, &pieces, w);
+    LLVMValueRef v_from = LLVMBuildMul(e->builder, pieces.v_i, v_each, "v_from");
+    LLVMValueRef v_next = coti_i64_add(e, pieces.v_i, v_one);
+    LLVMValueRef v_is_last = LLVMBuildICmp(e->builder, LLVMIntEQ, v_next, v_n, "v_is_last");
+    LLVMValueRef v_to = coti_l_select(e, v_is_last, v_k, coti_i64_add(e, v_from, v_each), "v_to");
+    emit_steps(e, t, w, v_s, v_from, v_to, v_k_stride);
+    coti_branch waits;
+    coti_branch_begin(e, &waits, LLVMBuildICmp(e->builder, LLVMIntSLT, pieces.v_i, v_left, ""),
+                      "waits");
+    coti_gemm_emit_waiting_vector(e, t->plan, t->v_waiting);
+    coti_branch_end(e, &waits);
+    end_loop(e, t, &pieces, w);
+}
+
+static void sum_over_k(coti_emit *e, tile *t, LLVMValueRef v_s, LLVMValueRef v_v, LLVMValueRef v_k,
+                       LLVMValueRef v_k_stride) {
+    flow w = {.v_s = v_s, .v_v = v_v};
+    memcpy(w.v_acc, t->v_acc, sizeof w.v_acc);
+    if (t->plan->beside) {
+        emit_pieces(e, t, &w, v_s, v_k, v_k_stride);
+    } else {
+        emit_steps(e, t, &w, v_s, coti_l_i64(e, 0), v_k, v_k_stride);
     }
+    memcpy(t->v_acc, w.v_acc, sizeof w.v_acc);
 }
 
 LLVMTypeRef coti_gemm_tile_type(coti_emit *e) {
@@ -274,13 +332,15 @@ LLVMValueRef coti_gemm_emit_tile(coti_emit *e, const coti_gemm_plan *plan, int32
     (void)snprintf(name, sizeof name, "tile_%dx%d", (int)height, (int)vectors);
     coti_gemm_function f;
     LLVMValueRef v_function = coti_gemm_function_begin(e, &f, name, coti_gemm_tile_type(e));
+    LLVMValueRef v_scratch = LLVMGetParam(v_function, 7);
     tile t = {.plan = plan,
               .height = height,
               .vectors = vectors,
               .n = height * vectors,
               .v_c = LLVMGetParam(v_function, 2),
               .v_ahead = LLVMGetParam(v_function, 6),
-              .v_fetches = LLVMGetParam(v_function, 7)};
+              .v_fetches = coti_l_element(e, e->t_i8, v_scratch, coti_l_i64(e, plan->fetch_at), ""),
+              .v_waiting = coti_l_element(e, e->t_i8, v_scratch, coti_l_i64(e, plan->wait_at), "")};
     LLVMValueRef v_first = LLVMGetParam(v_function, 5);
     coti_gemm_begin_sums(e, &t, v_first);
     sum_over_k(e, &t, LLVMGetParam(v_function, 0), LLVMGetParam(v_function, 1),

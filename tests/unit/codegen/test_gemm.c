@@ -325,6 +325,34 @@ static void test_fetching_ahead(void **state) {
     RUN_CASES(cases);
 }
 
+/* A finished tile waits, and the next one's steps of k go by in pieces: fewer steps than it has
+ * vectors, as many, more; tiles and units that overlap, several units a call, blocks of rows.
+ */
+static void test_ends_beside_sums(void **state) {
+    (void)state;
+    gemm_case cases[18];
+    const int64_t rows[] = {1, 5, 22, 23, 24, 25, 100, 129, 1100};
+    const size_t n = sizeof cases / sizeof *cases, n_rows = sizeof rows / sizeof *rows;
+    for (size_t i = 0; i < n; i++) {
+        const bool along_m = i >= n_rows;
+        cases[i] = (gemm_case){.m = along_m ? 336 : 211,
+                               .n = along_m ? 101 : 160,
+                               .k = 1,
+                               .rows = rows[i % n_rows],
+                               .k_rows = true,
+                               .a_by_m = true,
+                               .c_by_m = i % 2 != 0,
+                               .form = along_m ? COTI_GEMM_M_VECTORS : COTI_GEMM_N_VECTORS,
+                               .height = 8,
+                               .vectors = 1,
+                               .unit_m = along_m ? 112 : 60,
+                               .unit_n = along_m ? 50 : 80,
+                               .end = GEMM_UPDATE,
+                               .side = true};
+    }
+    RUN_CASES(cases);
+}
+
 /* Many tiles take one block of a sequence's rows before the next: as many as wait together, and
  * more. */
 static void test_tiles_in_blocks(void **state) {
@@ -445,8 +473,9 @@ int main(void) {
         cmocka_unit_test(test_training_shapes), cmocka_unit_test(test_rows_in_blocks),
         cmocka_unit_test(test_chunks_of_k),     cmocka_unit_test(test_range_of_a_narrow_tile),
         cmocka_unit_test(test_streams),         cmocka_unit_test(test_streams_are_streams),
-        cmocka_unit_test(test_fetching_ahead),  cmocka_unit_test(test_tiles_in_blocks),
-        cmocka_unit_test(test_empty),           cmocka_unit_test(test_random),
+        cmocka_unit_test(test_fetching_ahead),  cmocka_unit_test(test_ends_beside_sums),
+        cmocka_unit_test(test_tiles_in_blocks), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
