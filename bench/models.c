@@ -132,6 +132,7 @@ static cot_status calm_blocks(const cot_model *model, int64_t blocks) {
     return COT_OK;
 }
 
+/* The library's copy of the data, in huge pages, as NumPy's arrays are for the peers. */
 static cot_status make_data(model_subject *own) {
     bench_data *data = &own->data;
     own->x = malloc((size_t)(data->rows * data->x_elements) * sizeof *own->x);
@@ -150,7 +151,7 @@ static cot_status make_data(model_subject *own) {
                     .n_rows = data->rows,
                     .row_elements = data->x_elements}),
         COT_ARRAYS({.data = own->y, .dtype = COT_I32, .n_rows = data->rows, .row_elements = 1}),
-        COT_BORROW);
+        COT_COPY);
     return own->dataset == NULL ? COT_E_NOMEM : COT_OK;
 }
 

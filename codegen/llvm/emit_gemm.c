@@ -97,9 +97,7 @@ void coti_gemm_call_end(coti_emit *e, const nest *n, const tile_place *place) {
                            .v_v_end = n->v_v_end,
                            .v_c = place->v_c};
     if (n->plan->beside) {
-        coti_gemm_view view = coti_gemm_emit_view(e, n->plan, &done, n->v_turn);
-        coti_gemm_emit_wait(e, n->plan, &view, &n->entry,
-                            coti_gemm_scratch(e, n->plan->wait_at, "v_waiting"));
+        coti_gemm_emit_wait(e, n->plan, &done, coti_gemm_scratch(e, n->plan->wait_at, "v_waiting"));
     } else {
         coti_gemm_emit_end(e, n->plan, &done, n->v_turn);
     }

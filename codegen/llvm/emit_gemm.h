@@ -314,21 +314,6 @@ typedef struct coti_gemm_done {
     LLVMValueRef v_c; /* ptr */
 } coti_gemm_done;
 
-/* The tile as its end goes over it: across the runs, and along them. */
-typedef struct coti_gemm_view {
-    const coti_gemm_axis *across, *along;
-    LLVMValueRef v_across_first, v_across_end, v_across_base;
-    LLVMValueRef v_along_first, v_along_end, v_along_base;
-    LLVMValueRef v_memory; /* ptr: sum of (across_base, along_base) */
-} coti_gemm_view;
-
-/* Elements from one of v_memory's runs to the next; may a run end within a vector? */
-int64_t coti_gemm_end_stride(const coti_gemm_plan *plan);
-bool coti_gemm_end_is_ragged(const coti_gemm_plan *plan);
-/* Turns the tile where the plan says so, by v_turn. */
-coti_gemm_view coti_gemm_emit_view(coti_emit *e, const coti_gemm_plan *plan,
-                                   const coti_gemm_done *done, LLVMValueRef v_turn);
-
 /* v_turn: the function, when the plan needs it. */
 void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
                         LLVMValueRef v_turn);
@@ -344,8 +329,8 @@ bool coti_gemm_can_wait(const coti_body *body);
 /* At entry: nothing waits; what the expressions need. */
 void coti_gemm_emit_waiting(coti_emit *e, LLVMValueRef v_waiting);
 /* A tile is finished, and waits. None may be waiting. */
-void coti_gemm_emit_wait(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_view *w,
-                         const coti_gemm_entry *entry, LLVMValueRef v_waiting);
+void coti_gemm_emit_wait(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
+                         LLVMValueRef v_waiting);
 /* How many of its vectors are to be finished; the caller now has to. i64 */
 LLVMValueRef coti_gemm_take_waiting(coti_emit *e, LLVMValueRef v_waiting);
 /* Finish the next of them. */

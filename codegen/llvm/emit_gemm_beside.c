@@ -21,14 +21,14 @@
 /* Words of the record; then the slots, then the uniform values, a word each. */
 enum {
     N_LEFT, /* vectors that are still to be finished */
-    ACROSS, /* the next one: its place across the runs, ... */
-    ALONG,  /* ... and along them */
-    ACROSS_FIRST,
-    ACROSS_END,
-    ACROSS_BASE,
-    ALONG_BASE,
-    ALONG_END,
-    MEMORY,
+    ROW,    /* where the next one is: along s, ... */
+    COLUMN, /* ... and along v */
+    ROW_FIRST,
+    ROW_END,
+    ROW_BASE,
+    COLUMN_BASE,
+    COLUMN_END,
+    SUMS, /* of (ROW_BASE, COLUMN_BASE) */
     ENTRY,
     ENTRY_INNER,
     N_WORDS,
@@ -98,45 +98,42 @@ void coti_gemm_emit_waiting(coti_emit *e, LLVMValueRef v_waiting) {
     }
 }
 
-void coti_gemm_emit_wait(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_view *w,
-                         const coti_gemm_entry *entry, LLVMValueRef v_waiting) {
-    LLVMValueRef v_length = coti_i64_sub(e, w->v_along_end, w->v_along_first);
-    LLVMValueRef v_rows = coti_i64_sub(e, w->v_across_end, w->v_across_first);
-    LLVMValueRef v_left =
-        LLVMBuildMul(e->builder, coti_i64_divide_up(e, v_length, plan->lanes), v_rows, "");
+void coti_gemm_emit_wait(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
+                         LLVMValueRef v_waiting) {
+    LLVMValueRef v_length = coti_i64_sub(e, done->v_v_end, done->v_v_first);
+    LLVMValueRef v_rows = coti_i64_sub(e, done->v_s_end, done->v_s_first);
+    LLVMValueRef v_vectors = coti_i64_divide_up(e, v_length, plan->lanes);
     const struct {
         int32_t at;
         LLVMValueRef v_value;
-    } set[] = {{N_LEFT, v_left},
-               {ACROSS, w->v_across_first},
-               {ALONG, w->v_along_first},
-               {ACROSS_FIRST, w->v_across_first},
-               {ACROSS_END, w->v_across_end},
-               {ACROSS_BASE, w->v_across_base},
-               {ALONG_BASE, w->v_along_base},
-               {ALONG_END, w->v_along_end},
-               {MEMORY, w->v_memory},
-               {ENTRY, entry->v_b},
-               {ENTRY_INNER, entry->v_inner}};
+    } set[] = {{N_LEFT, LLVMBuildMul(e->builder, v_vectors, v_rows, "v_left")},
+               {ROW, done->v_s_first},
+               {COLUMN, done->v_v_first},
+               {ROW_FIRST, done->v_s_first},
+               {ROW_END, done->v_s_end},
+               {ROW_BASE, done->v_s_base},
+               {COLUMN_BASE, done->v_v_base},
+               {COLUMN_END, done->v_v_end},
+               {SUMS, done->v_c},
+               {ENTRY, done->entry.v_b},
+               {ENTRY_INNER, done->entry.v_inner}};
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
-        if (set[i].v_value != NULL) {
-            store_word(e, v_waiting, set[i].at, set[i].v_value);
-        }
+        store_word(e, v_waiting, set[i].at, set[i].v_value);
     }
 }
 
 /* ---- where the sums are ---- */
 
-/* The vector after (v_across, v_along) is next. */
+/* The vector after (v_row, v_column) is next: all rows of a vector's columns before the next. */
 static void emit_advance(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_waiting,
-                         LLVMValueRef v_across, LLVMValueRef v_along) {
-    LLVMValueRef v_next = coti_i64_add(e, v_across, coti_l_i64(e, 1));
+                         LLVMValueRef v_row, LLVMValueRef v_column) {
+    LLVMValueRef v_next = coti_i64_add(e, v_row, coti_l_i64(e, 1));
     LLVMValueRef v_more =
-        LLVMBuildICmp(e->builder, LLVMIntSLT, v_next, load_word(e, v_waiting, ACROSS_END), "");
-    LLVMValueRef v_first = load_word(e, v_waiting, ACROSS_FIRST);
-    LLVMValueRef v_further = coti_i64_add(e, v_along, coti_l_i64(e, plan->lanes));
-    store_word(e, v_waiting, ACROSS, coti_l_select(e, v_more, v_next, v_first, ""));
-    store_word(e, v_waiting, ALONG, coti_l_select(e, v_more, v_along, v_further, ""));
+        LLVMBuildICmp(e->builder, LLVMIntSLT, v_next, load_word(e, v_waiting, ROW_END), "");
+    LLVMValueRef v_first = load_word(e, v_waiting, ROW_FIRST);
+    LLVMValueRef v_further = coti_i64_add(e, v_column, coti_l_i64(e, plan->lanes));
+    store_word(e, v_waiting, ROW, coti_l_select(e, v_more, v_next, v_first, ""));
+    store_word(e, v_waiting, COLUMN, coti_l_select(e, v_more, v_column, v_further, ""));
 }
 
 /* What the expressions are given, as vectors. */
@@ -157,36 +154,39 @@ static void load_uniforms(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef
     }
 }
 
+/* The sums of the vector at (v_row, v_column). */
+static LLVMValueRef load_sums(coti_emit *e, const coti_gemm_plan *plan, LLVMValueRef v_waiting,
+                              LLVMValueRef v_row, LLVMValueRef v_column) {
+    LLVMValueRef v_at = coti_i64_sub(e, v_row, load_word(e, v_waiting, ROW_BASE));
+    v_at = coti_i64_times(e, v_at, plan->width);
+    v_at = coti_i64_add(e, v_at, coti_i64_sub(e, v_column, load_word(e, v_waiting, COLUMN_BASE)));
+    LLVMValueRef v_sums = coti_l_load(e, e->t_ptr, word(e, v_waiting, SUMS), "");
+    v_sums = coti_l_element(e, coti_gemm_element(e), v_sums, v_at, "v_sums");
+    return coti_l_load_vector(e, coti_gemm_element(e), plan->lanes, v_sums, NULL, NULL,
+                              "v_product");
+}
+
 void coti_gemm_emit_waiting_vector(coti_emit *e, const coti_gemm_plan *plan,
                                    LLVMValueRef v_waiting) {
-    const coti_gemm_axis *across = plan->end_along_s ? &plan->v : &plan->s;
-    const coti_gemm_axis *along = plan->end_along_s ? &plan->s : &plan->v;
-    LLVMValueRef v_across = load_word(e, v_waiting, ACROSS);
-    LLVMValueRef v_along = load_word(e, v_waiting, ALONG);
+    LLVMValueRef v_row = load_word(e, v_waiting, ROW), v_column = load_word(e, v_waiting, COLUMN);
     LLVMValueRef v_slot[COTI_MAX_SLOTS], v_given[COTI_MAX_EXPRS];
     memcpy(v_slot, e->v_slot, sizeof v_slot);
     for (int32_t i = 0; i < e->kernel->n_slots; i++) {
         e->v_slot[i] = coti_l_load(e, e->t_ptr, word(e, v_waiting, N_WORDS + i), "");
     }
     load_uniforms(e, plan, v_waiting, v_given);
-    coti_point point = {.lanes = plan->lanes, .vector_dim = along->dim, .v_given = v_given};
-    if (coti_gemm_end_is_ragged(plan)) {
-        LLVMValueRef v_left = coti_i64_sub(e, load_word(e, v_waiting, ALONG_END), v_along);
+    coti_point point = {.lanes = plan->lanes, .vector_dim = plan->v.dim, .v_given = v_given};
+    if (plan->ragged_v) {
+        LLVMValueRef v_left = coti_i64_sub(e, load_word(e, v_waiting, COLUMN_END), v_column);
         point.v_mask = coti_l_mask(e, v_left, plan->lanes);
     }
     point.v_index[0] = load_word(e, v_waiting, ENTRY);
     point.v_index[3] = load_word(e, v_waiting, ENTRY_INNER);
-    point.v_index[across->dim] = v_across;
-    point.v_index[along->dim] = v_along;
-    LLVMValueRef v_row = coti_i64_sub(e, v_across, load_word(e, v_waiting, ACROSS_BASE));
-    LLVMValueRef v_at = coti_i64_times(e, v_row, coti_gemm_end_stride(plan));
-    v_at = coti_i64_add(e, v_at, coti_i64_sub(e, v_along, load_word(e, v_waiting, ALONG_BASE)));
-    LLVMValueRef v_memory = coti_l_load(e, e->t_ptr, word(e, v_waiting, MEMORY), "");
-    point.v_acc = coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
-                                     coti_l_element(e, coti_gemm_element(e), v_memory, v_at, ""),
-                                     NULL, NULL, "v_product");
+    point.v_index[plan->s.dim] = v_row;
+    point.v_index[plan->v.dim] = v_column;
+    point.v_acc = load_sums(e, plan, v_waiting, v_row, v_column);
     coti_emit_body(e, &e->kernel->body, &point);
-    emit_advance(e, plan, v_waiting, v_across, v_along);
+    emit_advance(e, plan, v_waiting, v_row, v_column);
     memcpy(e->v_slot, v_slot, sizeof v_slot);
 }
 

@@ -13,68 +13,49 @@
 
 #include <string.h>
 
-/* ---- a tile as its end sees it ---- */
+/* The tile as the loops below see it: across the runs, and along them. */
+typedef struct view {
+    const coti_gemm_axis *across, *along;
+    LLVMValueRef v_across_first, v_across_end, v_across_base;
+    LLVMValueRef v_along_first, v_along_end, v_along_base;
+    LLVMValueRef v_memory; /* ptr: sum of (across_base, along_base) */
+    int64_t stride;        /* across, in memory */
+    bool ragged;
+} view;
 
-bool coti_gemm_end_is_ragged(const coti_gemm_plan *plan) {
-    return plan->end_along_s && !plan->flat_end ? plan->ragged_s : plan->ragged_v;
+static view view_along_v(const coti_gemm_plan *plan, const coti_gemm_done *done) {
+    return (view){&plan->s,       &plan->v,        done->v_s_first, done->v_s_end,
+                  done->v_s_base, done->v_v_first, done->v_v_end,   done->v_v_base,
+                  done->v_c,      plan->width,     plan->ragged_v};
 }
 
-int64_t coti_gemm_end_stride(const coti_gemm_plan *plan) {
-    return plan->end_along_s ? plan->t_stride : plan->width;
-}
-
-static coti_gemm_view view_along_v(const coti_gemm_plan *plan, const coti_gemm_done *done) {
-    return (coti_gemm_view){&plan->s,      &plan->v,       done->v_s_first,
-                            done->v_s_end, done->v_s_base, done->v_v_first,
-                            done->v_v_end, done->v_v_base, done->v_c};
-}
-
-static coti_gemm_view view_along_s(const coti_gemm_plan *plan, const coti_gemm_done *done,
-                                   LLVMValueRef v_turned) {
-    return (coti_gemm_view){&plan->v,      &plan->s,       done->v_v_first,
-                            done->v_v_end, done->v_v_base, done->v_s_first,
-                            done->v_s_end, done->v_s_base, v_turned};
+static view view_along_s(const coti_gemm_plan *plan, const coti_gemm_done *done,
+                         LLVMValueRef v_turned) {
+    return (view){&plan->v,       &plan->s,        done->v_v_first, done->v_v_end,
+                  done->v_v_base, done->v_s_first, done->v_s_end,   done->v_s_base,
+                  v_turned,       plan->t_stride,  plan->ragged_s};
 }
 
 /* All of a turned tile as one run, which begins at the first element of s and v_base. */
-static coti_gemm_view view_flat(coti_emit *e, const coti_gemm_plan *plan,
-                                const coti_gemm_done *done, LLVMValueRef v_turned) {
+static view view_flat(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
+                      LLVMValueRef v_turned) {
     LLVMValueRef v_one = coti_l_i64(e, 1), v_base = done->v_v_base;
     LLVMValueRef v_first = coti_i64_sub(e, done->v_v_first, v_base);
     LLVMValueRef v_end = coti_i64_sub(e, done->v_v_end, v_base);
-    return (coti_gemm_view){.across = &plan->v,
-                            .along = &plan->s,
-                            .v_across_first = v_base,
-                            .v_across_end = coti_i64_add(e, v_base, v_one),
-                            .v_across_base = v_base,
-                            .v_along_first = coti_i64_times(e, v_first, plan->height),
-                            .v_along_end = coti_i64_times(e, v_end, plan->height),
-                            .v_along_base = coti_l_i64(e, 0),
-                            .v_memory = v_turned};
+    return (view){.across = &plan->v,
+                  .along = &plan->s,
+                  .v_across_first = v_base,
+                  .v_across_end = coti_i64_add(e, v_base, v_one),
+                  .v_across_base = v_base,
+                  .v_along_first = coti_i64_times(e, v_first, plan->height),
+                  .v_along_end = coti_i64_times(e, v_end, plan->height),
+                  .v_along_base = coti_l_i64(e, 0),
+                  .v_memory = v_turned,
+                  .ragged = plan->ragged_v};
 }
-
-static LLVMValueRef emit_turned(coti_emit *e, const coti_gemm_plan *plan,
-                                const coti_gemm_done *done, LLVMValueRef v_turn) {
-    LLVMValueRef v_to =
-        coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->t_at), "v_turned");
-    LLVMValueRef v_arg[] = {done->v_c, v_to};
-    LLVMBuildCall2(e->builder, coti_gemm_turn_type(e), v_turn, v_arg, 2, "");
-    return v_to;
-}
-
-coti_gemm_view coti_gemm_emit_view(coti_emit *e, const coti_gemm_plan *plan,
-                                   const coti_gemm_done *done, LLVMValueRef v_turn) {
-    if (!plan->end_along_s) {
-        return view_along_v(plan, done);
-    }
-    LLVMValueRef v_turned = emit_turned(e, plan, done, v_turn);
-    return plan->flat_end ? view_flat(e, plan, done, v_turned) : view_along_s(plan, done, v_turned);
-}
-
-/* ---- the expressions ---- */
 
 /* Mark what is the same for all elements across the runs, and is not known yet. */
-static bool find_common(coti_emit *e, const coti_gemm_view *w, bool *common) {
+static bool find_common(coti_emit *e, const view *w, bool *common) {
     const coti_body *body = &e->kernel->body;
     uint32_t depends[COTI_MAX_EXPRS];
     uint32_t varying = UINT32_C(1) << w->across->dim | COTI_DEPENDS_ACC;
@@ -88,7 +69,7 @@ static bool find_common(coti_emit *e, const coti_gemm_view *w, bool *common) {
 }
 
 /* v_given for the body: what is uniform, and what is common to the vector. */
-static void emit_common(coti_emit *e, const coti_gemm_view *w, const coti_point *point,
+static void emit_common(coti_emit *e, const view *w, const coti_point *point,
                         LLVMValueRef v_given[COTI_MAX_EXPRS]) {
     const coti_body *body = &e->kernel->body;
     bool common[COTI_MAX_EXPRS] = {false};
@@ -113,7 +94,7 @@ static void emit_common(coti_emit *e, const coti_gemm_view *w, const coti_point 
 
 /* One vector of the run at v_along, for all elements across. Sums are loaded unmasked: scratch has
  * room. */
-static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_view *w,
+static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const view *w,
                         const coti_gemm_entry *entry, LLVMValueRef v_along, LLVMValueRef v_mask) {
     LLVMValueRef v_given[COTI_MAX_EXPRS];
     coti_point point = {.lanes = plan->lanes,
@@ -130,8 +111,7 @@ static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const coti_gem
     coti_loop across;
     coti_loop_begin(e, &across, w->v_across_first, w->v_across_end, 1, "across");
     LLVMValueRef v_row = LLVMBuildSub(e->builder, across.v_i, w->v_across_base, "");
-    LLVMValueRef v_at =
-        LLVMBuildMul(e->builder, v_row, coti_l_i64(e, coti_gemm_end_stride(plan)), "");
+    LLVMValueRef v_at = LLVMBuildMul(e->builder, v_row, coti_l_i64(e, w->stride), "");
     point.v_index[w->across->dim] = across.v_i;
     point.v_acc = coti_l_load_vector(e, coti_gemm_element(e), plan->lanes,
                                      coti_l_element(e, coti_gemm_element(e), v_sums, v_at, ""),
@@ -142,12 +122,11 @@ static void emit_vector(coti_emit *e, const coti_gemm_plan *plan, const coti_gem
 
 /* On AVX-512 masks cost next to nothing and one copy of the body does; elsewhere whole vectors go
  * first, and then what is left. */
-static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_view *w,
+static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const view *w,
                          const coti_gemm_entry *entry) {
     LLVMValueRef v_from = w->v_along_first, v_to = w->v_along_end;
-    const bool ragged = coti_gemm_end_is_ragged(plan);
     coti_loop loop;
-    if (ragged && plan->lanes == COTI_LANES) {
+    if (w->ragged && plan->lanes == COTI_LANES) {
         coti_loop_begin(e, &loop, v_from, v_to, plan->lanes, "vector");
         LLVMValueRef v_left = LLVMBuildSub(e->builder, v_to, loop.v_i, "");
         emit_vector(e, plan, w, entry, loop.v_i, coti_l_mask(e, v_left, plan->lanes));
@@ -157,10 +136,10 @@ static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const coti_ge
     LLVMValueRef v_length = LLVMBuildSub(e->builder, v_to, v_from, "");
     LLVMValueRef v_whole = LLVMBuildAnd(e->builder, v_length, coti_l_i64(e, -plan->lanes), "");
     LLVMValueRef v_middle = LLVMBuildAdd(e->builder, v_from, v_whole, "v_middle");
-    coti_loop_begin(e, &loop, v_from, ragged ? v_middle : v_to, plan->lanes, "vector");
+    coti_loop_begin(e, &loop, v_from, w->ragged ? v_middle : v_to, plan->lanes, "vector");
     emit_vector(e, plan, w, entry, loop.v_i, NULL);
     coti_loop_end(e, &loop);
-    if (ragged) {
+    if (w->ragged) {
         coti_branch rest;
         coti_branch_begin(e, &rest, LLVMBuildICmp(e->builder, LLVMIntSLT, v_middle, v_to, ""),
                           "rest");
@@ -170,9 +149,23 @@ static void emit_vectors(coti_emit *e, const coti_gemm_plan *plan, const coti_ge
     }
 }
 
+static LLVMValueRef emit_turned(coti_emit *e, const coti_gemm_plan *plan,
+                                const coti_gemm_done *done, LLVMValueRef v_turn) {
+    LLVMValueRef v_to =
+        coti_l_element(e, e->t_i8, e->v_scratch, coti_l_i64(e, plan->t_at), "v_turned");
+    LLVMValueRef v_arg[] = {done->v_c, v_to};
+    LLVMBuildCall2(e->builder, coti_gemm_turn_type(e), v_turn, v_arg, 2, "");
+    return v_to;
+}
+
 void coti_gemm_emit_end(coti_emit *e, const coti_gemm_plan *plan, const coti_gemm_done *done,
                         LLVMValueRef v_turn) {
-    coti_gemm_view w = coti_gemm_emit_view(e, plan, done, v_turn);
+    view w = view_along_v(plan, done);
+    if (plan->end_along_s) {
+        LLVMValueRef v_turned = emit_turned(e, plan, done, v_turn);
+        w = plan->flat_end ? view_flat(e, plan, done, v_turned)
+                           : view_along_s(plan, done, v_turned);
+    }
     emit_vectors(e, plan, &w, &done->entry);
 }
 

@@ -276,12 +276,13 @@ static void choose_ahead(const coti_kernel *kernel, coti_gemm_plan *plan) {
 
 /*
  * Are tiles finished beside the next one's sums? Those of updates whose arrays are asked for, tile
- * by tile; where runs end within vectors, masks must cost nothing.
+ * by tile, and lie as tiles do: a turned tile is small, and its next one too. Where runs end within
+ * vectors, masks must cost nothing.
  */
 static bool is_beside(const coti_kernel *kernel, const coti_gemm_plan *plan) {
-    return kernel->gemm.k_rows && plan->n_fetches > 0 && !plan->in_blocks &&
-           kernel->gemm.window.role == COTI_WINDOW_NONE && coti_gemm_can_wait(&kernel->body) &&
-           (plan->lanes == COTI_LANES || !coti_gemm_end_is_ragged(plan));
+    return kernel->gemm.k_rows && kernel->gemm.window.role == COTI_WINDOW_NONE &&
+           plan->n_fetches > 0 && !plan->in_blocks && !plan->end_along_s &&
+           coti_gemm_can_wait(&kernel->body) && (plan->lanes == COTI_LANES || !plan->ragged_v);
 }
 
 /* Elements from a tile's first row to each: rows of a row of taps follow the taps; of rows between

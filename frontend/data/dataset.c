@@ -13,7 +13,7 @@ coti_block *coti_block_create(cot_context *context, int64_t bytes) {
         COTI_FAIL(context, COT_E_SHAPE, "data of %lld bytes are too large", (long long)bytes);
         return NULL;
     }
-    coti_block *block = coti_alloc(context, (size_t)whole);
+    coti_block *block = coti_alloc_aligned(context, (size_t)whole); /* in huge pages */
     if (block != NULL) {
         block->context = context;
         block->references = 1;
@@ -28,7 +28,7 @@ void coti_block_release(coti_block *block) {
         if (block->mapping != NULL) {
             (void)munmap(block->mapping, (size_t)block->bytes);
         }
-        coti_free(block->context, block);
+        coti_free_aligned(block->context, block);
     }
 }
 
