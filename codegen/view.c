@@ -404,7 +404,7 @@ bool coti_view_match(const coti_view *view, const cot_shape *view_shape, const c
                      const cot_shape *base_shape, int8_t axis_out[COT_MAX_RANK]) {
     uint32_t taken = 0;
     if (view == base && view->bounds == NULL) { /* each axis runs along itself */
-        for (int32_t j = 0; j < base_shape->rank; j++) {
+        for (int32_t j = 0; j < base_shape->rank && j < COT_MAX_RANK; j++) {
             axis_out[j] = coti_axis_live(base_shape, j) ? (int8_t)j : (int8_t)-1;
         }
         return true;
