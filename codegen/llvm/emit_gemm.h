@@ -6,13 +6,19 @@
  * M_VECTORS); elements of the s axis are broadcast. A register tile is `height` elements of s by
  * `vectors` vectors of v. Emitted are
  *
- *   tile functions   accumulate one tile over a chunk of k into a block of scratch emit_gemm_tile.c
- *   tile functions   ... of an operand in windows, and the nest around them     emit_window*.c
- *   stream function  the same for a panel that is packed meanwhile             emit_gemm_stream.c
- *   pack functions   copy or transpose a panel of the v operand into scratch emit_gemm_pack.c the
- * epilogue     the kernel's expressions on a finished tile; side reduction    emit_gemm_end.c
- *              ... beside the sums of the next                             emit_gemm_beside.c the
- * nest         panels, chunks, tiles; partitions                              emit_gemm.c
+ *  emit_gemm_tile.c     tile functions: accumulate one tile over a chunk of k into scratch
+ *
+ *  emit_window*.c       the same of an operand in windows, and the nest around them
+ *
+ *  emit_gemm_stream.c   the same for a panel that is packed meanwhile
+ *
+ *  emit_gemm_pack.c     pack functions: copy or transpose a panel of the v operand into scratch
+ *
+ *  emit_gemm_end.c      the kernel's expressions on a finished tile; the side reduction
+ *
+ *  emit_gemm_beside.c   the expressions beside the sums of the next tile
+ *
+ *  emit_gemm.c          the nest: panels, chunks, tiles; partitions
  *
  * Tiles are full always: the last one of a range begins early enough to end with it, so it computes
  * some elements twice, and the epilogue takes each once. So no tile needs a mask, and none reads
