@@ -26,8 +26,13 @@ bool coti_loss_is_valid(cot_loss loss) {
 #undef ONE
 }
 
+bool coti_loss_takes_classes(cot_loss loss) {
+    return loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY ||
+           loss == COT_CATEGORICAL_GENERALIZED_CROSS_ENTROPY;
+}
+
 bool coti_loss_is_sparse(const coti_head *head) {
-    return head->loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY ||
+    return coti_loss_takes_classes(head->loss) ||
            (head->loss == COT_CUSTOM_LOSS && head->numbers.sparse_targets);
 }
 
@@ -118,11 +123,17 @@ cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, c
     numbers->alpha = value_or(numbers->alpha, head->loss == COT_TVERSKY ? 0.5 : 0.25);
     numbers->beta = value_or(numbers->beta, 0.5);
     numbers->gamma = value_or(numbers->gamma, 2.0);
+    numbers->q = value_or(numbers->q, 0.5);
     COTI_TRY(check_number(context, head->name, "label_smoothing", numbers->label_smoothing, 1.0));
     COTI_TRY(check_number(context, head->name, "delta", numbers->delta, most));
     COTI_TRY(check_number(context, head->name, "alpha", numbers->alpha, most));
     COTI_TRY(check_number(context, head->name, "beta", numbers->beta, most));
     COTI_TRY(check_number(context, head->name, "gamma", numbers->gamma, most));
+    if (!(numbers->q > 0.0 && numbers->q < 1.0)) {
+        return COTI_FAIL_OP(context, COT_E_ARG, "compile", head->name,
+                            "output \"%s\": q of the loss is %g, expected between 0 and 1",
+                            head->name, numbers->q);
+    }
     COTI_TRY(read_axis(context, head));
     return check_ways(context, head);
 }
@@ -222,6 +233,16 @@ static cot_value sparse_categorical_crossentropy(const row_loss *l) {
         t, l->logits.graph != NULL ? l->logits : log_of(clip(l->p, EPSILON, 1.0 - EPSILON)));
 }
 
+static cot_value power(cot_value x, double exponent) {
+    return cot_op_binary(COT_OP_POW, x, coti_number(x, exponent));
+}
+
+static cot_value categorical_generalized_cross_entropy(const row_loss *l) {
+    const double q = l->head->numbers.q;
+    cot_value t = cot_op_one_hot(l->t, (int64_t)n_classes(l), l->head->type.dtype);
+    return coti_scale(rest(power(sum(coti_mul(t, l->p)), q)), 1.0 / q);
+}
+
 /* max(x, 0) - x t + log(1 + exp(-|x|)) of logits x; else -t log(p) - (1 - t) log(1 - p). */
 static cot_value binary_terms(const row_loss *l, cot_value t) {
     if (l->logits.graph != NULL) {
@@ -240,10 +261,6 @@ static cot_value binary_terms(const row_loss *l, cot_value t) {
 
 static cot_value binary_crossentropy(const row_loss *l) {
     return mean(binary_terms(l, smooth(l, 2.0)));
-}
-
-static cot_value power(cot_value x, double exponent) {
-    return cot_op_binary(COT_OP_POW, x, coti_number(x, exponent));
 }
 
 static cot_value binary_focal_crossentropy(const row_loss *l) {
@@ -439,6 +456,8 @@ static const loss_class classes[] = {
     [COT_CATEGORICAL_FOCAL_CROSSENTROPY] = {categorical_focal_crossentropy, COT_LINEAR},
     [COT_DICE] = {dice, COT_LINEAR},
     [COT_TVERSKY] = {tversky, COT_LINEAR},
+    [COT_CATEGORICAL_GENERALIZED_CROSS_ENTROPY] = {categorical_generalized_cross_entropy,
+                                                   COT_LINEAR},
     [COT_CUSTOM_LOSS] = {custom_loss, COT_LINEAR},
 };
 

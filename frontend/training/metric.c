@@ -301,8 +301,7 @@ bool coti_metric_is_sparse(const coti_judge *judge) {
     if (judge->metric == COT_NO_METRIC) {
         return judge->custom.sparse_targets;
     }
-    return class != NULL ? class->is_sparse
-                         : loss_of(judge->metric) == COT_SPARSE_CATEGORICAL_CROSSENTROPY;
+    return class != NULL ? class->is_sparse : coti_loss_takes_classes(loss_of(judge->metric));
 }
 
 static bool is_similarity(const coti_judge *judge) {

@@ -230,7 +230,9 @@ cot_status coti_loss_read(cot_context *context, const cot_loss_options *given, c
 cot_value coti_row_values(const coti_head *head, const char *what, cot_value output,
                           cot_value given, bool may_be_scalar);
 
-/* Does the head's loss take integer classes? (else floats of the output's shape) */
+/* Does the loss take integer classes? (else floats of the output's shape) */
+bool coti_loss_takes_classes(cot_loss loss);
+/* The same of the head's, which may be the user's own. */
 bool coti_loss_is_sparse(const coti_head *head);
 bool coti_loss_is_valid(cot_loss loss);
 

@@ -53,6 +53,7 @@ static cot_loss_options options_of(reference_case *c) {
     o.alpha = number_of(c, "alpha");
     o.beta = number_of(c, "beta");
     o.gamma = number_of(c, "gamma");
+    o.q = number_of(c, "q");
     o.apply_class_balancing = reference_switch(c, "apply_class_balancing");
     o.ignores_class = reference_text(c, "ignore_class") != NULL;
     o.ignore_class = (int32_t)reference_number(c, "ignore_class", 0.0);
@@ -89,8 +90,10 @@ static void value_and_gradient(void **state) {
         p.n_weights = weights->n;
     }
     float *t = reference_floats(target);
-    int32_t *classes =
-        loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY ? reference_integers(target) : NULL;
+    int32_t *classes = loss == COT_SPARSE_CATEGORICAL_CROSSENTROPY ||
+                               loss == COT_CATEGORICAL_GENERALIZED_CROSS_ENTROPY
+                           ? reference_integers(target)
+                           : NULL;
     double value = probe_train(&p, classes != NULL ? probe_integers(target, classes)
                                                    : probe_floats(target, t));
     reference_check_number(c, "value", value, reference_need(c, "value")->value[0], tolerance);

@@ -91,6 +91,7 @@ LOSSES = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
     "categorical_focal_crossentropy": keras.losses.CategoricalFocalCrossentropy,
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_generalized_cross_entropy": keras.losses.CategoricalGeneralizedCrossEntropy,
     "dice": keras.losses.Dice,
     "tversky": keras.losses.Tversky,
 }
@@ -257,6 +258,17 @@ def categorical_losses(out):
         loss(out, "tversky", one_hot(FLAT), output, alpha=alpha, beta=beta)
 
 
+def generalized_losses(out):
+    name = "categorical_generalized_cross_entropy"
+    target = labels((6,), 5)
+    for q in [0.5, 0.1, 0.9]:
+        for weights in [None, ROW_WEIGHTS]:
+            loss(out, name, target, chances(FLAT, 3), weights, q=q)
+            loss(out, name, target, grid(FLAT, 3, 8), weights, activation="softmax", q=q)
+    loss(out, name, target, chances(FLAT, 3), reduction="sum")
+    loss(out, name, labels((4, 2), 3), chances(DEEP, 4))
+
+
 def sparse_losses(out):
     name = "sparse_categorical_crossentropy"
     output, logits = chances(FLAT, 3), grid(FLAT, 3, 8)
@@ -312,6 +324,7 @@ def losses():
     binary_losses(out)
     categorical_losses(out)
     sparse_losses(out)
+    generalized_losses(out)
     losses_along_an_axis(out)
     out.close()
 

@@ -48,6 +48,8 @@ extern "C" {
     X(COT_DICE, "dice", "1 - 2 S(t p) / (S(t) + S(p) + e), S the sum over the batch")              \
     X(COT_TVERSKY, "tversky",                                                                      \
       "1 - S(t p) / (S(t p) + alpha S(t (1 - p)) + beta S((1 - t) p) + e)")                        \
+    X(COT_CATEGORICAL_GENERALIZED_CROSS_ENTROPY, "categorical_generalized_cross_entropy",          \
+      "(1 - p[t]^q) / q, t the class as an integer (u8, i32, i64)")                                \
     X(COT_CUSTOM_LOSS, "custom_loss", "the function of cot_loss_options")
 
 typedef enum cot_loss {
@@ -91,9 +93,9 @@ typedef cot_value (*cot_row_function)(cot_value target, cot_value output, void *
  *   gamma            focal: 2; COT_ZERO: 0
  *   apply_class_balancing  binary focal: times alpha where t is 1, 1 - alpha where it is 0
  *   axis             of the cross-entropies with targets of the output's shape, focal ones too, and
- *                    of the cosine similarity: what sums, means and a softmax run along; 0: the
- * last
- *                    (-1), and not the batch's. There is a value for each place of the other axes
+ *                    of the cosine similarity: what sums, means and a softmax run along, not the
+ *                    batch's; 0: the last (-1). There is a value for each place of the other axes
+ *   q                categorical generalized cross-entropy, in (0, 1): 0.5
  *   reduction        of rows to a batch
  *   ignores_class, ignore_class  sparse categorical: rows of this class, which need not be one of
  *                    the output's, have a loss of 0 and do not count among the values
@@ -110,10 +112,11 @@ typedef struct cot_loss_options {
     void *user;
     bool sparse_targets;
     int32_t axis;
+    double q;
 } cot_loss_options;
 #define COT_LOSS_OPTIONS_INIT                                                                      \
     {sizeof(cot_loss_options), 0.0,  0.0,  0.0,   0.0, 0.0, false, false, 0,                       \
-     COT_REDUCTION_DEFAULT,    NULL, NULL, false, 0}
+     COT_REDUCTION_DEFAULT,    NULL, NULL, false, 0,   0.0}
 /* `.loss_options = cot_loss_numbers(.label_smoothing = 0.1)` */
 #define cot_loss_numbers(...)                                                                      \
     (&(const cot_loss_options){.struct_size = sizeof(cot_loss_options), __VA_ARGS__})
