@@ -64,11 +64,14 @@ static bool in_reach(const coti_conv *c) {
 
 /* And are they worth a kernel of their own? */
 static bool windows_suit(const coti_conv *c) {
+    if (!in_reach(c)) {
+        return false;
+    }
     const int32_t row = coti_conv_row_axis(c);
     const bool one_tap = c->k[0] == 1 && c->k[1] == 1 && c->k[2] == 1;
     const bool side_by_side = c->groups == 1 && c->k[1 - row] == 1 && c->stride[row] == c->k[row] &&
                               c->dilation[row] == 1 && c->low[row] + c->high[row] == 0;
-    return in_reach(c) && !one_tap && !side_by_side;
+    return !one_tap && !side_by_side;
 }
 
 static bool borders_suit(const coti_conv *c) {
