@@ -162,6 +162,16 @@ static double total_value(const coti_judge *judge, const double *sum, double row
 
 /* ---- the table ---- */
 
+/* Options that go together. */
+enum {
+    TAKES_OF_SHARES = COTI_TAKES_THRESHOLD | COTI_TAKES_TOP_K | COTI_TAKES_CLASS,
+    TAKES_OF_CURVES = COTI_TAKES_THRESHOLDS | COTI_TAKES_CURVE,
+    TAKES_OF_BOUNDED = COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS | COTI_TAKES_CLASS,
+    TAKES_OF_F1 = COTI_TAKES_AVERAGE | COTI_TAKES_THRESHOLD | COTI_TAKES_CLASS,
+    TAKES_OF_FBETA = TAKES_OF_F1 | COTI_TAKES_BETA,
+    TAKES_OF_R2 = COTI_TAKES_AGGREGATION | COTI_TAKES_CLASS
+};
+
 static const coti_metric_class classes[COT_METRIC_COUNT] = {
     [COT_BINARY_ACCURACY] =
         {binary_accuracy, mean_value, {1, 0, 0}, true, false, 1, COTI_TAKES_THRESHOLD},
@@ -180,86 +190,24 @@ static const coti_metric_class classes[COT_METRIC_COUNT] = {
         {coti_true_negatives, total_value, {1, 0, 0}, false, false, 1, COTI_TAKES_THRESHOLD},
     [COT_FALSE_NEGATIVES] =
         {coti_false_negatives, total_value, {1, 0, 0}, false, false, -1, COTI_TAKES_THRESHOLD},
-    [COT_PRECISION] = {coti_precision_counts,
-                       coti_share_value,
-                       {2, 0, 0},
-                       false,
-                       false,
-                       1,
-                       COTI_TAKES_THRESHOLD | COTI_TAKES_TOP_K | COTI_TAKES_CLASS},
-    [COT_RECALL] = {coti_recall_counts,
-                    coti_share_value,
-                    {2, 0, 0},
-                    false,
-                    false,
-                    1,
-                    COTI_TAKES_THRESHOLD | COTI_TAKES_TOP_K | COTI_TAKES_CLASS},
-    [COT_AUC] = {coti_curve_counts,
-                 coti_auc_value,
-                 {0, 2, 0},
-                 false,
-                 false,
-                 1,
-                 COTI_TAKES_THRESHOLDS | COTI_TAKES_CURVE},
-    [COT_AUC_PR] = {coti_curve_counts,
-                    coti_auc_value,
-                    {0, 2, 0},
-                    false,
-                    false,
-                    1,
-                    COTI_TAKES_THRESHOLDS | COTI_TAKES_CURVE},
-    [COT_SENSITIVITY_AT_SPECIFICITY] = {coti_bounded_counts,
-                                        coti_bounded_value,
-                                        {2, 2, 0},
-                                        false,
-                                        false,
-                                        1,
-                                        COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS |
-                                            COTI_TAKES_CLASS},
-    [COT_SPECIFICITY_AT_SENSITIVITY] = {coti_bounded_counts,
-                                        coti_bounded_value,
-                                        {2, 2, 0},
-                                        false,
-                                        false,
-                                        1,
-                                        COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS |
-                                            COTI_TAKES_CLASS},
-    [COT_PRECISION_AT_RECALL] = {coti_bounded_counts,
-                                 coti_bounded_value,
-                                 {2, 2, 0},
-                                 false,
-                                 false,
-                                 1,
-                                 COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS | COTI_TAKES_CLASS},
-    [COT_RECALL_AT_PRECISION] = {coti_bounded_counts,
-                                 coti_bounded_value,
-                                 {2, 2, 0},
-                                 false,
-                                 false,
-                                 1,
-                                 COTI_TAKES_BOUND | COTI_TAKES_THRESHOLDS | COTI_TAKES_CLASS},
-    [COT_FBETA_SCORE] = {coti_fbeta_counts,
-                         coti_fbeta_value,
-                         {0, 0, 3},
-                         false,
-                         false,
-                         1,
-                         COTI_TAKES_AVERAGE | COTI_TAKES_BETA | COTI_TAKES_THRESHOLD |
-                             COTI_TAKES_CLASS},
-    [COT_F1_SCORE] = {coti_fbeta_counts,
-                      coti_fbeta_value,
-                      {0, 0, 3},
-                      false,
-                      false,
-                      1,
-                      COTI_TAKES_AVERAGE | COTI_TAKES_THRESHOLD | COTI_TAKES_CLASS},
-    [COT_R2_SCORE] = {coti_r2_sums,
-                      coti_r2_value,
-                      {1, 0, 3},
-                      false,
-                      false,
-                      1,
-                      COTI_TAKES_AGGREGATION | COTI_TAKES_CLASS},
+    [COT_PRECISION] =
+        {coti_precision_counts, coti_share_value, {2, 0, 0}, false, false, 1, TAKES_OF_SHARES},
+    [COT_RECALL] =
+        {coti_recall_counts, coti_share_value, {2, 0, 0}, false, false, 1, TAKES_OF_SHARES},
+    [COT_AUC] = {coti_curve_counts, coti_auc_value, {0, 2, 0}, false, false, 1, TAKES_OF_CURVES},
+    [COT_AUC_PR] = {coti_curve_counts, coti_auc_value, {0, 2, 0}, false, false, 1, TAKES_OF_CURVES},
+    [COT_SENSITIVITY_AT_SPECIFICITY] =
+        {coti_bounded_counts, coti_bounded_value, {2, 2, 0}, false, false, 1, TAKES_OF_BOUNDED},
+    [COT_SPECIFICITY_AT_SENSITIVITY] =
+        {coti_bounded_counts, coti_bounded_value, {2, 2, 0}, false, false, 1, TAKES_OF_BOUNDED},
+    [COT_PRECISION_AT_RECALL] =
+        {coti_bounded_counts, coti_bounded_value, {2, 2, 0}, false, false, 1, TAKES_OF_BOUNDED},
+    [COT_RECALL_AT_PRECISION] =
+        {coti_bounded_counts, coti_bounded_value, {2, 2, 0}, false, false, 1, TAKES_OF_BOUNDED},
+    [COT_FBETA_SCORE] =
+        {coti_fbeta_counts, coti_fbeta_value, {0, 0, 3}, false, false, 1, TAKES_OF_FBETA},
+    [COT_F1_SCORE] = {coti_fbeta_counts, coti_fbeta_value, {0, 0, 3}, false, false, 1, TAKES_OF_F1},
+    [COT_R2_SCORE] = {coti_r2_sums, coti_r2_value, {1, 0, 3}, false, false, 1, TAKES_OF_R2},
     [COT_ROOT_MEAN_SQUARED_ERROR] = {squared_error, root_value, {1, 0, 0}, true, false, -1, 0},
 };
 
