@@ -25,14 +25,20 @@ UNUSED static void frontend_arguments(int argc, char **argv) {
     use_jit = argc > 1 && strcmp(argv[1], "jit") == 0;
 }
 
-UNUSED static cot_context *new_context(uint64_t seed) {
+/* threads 0: as many as there are cores. */
+UNUSED static cot_context *new_context_of(uint64_t seed, bool compiled, int32_t threads) {
     cot_options options = {.struct_size = sizeof options,
                            .seed = seed,
+                           .threads = threads,
                            .environment = COT_OFF,
-                           .jit = use_jit ? COT_ON : COT_OFF};
+                           .jit = compiled ? COT_ON : COT_OFF};
     cot_context *context = cot_context_create(&options);
     assert_non_null(context);
     return context;
+}
+
+UNUSED static cot_context *new_context(uint64_t seed) {
+    return new_context_of(seed, use_jit, 0);
 }
 
 /* ---- reference tensors ---- */

@@ -178,6 +178,9 @@ FAILED(compile_clips,
 FAILED(compile_smoothing,
        cot_model_compile(w->bare, .optimizer = cot_sgd(), .loss = COT_BINARY_CROSSENTROPY,
                          .loss_options = cot_loss_numbers(.label_smoothing = 1.5)))
+FAILED(compile_q, cot_model_compile(w->bare, .optimizer = cot_sgd(),
+                                    .loss = COT_CATEGORICAL_GENERALIZED_CROSS_ENTROPY,
+                                    .loss_options = cot_loss_numbers(.q = 1.0)))
 FAILED(compile_collect,
        cot_model_compile(w->bare, .optimizer = cot_lion(.gradient_accumulation_steps = -1),
                          .loss = COT_MEAN_SQUARED_ERROR))
@@ -385,6 +388,7 @@ static const misuse table[] = {
     ROW(compile_power, COT_E_ARG, "ftrl: learning_rate_power is 0.5"),
     ROW(compile_clips, COT_E_ARG, "adamw: 2 of clipnorm, clipvalue and global_clipnorm are set"),
     ROW(compile_smoothing, COT_E_ARG, "label_smoothing of the loss is 1.5, expected 0 to 1"),
+    ROW(compile_q, COT_E_ARG, "q of the loss is 1, expected between 0 and 1"),
     ROW(compile_collect, COT_E_ARG, "lion: gradient_accumulation_steps is -1"),
     ROW(compile_optimizer, COT_E_ARG, "77 is no optimizer"),
     ROW(compile_weight, COT_E_ARG, "output \"plain\": loss weight inf"),

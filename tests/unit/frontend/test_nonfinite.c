@@ -334,17 +334,6 @@ static uint32_t first_watched(watch *w, const cot_array *x) {
 
 /* ---- both ---- */
 
-static cot_context *context_of(bool compiled, int32_t threads) {
-    cot_options options = {.struct_size = sizeof options,
-                           .seed = 1,
-                           .threads = threads,
-                           .environment = COT_OFF,
-                           .jit = compiled ? COT_ON : COT_OFF};
-    cot_context *context = cot_context_create(&options);
-    assert_non_null(context);
-    return context;
-}
-
 /* Eighths in [-2, 2], few of them rather large; and, if wanted, a NaN or an infinity. */
 static void fill_rows(float *x, int64_t n, uint64_t seed) {
     step s = {.state = seed};
@@ -368,14 +357,14 @@ typedef struct tally {
 /* Kernels may round otherwise than the evaluator, so that one overflows and the other does not: the
  * nodes as kernels give them, one by one, then tell who is right. */
 static void compare(uint64_t seed, watch *w, all_nodes *a, const cot_array *x, tally *t) {
-    step before = step_make(context_of(false, 1), seed);
+    step before = step_make(new_context_of(1, false, 1), seed);
     copy_variable(w->step.kernel, before.kernel);
     copy_variable(w->step.bias, before.bias);
     uint32_t expected = first_of_all(a, &w->step, x), found = first_watched(w, x);
     t->none += expected == 0;
     t->some += expected != 0;
     if (found != expected && use_jit) {
-        all_nodes *compiled = all_nodes_make(step_make(context_of(true, 1), seed));
+        all_nodes *compiled = all_nodes_make(step_make(new_context_of(1, true, 1), seed));
         expected = first_of_all(compiled, &before, x);
         t->at_rounding++;
         all_nodes_free(compiled);
@@ -391,8 +380,8 @@ static void compare(uint64_t seed, watch *w, all_nodes *a, const cot_array *x, t
 static void trial(uint64_t seed, int32_t threads, tally *t) {
     static float x[MOST_ROWS * COLUMNS];
     const int64_t rows = seed % 10 == 0 ? MOST_ROWS : 1 + (int64_t)(seed * 7 % 40);
-    watch w = watch_make(step_make(context_of(use_jit, threads), seed));
-    all_nodes *a = all_nodes_make(step_make(context_of(false, 1), seed));
+    watch w = watch_make(step_make(new_context_of(1, use_jit, threads), seed));
+    all_nodes *a = all_nodes_make(step_make(new_context_of(1, false, 1), seed));
     set_weight(w.step.context, w.step.kernel, (int64_t)seed);
     set_weight(w.step.context, w.step.bias, (int64_t)seed + 5);
     for (uint64_t i = 0; i < N_STEPS; i++) {
@@ -497,7 +486,7 @@ static void what_hides_a_nan(void **state) {
     float x[8 * COLUMNS];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         static const int32_t all[2] = {0, 1};
-        cot_context *context = context_of(use_jit, 1);
+        cot_context *context = new_context_of(1, use_jit, 1);
         step s = {.context = context, .graph = cot_graph_create(context, "step")};
         s.kernel = cot_variable_create(context, COT_F32, (cot_shape){.rank = 0}, "sum");
         cot_value y = cases[i].build(cot_op_input(s.graph, COT_F32, rows, "x"));

@@ -4,17 +4,6 @@
  */
 #include "frontend_support.h"
 
-static cot_context *context_of(bool compiled, int32_t threads) {
-    cot_options options = {.struct_size = sizeof options,
-                           .seed = 1,
-                           .threads = threads,
-                           .environment = COT_OFF,
-                           .jit = compiled ? COT_ON : COT_OFF};
-    cot_context *context = cot_context_create(&options);
-    assert_non_null(context);
-    return context;
-}
-
 enum { DEPTH = 8, MODEL_ROWS = 24, MODEL_COLUMNS = 5, BATCH = 8 };
 
 /* Before step `at` an element of a layer's bias becomes `value`. */
@@ -81,7 +70,7 @@ static void of_a_model(void **state) {
     (void)state;
     static const float values[2] = {NAN, -INFINITY};
     for (int i = 0; i < 4; i++) {
-        cot_context *context = context_of(use_jit, 1 + i % 2);
+        cot_context *context = new_context_of(1, use_jit, 1 + i % 2);
         cot_model *model = chain(context, 0);
         int64_t bytes = cot_program_get_info(cot_model_train_program(model)).memory_bytes;
         if (i >= 2 && use_jit) {
@@ -109,7 +98,7 @@ static void of_a_model(void **state) {
 /* A masked softmax with a row that is masked throughout, and places that do not count. */
 static void masks_are_no_fault(void **state) {
     (void)state;
-    cot_context *context = context_of(use_jit, 1);
+    cot_context *context = new_context_of(1, use_jit, 1);
     cot_tensor x = cot_input(context, COT_F32, COT_SHAPE(3, 4), "x");
     cot_tensor m = cot_masking(x), score = cot_dense(cot_flatten(x), 3, .name = "score");
     cot_tensor weight = cot_softmax(score, .mask = cot_tensor_mask(m));
