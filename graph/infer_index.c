@@ -151,7 +151,7 @@ cot_status coti_infer_DYNAMIC_UPDATE(coti_infer *infer) {
     COTI_TRY(check_start(infer, 2));
     COTI_TRY(coti_infer_same_dtype(infer, 0, 1));
     COTI_TRY(check_free_axis(infer, attr->axis));
-    bool fits = update->rank == infer->shape.rank &&
+    bool fits = update->rank == infer->shape.rank && !coti_axis_batched(update, attr->axis) &&
                 update->dim[attr->axis] <= infer->shape.dim[attr->axis];
     for (int32_t a = 0; a < infer->shape.rank && fits; a++) {
         fits = a == attr->axis || coti_axis_equal(update, a, &infer->shape, a);

@@ -302,7 +302,7 @@ COT_API cot_value cot_op_scatter_add(cot_value updates, cot_value index, int32_t
 /*
  * `size` elements of x along an axis from `start` on, an i32 or i64 scalar that is brought into [0,
  * d - size] first; and x with `update` written there, start brought into [0, d - u] for an update
- * of u. The axis is not N; update has x's dtype and extents but for the axis.
+ * of u. The axis is not N, of neither; update has x's dtype and extents but for the axis.
  */
 COT_API cot_value cot_op_dynamic_slice(cot_value x, cot_value start, int32_t axis, int64_t size);
 COT_API cot_value cot_op_dynamic_update(cot_value x, cot_value update, cot_value start,

@@ -323,6 +323,9 @@ static cot_value best(cot_value x, int64_t k) {
 static void bad_order(void **state) {
     values v = make_values(*state);
     cot_value few = cot_op_input(v.graph, COT_I32, SHAPE(4), "few");
+    cot_value tens = cot_op_input(v.graph, COT_F32, BATCH(1, 10), "tens");
+    BAD(cot_op_dynamic_update(v.w, tens, v.l, 0), COT_E_SHAPE, "dynamic_update",
+        "update does not fit x along axis 0", "f32[N,10]");
     BAD(cot_op_dynamic_slice(v.w, v.s, 0, 2), COT_E_DTYPE,
         "dynamic_slice \"dense_1\": ", "start must be i32 or i64",
         "x is f32[784,10], start is f32[]");
