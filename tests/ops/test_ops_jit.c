@@ -6,7 +6,7 @@
  * that falls back to the evaluator fails.
  *
  * test_ops_jit [quick|PATTERN]. Everything takes a minute, most of it LLVM's; "quick" runs every
- * fourth shape, on one instruction set by turns. One cmocka test an op and instruction set; a
+ * sixth shape, on one instruction set by turns. One cmocka test an op and instruction set; a
  * pattern picks some of them, as in "dot on *".
  */
 #include "check.h"
@@ -156,7 +156,7 @@ static bool is_chosen(int32_t k, cot_dtype dtype, int32_t isa) {
     int32_t turn = k / n_contexts; /* quick: every instruction set is met once a turn */
     if (quick) {
         return k % n_contexts == isa &&
-               (dtype == COT_F32 ? turn % 4 == 0 : (turn + (int32_t)dtype) % 8 == 0);
+               (dtype == COT_F32 ? turn % 6 == 0 : (turn + (int32_t)dtype) % 8 == 0);
     }
     return dtype == COT_F32 || isa == n_contexts - 1 || (k + isa) % 3 == 0;
 }
@@ -180,7 +180,7 @@ static void check_case(cot_context *context, const op_case *c, cot_dtype dtype, 
     for (int32_t k = c->line; next_trial(c, dtype, &cursor, &t); k++) {
         t.where = where;
         if (is_chosen(k, dtype, isa)) {
-            bool wants_view = dtype == COT_F32 && (!quick || k / n_contexts % 8 == 0);
+            bool wants_view = dtype == COT_F32 && (!quick || k / n_contexts % 12 == 0);
             bool viewed = wants_view && check_viewed(context, c, &t, k);
             if (!viewed || !quick) {
                 check_trial(context, &t, (treatment){VIEW_NONE, NULL, NULL, c->jit});
